@@ -1,0 +1,1 @@
+//! Approvals: a request held until a person answers.

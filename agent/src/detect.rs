@@ -1,0 +1,1 @@
+//! Which protocol a connection's first bytes speak.

@@ -1,0 +1,1 @@
+//! The record: what happened, appended before it goes on.

@@ -1,0 +1,109 @@
+//! What a workload asks for, in words that policy understands.
+//!
+//! A protocol's session turns one message into one [`Request`]; a request needs one or more
+//! [`Access`]es, and every one of them must be permitted.
+
+pub mod sql;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+
+/// Most accesses that one request may need; more is denied, because nobody can judge it.
+pub const ACCESSES_MAX: usize = 256;
+
+/// One thing that a workload asks for: what it sent, and everything that this would touch.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What was sent, for people to read: the statement as it stands in the message.
+    pub summary: Summary,
+    /// Whether this request would run now, or only be made ready to run.
+    pub stage: Stage,
+    /// What it touches. Shared, because the same statement shape is asked for again and again;
+    /// the gate keys its cache of rulings by this allocation.
+    pub footprint: Arc<Footprint>,
+}
+
+/// A request's text as it came, bounded for display by whoever shows it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Summary(pub Bytes);
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// When a request takes effect.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Stage {
+    /// Nothing runs yet (PostgreSQL's Parse): a denial is spoken, but nobody is asked to approve.
+    Prepare,
+    /// It runs when permitted.
+    Execute,
+}
+
+/// Everything that a request would touch.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Footprint {
+    pub accesses: Vec<Access>,
+    /// Why parts of it are unknown, in words for the denial. Empty when all was understood.
+    pub caveats: Vec<String>,
+}
+
+/// One operation on one resource.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Access {
+    pub operation: Operation,
+    pub resource: Resource,
+    pub facts: Facts,
+}
+
+/// What an access does. One group of variants for each family of protocols.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Operation {
+    Sql(sql::Operation),
+}
+
+/// What an access touches.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Resource {
+    Database(sql::Database),
+    Table(sql::Table),
+    Function(sql::Function),
+    Setting(sql::Setting),
+}
+
+/// What policy may know of the statement that an access is part of.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Facts {
+    /// The statement's first word or words as PostgreSQL's command tags write them: `UPDATE`.
+    pub verb: &'static str,
+    pub has_where: bool,
+    pub has_limit: bool,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sql(operation) => f.write_str(operation.name()),
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(database) => write!(f, "database {}", database.name),
+            Self::Table(table) => write!(f, "{}/{}.{}", table.database, table.schema, table.name),
+            Self::Function(function) => write!(f, "{}/{}.{}()", function.database, function.schema, function.name),
+            Self::Setting(setting) => write!(f, "setting {}", setting.name),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A place that workloads dial, by the name that policy uses.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+
+/// A data class such as `email` or `credit_card`: what policy masks by.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Class(pub Arc<str>);
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Class {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+/// A configured destination.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub name: Arc<str>,
+    /// The registered protocol's name; the bytes must agree with it.
+    pub protocol: Arc<str>,
+    /// What workloads dial.
+    pub addresses: Vec<Address>,
+    /// Where the daemon dials; `None`: where the workload did.
+    pub upstream: Option<HostPort>,
+    pub tls: Verify,
+    /// The name of a configured credential.
+    pub credential: Option<Arc<str>>,
+    pub labels: BTreeMap<String, String>,
+    /// Data classes by column, written `schema.table.column`.
+    pub classes: BTreeMap<ColumnName, Vec<Class>>,
+}
+
+impl Target {
+    /// The label `environment`, or `unknown`.
+    pub fn environment(&self) -> &str {
+        self.labels.get("environment").map_or("unknown", String::as_str)
+    }
+}
+
+/// A column by its full name.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct ColumnName {
+    pub schema: String,
+    pub table: String,
+    pub column: String,
+}
+
+/// What a workload dials.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Address {
+    Tcp(HostPort),
+    /// A directory with PostgreSQL's sockets, or a socket's path.
+    Unix(PathBuf),
+}
+
+/// A host name or address, and a port.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct HostPort {
+    pub host: String,
+    pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How the upstream's certificate is verified.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verify {
+    /// Chain and host name, against `ca` or the system's roots.
+    Full { ca: Option<PathBuf> },
+    /// Certificate chain only, against `ca`: for servers whose certificate names another host.
+    Ca { ca: PathBuf },
+    /// No TLS upstream at all: for servers on this host.
+    Off,
+}
+
+/// Where the workload wanted to go, as the kernel kept it. Never taken from the wire.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct OriginalDestination(pub SocketAddr);
+
+impl fmt::Display for OriginalDestination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,1 @@
+//! Dialling the target's server.
