@@ -1,6 +1,26 @@
 //! The gate: the only maker of permits.
+//!
+//! Each session has one [`Gate`]. It decides by policy, records what it decided, asks a person where a
+//! rule wants one, and only then lets a request go on. *No record, no permit.*
 
-use crate::policy::{Obligations, RuleId};
+mod ruling;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+pub use ruling::Decided;
+use ruling::{Rulings, entry_of};
+
+use crate::{
+    approval::{Desk, Outcome, Question as ApprovalQuestion},
+    policy::{self, Effect, Obligations, RuleId, Terms},
+    principal::Principal,
+    record::{ApprovalEntry, DenialEntry, Kind, RecordError, SessionRecorder},
+    request::{Request, Stage},
+    target::Target,
+};
 
 /// What is enforced.
 #[derive(Debug)]
@@ -12,12 +32,18 @@ pub enum Verdict {
 /// The right to send one request upstream. Only [`Gate`] makes one.
 #[derive(Debug)]
 pub struct Permit {
-    obligations: Obligations,
+    obligations: Arc<Obligations>,
 }
 
 impl Permit {
-    pub fn obligations(&self) -> &Obligations {
+    pub fn obligations(&self) -> &Arc<Obligations> {
         &self.obligations
+    }
+
+    /// A permit as the gate would make it, for playbooks.
+    #[cfg(test)]
+    pub(crate) fn for_playbook(obligations: Obligations) -> Self {
+        Self { obligations: Arc::new(obligations) }
     }
 }
 
@@ -32,4 +58,177 @@ pub struct Denial {
     pub hint: String,
     /// The entry in the record: `<session>/<sequence>`.
     pub reference: String,
+}
+
+/// One session's way to permits.
+pub struct Gate {
+    pub principal: Arc<Principal>,
+    pub target: Arc<Target>,
+    pub recorder: SessionRecorder,
+    policy: Arc<policy::Store>,
+    desk: Arc<Desk>,
+    /// Set where nothing may pass, whatever policy says: the destination is no declared target.
+    closed: Option<String>,
+    rulings: Mutex<Rulings>,
+}
+
+impl Gate {
+    pub fn new(
+        principal: Arc<Principal>,
+        target: Arc<Target>,
+        recorder: SessionRecorder,
+        policy: Arc<policy::Store>,
+        desk: Arc<Desk>,
+    ) -> Self {
+        Self { principal, target, recorder, policy, desk, closed: None, rulings: Mutex::default() }
+    }
+
+    /// Lets nothing pass, for the reason given.
+    pub fn closed(self, reason: String) -> Self {
+        Self { closed: Some(reason), ..self }
+    }
+
+    /// Decides, records, asks a person where policy wants one, and answers.
+    ///
+    /// Cancel safe: dropping the future withdraws a pending approval request.
+    pub async fn check(&self, request: Request) -> Verdict {
+        if let Some(reason) = &self.closed {
+            return self.refuse(reason.clone(), None, &request).await;
+        }
+        let decided = self.decide(&request);
+        match decided.decision.effect {
+            Effect::Deny => self.refuse_by(&decided, &request).await,
+            Effect::Allow => self.permit(&decided).await,
+            Effect::RequireApproval => match (request.stage, &decided.decision.obligations.approval) {
+                (Stage::Prepare, _) => self.permit(&decided).await,
+                (Stage::Execute, Some(terms)) => self.hold(&decided, terms, &request).await,
+                (Stage::Execute, None) => {
+                    self.refuse("the deciding rule asks for approval without terms".to_owned(), None, &request).await
+                }
+            },
+        }
+    }
+
+    /// Judges again what this session was allowed at its start; a denial ends it.
+    pub fn rejudge(&self, opening: &Request) -> Option<Denial> {
+        let decided = self.decide(opening);
+        match decided.decision.effect {
+            Effect::Allow | Effect::RequireApproval => None,
+            Effect::Deny => Some(Denial {
+                message: decided.decision.message.clone(),
+                rule: decided.decision.rules.first().cloned(),
+                hint: "the policy has changed since this session began".to_owned(),
+                reference: self.recorder.id().to_string(),
+            }),
+        }
+    }
+
+    /// Tells when another policy is in force.
+    pub fn policy_changes(&self) -> watch::Receiver<u64> {
+        self.policy.subscribe()
+    }
+
+    fn decide(&self, request: &Request) -> Arc<Decided> {
+        self.rulings.lock().decide(&self.policy.current(), &self.principal, &self.target, request)
+    }
+
+    async fn permit(&self, decided: &Decided) -> Verdict {
+        match self.record(Kind::Decision, &decided.entry).await {
+            Ok(_) => Verdict::Forward(Permit { obligations: decided.obligations.clone() }),
+            Err(error) => Verdict::Block(self.unrecorded(&error)),
+        }
+    }
+
+    async fn refuse_by(&self, decided: &Decided, request: &Request) -> Verdict {
+        self.refuse(decided.decision.message.clone(), decided.decision.rules.first().cloned(), request).await
+    }
+
+    async fn refuse(&self, message: String, rule: Option<RuleId>, request: &Request) -> Verdict {
+        let entry = entry_of(&DenialEntry {
+            message: message.clone(),
+            rule: rule.as_ref().map(RuleId::to_string),
+            summary: request.summary.bounded(),
+            accesses: request.footprint.described(),
+        });
+        Verdict::Block(match self.record(Kind::Denial, &entry).await {
+            Ok(sequence) => {
+                let reference = format!("{}/{sequence}", self.recorder.id());
+                let hint = format!("quote {reference} when you ask for access");
+                Denial { message, rule, hint, reference }
+            }
+            Err(error) => self.unrecorded(&error),
+        })
+    }
+
+    /// Holds the request until a person answers, the wait is over, or policy changes its mind.
+    async fn hold(&self, decided: &Decided, terms: &Terms, request: &Request) -> Verdict {
+        let question = ApprovalQuestion {
+            session: self.recorder.id().to_string(),
+            principal: self.principal.clone(),
+            target: self.target.name.clone(),
+            summary: request.described(),
+            digest: request.digest(),
+            accesses: request.footprint.described(),
+            message: decided.decision.message.clone(),
+            rules: decided.decision.rules.iter().map(RuleId::to_string).collect(),
+            terms: terms.clone(),
+        };
+        let mut changes = self.policy.subscribe();
+        changes.mark_unchanged();
+        let mut ticket = match self.desk.ask(question) {
+            Ok(ticket) => ticket,
+            Err(error) => return self.refuse(error.to_string(), None, request).await,
+        };
+        if let Err(error) = self.record(Kind::Approval, &entry_of(&ApprovalEntry::requested(ticket.id(), terms))).await {
+            return Verdict::Block(self.unrecorded(&error));
+        }
+        let outcome = loop {
+            tokio::select! {
+                outcome = ticket.answer() => break outcome,
+                changed = changes.changed() => match (changed, self.decide(request).decision.effect) {
+                    (Ok(()), Effect::RequireApproval) => {}
+                    (Ok(()), Effect::Allow | Effect::Deny) => break Outcome::Overtaken,
+                    (Err(_), _) => break Outcome::Withdrawn,
+                },
+            }
+        };
+        let entry = entry_of(&ApprovalEntry::answered(ticket.id(), &outcome));
+        if let Err(error) = self.record(Kind::Approval, &entry).await {
+            return Verdict::Block(self.unrecorded(&error));
+        }
+        self.settle(outcome, request).await
+    }
+
+    /// Turns a person's answer into a verdict under the policy of this moment.
+    async fn settle(&self, outcome: Outcome, request: &Request) -> Verdict {
+        let decided = self.decide(request);
+        match (&outcome, decided.decision.effect) {
+            (_, Effect::Deny) => self.refuse_by(&decided, request).await,
+            (_, Effect::Allow) | (Outcome::Granted { .. }, Effect::RequireApproval) => self.permit(&decided).await,
+            (Outcome::Denied { .. } | Outcome::TimedOut { .. } | Outcome::Withdrawn | Outcome::Overtaken, Effect::RequireApproval) => {
+                let message = format!("{}: {outcome}", decided.decision.message);
+                self.refuse(message, decided.decision.rules.first().cloned(), request).await
+            }
+        }
+    }
+
+    /// Appends an entry, waiting while the recorder is behind.
+    pub async fn record(&self, kind: Kind, payload: &[u8]) -> Result<u64, RecordError> {
+        loop {
+            match self.recorder.append(kind, payload) {
+                Err(RecordError::Full) => self.recorder.ready().await,
+                other => return other,
+            }
+        }
+    }
+
+    fn unrecorded(&self, error: &RecordError) -> Denial {
+        tracing::error!(session = %self.recorder.id(), %error, "denied, because it could not be recorded");
+        Denial {
+            message: "the gate cannot record this request, so it is refused".to_owned(),
+            rule: None,
+            hint: "tell the operator of this host; the daemon's log says why".to_owned(),
+            reference: self.recorder.id().to_string(),
+        }
+    }
 }
