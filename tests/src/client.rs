@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
 };
 
@@ -67,7 +67,7 @@ impl Client {
             Self::Psql => vec!["sh".into(), source("client.sh")],
             Self::Psycopg | Self::Asyncpg => vec![prepared(cache::python())?, source("client.py")],
             Self::NodePostgres => vec!["node".into(), source("client.js")],
-            Self::TokioPostgres | Self::Sqlx => vec![example(self.name())?],
+            Self::TokioPostgres | Self::Sqlx => vec![binary::example(&format!("client-{}", self.name()))?],
             Self::Jdbc => {
                 vec!["java".into(), "-cp".into(), prepared(cache::maven(JDBC))?, source("Client.java")]
             }
@@ -113,10 +113,4 @@ fn prepared(path: PathBuf) -> Result<PathBuf> {
         bail!("{} is missing; `cargo xtask test clients` prepares it", path.display());
     }
     Ok(path)
-}
-
-/// One of this package's examples, which `cargo test` has built beside the tests.
-fn example(name: &str) -> Result<PathBuf> {
-    let folder: &Path = &binary::target_directory()?;
-    prepared(folder.join("debug/examples").join(format!("client-{name}")))
 }
