@@ -2,10 +2,7 @@
 
 use anyhow::Result;
 use futures_util::TryStreamExt;
-use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, Row,
-    postgres::PgConnectOptions,
-};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
 
 const SLOW: &str = "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b";
 
@@ -73,7 +70,11 @@ async fn cancel(connection: &mut PgConnection) -> Result<()> {
 }
 
 async fn denials(connection: &mut PgConnection) -> Result<()> {
-    println!("denial {} {}", refused(connection, "drop database shop").await, count(connection, "(select 1) one").await?);
+    println!(
+        "denial {} {}",
+        refused(connection, "drop database shop").await,
+        count(connection, "(select 1) one").await?
+    );
 
     sqlx::query("begin").execute(&mut *connection).await?;
     let denied = refused(connection, "delete from salaries where name = 'nobody'").await;

@@ -60,7 +60,8 @@ impl Installation {
     }
 
     fn debian() -> Result<Self> {
-        let installed = std::fs::read_dir("/usr/lib/postgresql").context("the package `postgresql` is not installed")?;
+        let installed =
+            std::fs::read_dir("/usr/lib/postgresql").context("the package `postgresql` is not installed")?;
         let newest = installed
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
