@@ -8,7 +8,7 @@ pub mod binary;
 pub mod cache;
 pub mod certificates;
 pub mod client;
-// pub mod gate;
+pub mod gate;
 pub mod place;
 pub mod port;
 pub mod postgres;

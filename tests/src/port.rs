@@ -19,13 +19,16 @@ pub fn free() -> Result<u16> {
     let origin = u16::try_from(std::process::id().wrapping_mul(97) % u32::from(span))?;
     for _ in 0..span {
         let port = RANGE.start + (origin + NEXT.fetch_add(1, Ordering::Relaxed) % span) % span;
-        let idle = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-            && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok();
-        if idle {
+        if idle(port) {
             return Ok(port);
         }
     }
     bail!("no free port in {RANGE:?}")
+}
+
+/// Whether nothing listens on a port of either loopback address.
+pub fn idle(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok()
 }
 
 #[cfg(test)]

@@ -52,12 +52,21 @@ impl Postgres {
 
     /// Starts a release with further settings, each written `name=value`.
     pub fn with(release: Release, tls: Tls, settings: &[&str]) -> Result<Self> {
+        Self::make(release, tls, settings, port::free()?)
+    }
+
+    /// Starts a release on the wanted port, or on another one where that is taken.
+    pub fn on(wanted: u16, release: Release, tls: Tls) -> Result<Self> {
+        Self::make(release, tls, &[], if port::idle(wanted) { wanted } else { port::free()? })
+    }
+
+    fn make(release: Release, tls: Tls, settings: &[&str], port: u16) -> Result<Self> {
         let directory = place::temporary()?;
         let installation = Installation::of(release, directory.path())?;
         cluster::copy(&installation, &directory.path().join("data"))?;
         cluster::admit(&directory.path().join("data"), tls)?;
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let mut server = Self { service: None, installation, directory, port: port::free()?, settings };
+        let mut server = Self { service: None, installation, directory, port, settings };
         server.resume()?;
         Ok(server)
     }

@@ -2,6 +2,7 @@
 
 mod build;
 mod ci;
+mod demo;
 mod edges;
 mod prerequisites;
 mod progress;
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show what Portcullis does: a real server, an unchanged psql, ten steps.
+    Demo(demo::Arguments),
     /// Run the tests of some areas, or all of them.
     Test(test::Arguments),
     /// Do what CI does: format, lints, module edges, policies, and every test.
@@ -30,6 +33,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Ci => ci::run(),
     };

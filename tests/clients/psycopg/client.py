@@ -54,7 +54,7 @@ with psycopg.connect(autocommit=True) as connection:
     print("denial", refused(connection, "drop database shop"), connection.execute("select 1").fetchone()[0])
 
     connection.execute("begin")
-    first = refused(connection, "delete from salaries where name = 'nobody'")
+    first = refused(connection, "truncate salaries")
     second = refused(connection, "select 1")
     connection.execute("rollback")
     print("denial-in-transaction", first, second, connection.execute("select 1").fetchone()[0])
