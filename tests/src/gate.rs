@@ -17,6 +17,11 @@ use crate::{
     service::{Service, Signal},
 };
 
+/// Classes of the shop's personal data.
+const SHOP_CLASSES: &str = r#""public.customers.email" = "email"
+"public.customers.ssn" = "ssn"
+"public.customers.card" = "credit_card""#;
+
 /// What a gate is started with, beyond where its server is.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -31,6 +36,8 @@ pub struct Setup {
     pub tls: bool,
     /// A directory of policies; without one, those embedded in the daemon.
     pub policies: Option<PathBuf>,
+    /// The target's columns with their data classes, as lines of `[target.classes]`.
+    pub classes: &'static str,
     /// Lines for the end of the configuration.
     pub extra: String,
     /// A build other than the tests' own.
@@ -46,6 +53,7 @@ impl Default for Setup {
             certificate: false,
             tls: true,
             policies: None,
+            classes: SHOP_CLASSES,
             extra: String::new(),
             binary: None,
         }
@@ -173,7 +181,7 @@ impl Gate {
         let policies = setup.policies.as_ref().map(|path| format!("directory = {path:?}")).unwrap_or_default();
         let (state, control) = (self.state(), self.path("control.sock"));
         let (listen, upstream) = (port::free()?, server.port());
-        let Setup { environment, user, extra, .. } = setup;
+        let Setup { environment, user, classes, extra, .. } = setup;
         let text = format!(
             r#"state_dir = {state:?}
 control = {control:?}
@@ -193,9 +201,7 @@ credential = "shop-app"
 labels = {{ environment = "{environment}" }}
 
 [target.classes]
-"public.customers.email" = "email"
-"public.customers.ssn" = "ssn"
-"public.customers.card" = "credit_card"
+{classes}
 
 [[credential]]
 name = "shop-app"

@@ -2,28 +2,56 @@
 
 use std::process::Command;
 
+use anyhow::{Context, Result};
 use portcullis_tests::{
     client::{Client, EXPECTED, Steps},
+    gate::{Gate, Setup, files_with},
     postgres::{self, Postgres, Release, Tls},
 };
 
+/// The value that the `email` step must not show through the gate.
+const EMAIL: &str = "ada.lovelace@example.com";
+
 /// Directly against PostgreSQL, so that a failure through the gate is the gate's.
-fn directly(client: Client) {
-    let server = Postgres::with(Release::Debian, Tls::Offered, &[]).unwrap();
-    let words = client.words().unwrap();
-    let mut command = Command::new(&words[0]);
-    postgres::environment(&mut command, server.port()).args(&words[1..]).env("PGPASSWORD", postgres::PASSWORD);
-    client.environment(&mut command).unwrap();
-    let steps = Steps::of(&command.output().unwrap()).unwrap();
+fn directly(client: Client) -> Result<()> {
+    let server = Postgres::with(Release::Debian, Tls::Offered, &[])?;
+    let words = client.words()?;
+    let (program, arguments) = words.split_first().context("no program")?;
+    let mut command = Command::new(program);
+    postgres::environment(&mut command, server.port()).args(arguments).env("PGPASSWORD", postgres::PASSWORD);
+    client.environment(&mut command)?;
+    let steps = Steps::of(&command.output()?)?;
     assert_eq!(steps.lines, EXPECTED);
-    assert_eq!(steps.email, "ada.lovelace@example.com");
+    assert_eq!(steps.email, EMAIL);
+    Ok(())
+}
+
+/// Through the gate: the same program, no password, the same steps; only the classified value differs.
+fn gated(client: Client) -> Result<()> {
+    let server = Postgres::start()?;
+    let gate = Gate::with(&server, &Setup::default())?;
+    let mut command = gate.workload(&server, client.words()?);
+    client.environment(&mut command)?;
+    let steps = Steps::of(&command.output()?).with_context(|| format!("the daemon's log:\n{}", gate.log()))?;
+    assert_eq!(steps.lines, EXPECTED);
+    assert_ne!(steps.email, EMAIL);
+    assert!(!server.log().to_lowercase().contains("drop database"), "a denied statement reached the server");
+
+    gate.ask(["sessions", "verify", "--all"])?;
+    assert_eq!(files_with(&gate.state(), EMAIL)?, Vec::<std::path::PathBuf>::new());
+    Ok(())
 }
 
 macro_rules! matrix {
     ($($name:ident: $client:expr,)*) => {
         mod direct {
             use super::*;
-            $(#[test] fn $name() { directly($client); })*
+            $(#[test] fn $name() -> Result<()> { directly($client) })*
+        }
+
+        mod through_the_gate {
+            use super::*;
+            $(#[test] fn $name() -> Result<()> { gated($client) })*
         }
 
         #[test]

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that is done to this repository, from a fresh clone on.
 
+mod bench;
 mod build;
 mod ci;
 mod demo;
@@ -27,6 +28,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the tests of some areas, or all of them.
     Test(test::Arguments),
+    /// Measure direct, through a bare relay, through pgbouncer and through the gate, in turns.
+    Bench(bench::Arguments),
     /// Do what CI does: format, lints, module edges, policies, and every test.
     Ci,
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Ci => ci::run(),
     };
     report(outcome)
