@@ -1,1 +1,57 @@
-fn main() {}
+//! `cargo xtask`: everything that is done to this repository, from a fresh clone on.
+
+mod bench;
+mod build;
+mod ci;
+mod demo;
+mod edges;
+mod prerequisites;
+mod progress;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Builds, tests, measures and shows Portcullis. Installs what it lacks.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what Portcullis does: a real server, an unchanged psql, ten steps.
+    Demo(demo::Arguments),
+    /// Run the tests of some areas, or all of them.
+    Test(test::Arguments),
+    /// Measure direct, through a bare relay, through pgbouncer and through the gate, in turns.
+    Bench(bench::Arguments),
+    /// Do what CI does: format, lints, module edges, policies, and every test.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Ci => ci::run(),
+    };
+    report(outcome)
+}
+
+/// Whether all went well is in the exit status; what could not be done at all is in words.
+fn report(outcome: Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

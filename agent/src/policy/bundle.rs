@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::policy::Finding;
 
 /// Largest file of a bundle, in bytes.
@@ -32,13 +34,15 @@ pub const CORE_SCHEMAS: [(&str, &str); 2] = [
 ];
 
 /// The embedded default.
-const BASELINE: [(&str, &str); 2] = [
+const EMBEDDED: [(&str, &str); 4] = [
     ("baseline.cedar", include_str!("../../../policies/baseline.cedar")),
     (SITE_SCHEMA, include_str!("../../../policies/site.cedarschema")),
+    (FIXTURES, include_str!("../../../policies/fixtures.yaml")),
+    ("tests/baseline.yaml", include_str!("../../../policies/tests/baseline.yaml")),
 ];
 
 /// One file.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Source {
     /// Relative to the bundle's directory, with `/` between folders.
     pub name: String,
@@ -46,7 +50,7 @@ pub struct Source {
 }
 
 /// The text of every file of a policy. Nothing is parsed yet.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct Bundle {
     /// `*.cedar`, sorted by name.
     pub rules: Vec<Source>,
@@ -56,6 +60,7 @@ pub struct Bundle {
     pub suites: Vec<Source>,
     pub manifest: Option<Source>,
     /// What is wrong with the set of files itself.
+    #[serde(skip)]
     pub findings: Vec<Finding>,
 }
 
@@ -73,15 +78,23 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// The rules and the vocabulary that are built in, for a first install.
+    /// What is built in, for a first install.
     pub fn embedded() -> Self {
-        let [rules, site] = BASELINE.map(|(name, text)| Source { name: name.to_owned(), text: text.to_owned() });
-        Self { rules: vec![rules], site, fixtures: None, suites: Vec::new(), manifest: None, findings: Vec::new() }
+        let [rules, site, fixtures, suite] =
+            EMBEDDED.map(|(name, text)| Source { name: name.to_owned(), text: text.to_owned() });
+        Self {
+            rules: vec![rules],
+            site,
+            fixtures: Some(fixtures),
+            suites: vec![suite],
+            manifest: None,
+            findings: Vec::new(),
+        }
     }
 
     /// Reads a directory: rules and schema from its top, tests from `tests/`.
     pub fn read(directory: &Path) -> Result<Self, BundleError> {
-        let mut bundle = Self { rules: Vec::new(), findings: Vec::new(), ..Self::embedded() };
+        let mut bundle = Self { rules: Vec::new(), fixtures: None, suites: Vec::new(), ..Self::embedded() };
         let mut has_site = false;
         for path in entries(directory)? {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -103,7 +116,7 @@ impl Bundle {
         if !has_site {
             let missing =
                 Finding::in_file(SITE_SCHEMA, "this file is missing: the groups, environments and data classes")
-                    .hint("write the embedded one with `portcullis policy init DIR`, or copy it from the package");
+                    .hint("`portcullis policy init DIR` writes the embedded one");
             bundle.findings.push(missing);
         }
         if bundle.rules.is_empty() {

@@ -20,21 +20,31 @@ mod decision;
 mod diagnostic;
 mod engine;
 mod entities;
+mod explain;
 mod expression;
 mod finding;
 mod index;
+mod judge;
 mod lint;
+mod manifest;
 mod message;
 mod question;
 mod rule;
 mod schema;
+mod store;
+mod suite;
 
 pub use bundle::{Bundle, BundleError, Source};
 pub use decision::{Decision, Effect, Obligations, RuleId, Terms};
 pub use engine::Engine;
+pub use explain::{Explanation, explain};
 pub use finding::{Finding, Findings};
+pub use judge::{Judgement, Pass};
+pub use manifest::Manifest;
 pub use question::{Clock, Question, Weekday};
-pub use rule::Rule;
+pub use rule::{Approval, Remedy, Rule};
+pub use store::{Origin, Settings, State, Store, Watch, WatchError};
+pub use suite::{Report, Stage, Tests, activate, execute};
 
 #[cfg(test)]
 mod tests;
