@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, os::fd::AsFd, sync::Arc, time::SystemTime};
 
+use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::mpsc};
 
@@ -12,7 +13,7 @@ use crate::{
     config::Targets,
     credential,
     detect::detect,
-    gate::Gate,
+    gate::{Asker, Gate},
     live::{Live, LiveSession},
     mask::Masker,
     policy,
@@ -39,6 +40,7 @@ pub struct Gatehouse {
     pub credentials: credential::Store,
     pub authority: Arc<tls::Authority>,
     pub policy: Arc<policy::Store>,
+    pub time_zone: TimeZone,
     pub desk: Arc<Desk>,
     pub recorder: Recorder,
     pub surveys: Arc<Surveys>,
@@ -58,6 +60,8 @@ enum Refusal {
     Identity(#[from] IdentityError),
     #[error("no record: {0}")]
     Record(#[from] RecordError),
+    #[error("no randomness: {0}")]
+    Randomness(String),
 }
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
@@ -126,13 +130,9 @@ async fn converse(
         }
         None => None,
     };
-    let gate = Gate::new(
-        principal.clone(),
-        target.clone(),
-        recorder.clone(),
-        gatehouse.policy.clone(),
-        gatehouse.desk.clone(),
-    );
+    let asker =
+        Asker { principal: principal.clone(), target: target.clone(), time_zone: gatehouse.time_zone.clone() };
+    let gate = Gate::new(asker, recorder.clone(), gatehouse.policy.clone(), gatehouse.desk.clone());
     let gate = Arc::new(match closed {
         Some(reason) => gate.closed(reason),
         None => gate,
@@ -150,7 +150,7 @@ async fn converse(
         destination: origin.destination,
         credential,
         workload: principal.workload.clone(),
-        seed: seed(),
+        seed: seed()?,
         cancels: gatehouse.cancels.clone(),
         masker: gatehouse.masker.clone(),
     };
@@ -187,13 +187,10 @@ fn undeclared(protocol: Option<&Protocol>) -> Target {
     }
 }
 
-fn seed() -> [u8; 32] {
+fn seed() -> Result<[u8; 32], Refusal> {
     let mut seed = [0; 32];
-    if let Err(error) = getrandom::fill(&mut seed) {
-        // Cancel keys would be guessable; the session still cannot pass what the gate denies.
-        tracing::error!(%error, "the kernel gives no randomness");
-    }
-    seed
+    getrandom::fill(&mut seed).map_err(|error| Refusal::Randomness(error.to_string()))?;
+    Ok(seed)
 }
 
 /// Closes so that the client sees a reset, as from a port where nobody listens.

@@ -104,7 +104,7 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
 async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)> {
     make_state_dir(&config.state_dir)?;
     let recorder = Recorder::open(&config.record).context("failed to open the record")?;
-    let policy = Arc::new(policy::Store::open(&config.policy).context("failed to open the policy")?);
+    let policy = policy::Store::open(config.policy.clone());
     let authority = tls::Authority::open(&config.state_dir.join("ca")).context("failed to open the local CA")?;
     let masker = Masker::new(mask_key(&config.state_dir)?);
     let listeners = listen(config.listen_port).await?;

@@ -8,18 +8,15 @@ mod ruling;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 
-pub use ruling::Decided;
+pub use ruling::{Asker, Decided};
 use ruling::{Rulings, entry_of};
 
 use crate::{
     approval::{Desk, Outcome, Question as ApprovalQuestion},
     policy::{self, Effect, Obligations, RuleId, Terms},
-    principal::Principal,
     record::{ApprovalEntry, DenialEntry, Kind, RecordError, SessionRecorder},
     request::{Request, Stage},
-    target::Target,
 };
 
 /// What is enforced.
@@ -62,9 +59,8 @@ pub struct Denial {
 
 /// One session's way to permits.
 pub struct Gate {
-    pub principal: Arc<Principal>,
-    pub target: Arc<Target>,
-    pub recorder: SessionRecorder,
+    asker: Asker,
+    recorder: SessionRecorder,
     policy: Arc<policy::Store>,
     desk: Arc<Desk>,
     /// Set where nothing may pass, whatever policy says: the destination is no declared target.
@@ -73,14 +69,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn new(
-        principal: Arc<Principal>,
-        target: Arc<Target>,
-        recorder: SessionRecorder,
-        policy: Arc<policy::Store>,
-        desk: Arc<Desk>,
-    ) -> Self {
-        Self { principal, target, recorder, policy, desk, closed: None, rulings: Mutex::default() }
+    pub fn new(asker: Asker, recorder: SessionRecorder, policy: Arc<policy::Store>, desk: Arc<Desk>) -> Self {
+        Self { asker, recorder, policy, desk, closed: None, rulings: Mutex::default() }
     }
 
     /// Lets nothing pass, for the reason given.
@@ -123,13 +113,13 @@ impl Gate {
         }
     }
 
-    /// Tells when another policy is in force.
-    pub fn policy_changes(&self) -> watch::Receiver<u64> {
-        self.policy.subscribe()
+    /// The session's entry in the record.
+    pub fn recorder(&self) -> &SessionRecorder {
+        &self.recorder
     }
 
     fn decide(&self, request: &Request) -> Arc<Decided> {
-        self.rulings.lock().decide(&self.policy.current(), &self.principal, &self.target, request)
+        self.rulings.lock().decide(&self.policy.current(), &self.asker, request)
     }
 
     async fn permit(&self, decided: &Decided) -> Verdict {
@@ -164,8 +154,8 @@ impl Gate {
     async fn hold(&self, decided: &Decided, terms: &Terms, request: &Request) -> Verdict {
         let question = ApprovalQuestion {
             session: self.recorder.id().to_string(),
-            principal: self.principal.clone(),
-            target: self.target.name.clone(),
+            principal: self.asker.principal.clone(),
+            target: self.asker.target.name.clone(),
             summary: request.described(),
             digest: request.digest(),
             accesses: request.footprint.described(),

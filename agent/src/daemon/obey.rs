@@ -85,7 +85,7 @@ impl Daemon {
     fn status(&self) -> Status {
         let gatehouse = &self.gatehouse;
         let proven = self.proven.load(Ordering::Relaxed);
-        let policy = gatehouse.policy.status();
+        let policy = gatehouse.policy.state();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -97,10 +97,10 @@ impl Daemon {
             capture: gatehouse.capture.describe(),
             canary_unix: (proven > 0).then_some(proven),
             policy: PolicyStatus {
-                source: policy.source,
+                source: policy.origin.name().to_owned(),
                 generation: policy.generation,
-                rules: policy.rules,
-                broken: policy.broken,
+                rules: gatehouse.policy.current().rules().len(),
+                broken: policy.broken.map(|findings| findings.to_string()),
             },
             recorder: gatehouse.recorder.health().to_string(),
             targets: gatehouse.targets.list().iter().map(target_status).collect(),

@@ -1,7 +1,8 @@
 //! Decisions remembered within a session, so that the same question is answered without policy.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
 
+use jiff::{Timestamp, tz::TimeZone};
 use lru::LruCache;
 use serde::Serialize;
 
@@ -26,7 +27,16 @@ pub struct Decided {
     /// Kept so that the allocation that is the key cannot be another footprint's.
     footprint: Arc<Footprint>,
     generation: u64,
+    /// Since the epoch; set where the decision depends on the time of day.
     minute: Option<i64>,
+}
+
+/// Who asks in a session, of what, and where it is how late.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    pub principal: Arc<Principal>,
+    pub target: Arc<Target>,
+    pub time_zone: TimeZone,
 }
 
 /// One session's decisions, by footprint.
@@ -40,9 +50,10 @@ impl Default for Rulings {
 
 impl Rulings {
     /// The decision on `request`, from memory where nothing that it depended on has changed.
-    pub fn decide(&mut self, engine: &Engine, principal: &Principal, target: &Target, request: &Request) -> Arc<Decided> {
-        let key = Arc::as_ptr(&request.footprint) as usize;
-        let minute = engine.depends_on_clock().then(|| Clock::now(engine.time_zone()).minute_of_epoch());
+    pub fn decide(&mut self, engine: &Engine, asker: &Asker, request: &Request) -> Arc<Decided> {
+        let key = Arc::as_ptr(&request.footprint).addr();
+        let now = Timestamp::now();
+        let minute = engine.depends_on_clock().then(|| now.as_second() / 60);
         if let Some(known) = self.0.get(&key)
             && known.generation == engine.generation()
             && known.minute == minute
@@ -50,8 +61,13 @@ impl Rulings {
         {
             return known.clone();
         }
-        let clock = Clock::now(engine.time_zone());
-        let decision = engine.decide(&Question { principal, target, request, clock, approvals: &Default::default() });
+        let decision = engine.decide(&Question {
+            principal: &asker.principal,
+            target: &asker.target,
+            request,
+            clock: Clock::at(now, &asker.time_zone),
+            approvals: &BTreeSet::new(),
+        });
         let entry = entry_of(&DecisionEntry {
             effect: decision.effect.name().to_owned(),
             rules: decision.rules.iter().map(RuleId::to_string).collect(),

@@ -96,9 +96,9 @@ pub async fn drive(session: Box<dyn Session>, downstream: tls::Stream, drive: Dr
     match driver.run().await {
         Ok(outcome) => outcome,
         Err(error) => {
-            tracing::info!(session = %driver.drive.gate.recorder.id(), %error, "session broke");
+            tracing::info!(session = %driver.drive.gate.recorder().id(), %error, "session broke");
             // A broken record cannot take the entry that says so; the log above has it.
-            let _ = driver.drive.gate.recorder.append(Kind::Error, error.to_string().as_bytes());
+            let _ = driver.drive.gate.recorder().append(Kind::Error, error.to_string().as_bytes());
             driver.say_goodbye().await;
             Outcome::Broken(error.to_string())
         }
