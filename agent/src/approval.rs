@@ -58,6 +58,8 @@ pub struct Approver {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     Granted { by: Vec<String>, reason: Option<String> },
+    /// A standing grant covers it.
+    Reused { by: Vec<String>, grant: String },
     Denied { by: String, reason: Option<String> },
     TimedOut { after_seconds: u64 },
     /// The workload went away, or the daemon did.
@@ -71,6 +73,7 @@ impl fmt::Display for Outcome {
         let because = |reason: &Option<String>| reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         match self {
             Self::Granted { by, reason } => write!(f, "approved by {}{}", by.join(", "), because(reason)),
+            Self::Reused { by, grant } => write!(f, "approved by {} (grant {grant})", by.join(", ")),
             Self::Denied { by, reason } => write!(f, "denied by {by}{}", because(reason)),
             Self::TimedOut { after_seconds } => write!(f, "nobody answered within {after_seconds} s"),
             Self::Withdrawn => f.write_str("the request was withdrawn"),
@@ -138,7 +141,7 @@ impl Desk {
             granted,
         };
         if let Some(grant) = self.grants.lock().find(&question, SystemTime::now()) {
-            return Ok(ticket(Some(Outcome::Granted { by: grant.by, reason: Some(format!("standing grant {}", grant.id)) })));
+            return Ok(ticket(Some(Outcome::Reused { by: grant.by, grant: grant.id })));
         }
         let mut pending = self.pending.lock();
         if pending.len() >= PENDING_MAX {

@@ -1,6 +1,6 @@
 //! One captured connection, from the accepted socket to the end of its session.
 
-use std::{net::SocketAddr, os::fd::AsFd, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, os::fd::AsFd, sync::Arc};
 
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
@@ -118,7 +118,8 @@ async fn converse(
 ) -> Result<(), Refusal> {
     let recorder = gatehouse.recorder.begin(&header(origin, &principal, &target, gatehouse))?;
     let Some(protocol) = PROTOCOLS.iter().find(|protocol| *protocol.name == *target.protocol) else {
-        recorder.end(Outcome::Broken(format!("protocol `{}` is not spoken here", target.protocol)));
+        tracing::error!(target_name = %target.name, protocol = %target.protocol, "this protocol is not spoken here");
+        recorder.end(Outcome::Failed);
         reset(stream);
         return Ok(());
     };
@@ -163,12 +164,13 @@ async fn converse(
 }
 
 fn header(origin: &Origin, principal: &Principal, target: &Target, gatehouse: &Gatehouse) -> SessionHeader {
+    let declared = target.is_declared();
     SessionHeader {
-        started: SystemTime::now(),
-        principal: principal.clone(),
-        target: target.name.to_string(),
-        protocol: target.protocol.to_string(),
+        principal: Some(principal.clone()),
+        target: declared.then(|| target.name.clone()),
+        protocol: PROTOCOLS.iter().any(|protocol| *protocol.name == *target.protocol).then(|| target.protocol.clone()),
         destination: origin.destination.to_string(),
+        upstream: target.upstream.as_ref().map(ToString::to_string),
         policy_generation: gatehouse.policy.current().generation(),
     }
 }
@@ -176,7 +178,7 @@ fn header(origin: &Origin, principal: &Principal, target: &Target, gatehouse: &G
 /// Stands in for the target that a connection does not have.
 fn undeclared(protocol: Option<&Protocol>) -> Target {
     Target {
-        name: "(undeclared)".into(),
+        name: Target::UNDECLARED.into(),
         protocol: protocol.map_or("(unknown)", |protocol| protocol.name).into(),
         addresses: Vec::new(),
         upstream: None,

@@ -76,7 +76,9 @@ pub async fn up(config: Config, path: Option<PathBuf>) -> anyhow::Result<()> {
         reference: String::new(),
     };
     gatehouse.live.drain(&denial, DRAIN_TIMEOUT).await;
-    gatehouse.recorder.close();
+    if let Err(error) = gatehouse.recorder.flush().await {
+        tracing::error!(%error, "the end of the record waits in the journal for the next start");
+    }
     // The next daemon makes its own.
     let _ = std::fs::remove_file(&config.control);
     ended

@@ -8,14 +8,15 @@ mod ruling;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use serde::Serialize;
 
 pub use ruling::{Asker, Decided};
-use ruling::{Rulings, entry_of};
+use ruling::Rulings;
 
 use crate::{
-    approval::{Desk, Outcome, Question as ApprovalQuestion},
+    approval::{Desk, Outcome, Question as ApprovalQuestion, Ticket},
     policy::{self, Effect, Obligations, RuleId, Terms},
-    record::{ApprovalEntry, DenialEntry, Kind, RecordError, SessionRecorder},
+    record::{ApprovalEntry, ApprovalEvent, DenialEntry, Kind, RecordError, SessionRecorder},
     request::{Request, Stage},
 };
 
@@ -88,9 +89,9 @@ impl Gate {
         let decided = self.decide(&request);
         match decided.decision.effect {
             Effect::Deny => self.refuse_by(&decided, &request).await,
-            Effect::Allow => self.permit(&decided).await,
+            Effect::Allow => self.permit(&decided, &request).await,
             Effect::RequireApproval => match (request.stage, &decided.decision.obligations.approval) {
-                (Stage::Prepare, _) => self.permit(&decided).await,
+                (Stage::Prepare, _) => self.permit(&decided, &request).await,
                 (Stage::Execute, Some(terms)) => self.hold(&decided, terms, &request).await,
                 (Stage::Execute, None) => {
                     self.refuse("the deciding rule asks for approval without terms".to_owned(), None, &request).await
@@ -122,9 +123,9 @@ impl Gate {
         self.rulings.lock().decide(&self.policy.current(), &self.asker, request)
     }
 
-    async fn permit(&self, decided: &Decided) -> Verdict {
-        match self.record(Kind::Decision, &decided.entry).await {
-            Ok(_) => Verdict::Forward(Permit { obligations: decided.obligations.clone() }),
+    async fn permit(&self, decided: &Decided, request: &Request) -> Verdict {
+        match decided.record(request, &self.recorder).await {
+            Ok(()) => Verdict::Forward(Permit { obligations: decided.obligations.clone() }),
             Err(error) => Verdict::Block(self.unrecorded(&error)),
         }
     }
@@ -134,12 +135,12 @@ impl Gate {
     }
 
     async fn refuse(&self, message: String, rule: Option<RuleId>, request: &Request) -> Verdict {
-        let entry = entry_of(&DenialEntry {
+        let entry = DenialEntry {
             message: message.clone(),
-            rule: rule.as_ref().map(RuleId::to_string),
+            rule: rule.as_ref().map(|rule| rule.0.clone()),
             summary: request.summary.bounded(),
             accesses: request.footprint.described(),
-        });
+        };
         Verdict::Block(match self.record(Kind::Denial, &entry).await {
             Ok(sequence) => {
                 let reference = format!("{}/{sequence}", self.recorder.id());
@@ -169,7 +170,7 @@ impl Gate {
             Ok(ticket) => ticket,
             Err(error) => return self.refuse(error.to_string(), None, request).await,
         };
-        if let Err(error) = self.record(Kind::Approval, &entry_of(&ApprovalEntry::requested(ticket.id(), terms))).await {
+        if let Err(error) = self.record(Kind::Approval, &requested(&ticket)).await {
             return Verdict::Block(self.unrecorded(&error));
         }
         let outcome = loop {
@@ -182,8 +183,7 @@ impl Gate {
                 },
             }
         };
-        let entry = entry_of(&ApprovalEntry::answered(ticket.id(), &outcome));
-        if let Err(error) = self.record(Kind::Approval, &entry).await {
+        if let Err(error) = self.record(Kind::Approval, &answered(&ticket, &outcome)).await {
             return Verdict::Block(self.unrecorded(&error));
         }
         self.settle(outcome, request).await
@@ -194,7 +194,9 @@ impl Gate {
         let decided = self.decide(request);
         match (&outcome, decided.decision.effect) {
             (_, Effect::Deny) => self.refuse_by(&decided, request).await,
-            (_, Effect::Allow) | (Outcome::Granted { .. }, Effect::RequireApproval) => self.permit(&decided).await,
+            (_, Effect::Allow) | (Outcome::Granted { .. } | Outcome::Reused { .. }, Effect::RequireApproval) => {
+                self.permit(&decided, request).await
+            }
             (Outcome::Denied { .. } | Outcome::TimedOut { .. } | Outcome::Withdrawn | Outcome::Overtaken, Effect::RequireApproval) => {
                 let message = format!("{}: {outcome}", decided.decision.message);
                 self.refuse(message, decided.decision.rules.first().cloned(), request).await
@@ -202,14 +204,9 @@ impl Gate {
         }
     }
 
-    /// Appends an entry, waiting while the recorder is behind.
-    pub async fn record(&self, kind: Kind, payload: &[u8]) -> Result<u64, RecordError> {
-        loop {
-            match self.recorder.append(kind, payload) {
-                Err(RecordError::Full) => self.recorder.ready().await,
-                other => return other,
-            }
-        }
+    async fn record(&self, kind: Kind, entry: &impl Serialize) -> Result<u64, RecordError> {
+        let payload = serde_json::to_vec(entry).map_err(|error| RecordError::Header(error.into()))?;
+        self.recorder.write(kind, &payload).await
     }
 
     fn unrecorded(&self, error: &RecordError) -> Denial {
@@ -221,4 +218,24 @@ impl Gate {
             reference: self.recorder.id().to_string(),
         }
     }
+}
+
+fn requested(ticket: &Ticket) -> ApprovalEntry {
+    ApprovalEntry { id: ticket.id().to_string(), event: ApprovalEvent::Requested, by: None, at: now(), reason: None }
+}
+
+fn answered(ticket: &Ticket, outcome: &Outcome) -> ApprovalEntry {
+    let (event, by, reason) = match outcome {
+        Outcome::Granted { by, reason } => (ApprovalEvent::Approved, Some(by.join(", ")), reason.clone()),
+        Outcome::Reused { by, grant } => (ApprovalEvent::Reused, Some(by.join(", ")), Some(format!("grant {grant}"))),
+        Outcome::Denied { by, reason } => (ApprovalEvent::Denied, Some(by.clone()), reason.clone()),
+        Outcome::TimedOut { .. } => (ApprovalEvent::Expired, None, Some(outcome.to_string())),
+        Outcome::Withdrawn | Outcome::Overtaken => (ApprovalEvent::Withdrawn, None, Some(outcome.to_string())),
+    };
+    ApprovalEntry { id: ticket.id().to_string(), event, by, at: now(), reason }
+}
+
+/// Microseconds since 1970.
+fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default()
 }

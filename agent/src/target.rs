@@ -38,6 +38,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// The name that stands for "no target is declared there"; configured names cannot hold parentheses.
+    pub const UNDECLARED: &str = "(undeclared)";
+
+    pub fn is_declared(&self) -> bool {
+        *self.name != *Self::UNDECLARED
+    }
+
     /// The label `environment`, or `unknown`.
     pub fn environment(&self) -> &str {
         self.labels.get("environment").map_or("unknown", String::as_str)

@@ -108,7 +108,7 @@ async fn a_standing_grant_serves_the_same_text_of_the_same_workload_only() {
     let settled = desk.approve(ticket.id().as_str(), &person(7, "eve", &["dba"]), None).unwrap();
     let grant = settled.grant.unwrap();
     let mut again = ask(&desk, terms(&[&["dba"]], 600));
-    assert!(matches!(again.answer().await, Outcome::Granted { .. }));
+    assert!(matches!(again.answer().await, Outcome::Reused { .. }));
     let _other_text = desk.ask(question("bot", "UPDATE t SET v = 2", terms(&[&["dba"]], 600))).unwrap();
     let _other_workload = desk.ask(question("cat", "UPDATE t SET v = 1", terms(&[&["dba"]], 600))).unwrap();
     assert_eq!(desk.list().len(), 2);

@@ -102,7 +102,7 @@ impl Daemon {
                 rules: gatehouse.policy.current().rules().len(),
                 broken: policy.broken.map(|findings| findings.to_string()),
             },
-            recorder: gatehouse.recorder.health().to_string(),
+            recorder: gatehouse.recorder.broken().map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
             targets: gatehouse.targets.list().iter().map(target_status).collect(),
             workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
             live_sessions: gatehouse.live.count(),

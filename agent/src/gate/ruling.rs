@@ -1,16 +1,19 @@
 //! Decisions remembered within a session, so that the same question is answered without policy.
 
-use std::{collections::BTreeSet, num::NonZeroUsize, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 use lru::LruCache;
-use serde::Serialize;
 
 use crate::{
-    policy::{Clock, Decision, Engine, Obligations, Question, RuleId},
+    policy::{Clock, Decision, Engine, Obligations, Question},
     principal::Principal,
-    record::DecisionEntry,
-    request::{Footprint, Request},
+    record::{DecisionEntry, Kind, RecordError, SessionRecorder},
+    request::{Footprint, Request, Stage},
     target::Target,
 };
 
@@ -22,8 +25,8 @@ const RULINGS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 pub struct Decided {
     pub decision: Decision,
     pub obligations: Arc<Obligations>,
-    /// The record's entry, rendered once.
-    pub entry: Vec<u8>,
+    /// The short entry of every use after the first, which is recorded in full.
+    again: OnceLock<Vec<u8>>,
     /// Kept so that the allocation that is the key cannot be another footprint's.
     footprint: Arc<Footprint>,
     generation: u64,
@@ -68,17 +71,10 @@ impl Rulings {
             clock: Clock::at(now, &asker.time_zone),
             approvals: &BTreeSet::new(),
         });
-        let entry = entry_of(&DecisionEntry {
-            effect: decision.effect.name().to_owned(),
-            rules: decision.rules.iter().map(RuleId::to_string).collect(),
-            accesses: request.footprint.described(),
-            masks: decision.obligations.masks.iter().map(|(class, method)| (class.to_string(), *method)).collect(),
-            generation: engine.generation(),
-        });
         let decided = Arc::new(Decided {
             obligations: Arc::new(decision.obligations.clone()),
             decision,
-            entry,
+            again: OnceLock::new(),
             footprint: request.footprint.clone(),
             generation: engine.generation(),
             minute,
@@ -88,7 +84,29 @@ impl Rulings {
     }
 }
 
-/// A typed entry as the record keeps it.
-pub fn entry_of(entry: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(entry).unwrap_or_else(|error| format!("{{\"unrendered\":\"{error}\"}}").into_bytes())
+impl Decided {
+    /// Records that this decision was used: in full at first, then by reference, so that what is asked often costs little.
+    pub async fn record(&self, request: &Request, recorder: &SessionRecorder) -> Result<(), RecordError> {
+        if let Some(again) = self.again.get()
+            && request.stage == Stage::Execute
+        {
+            recorder.write(Kind::Decision, again).await?;
+            return Ok(());
+        }
+        let full = DecisionEntry::new(request, &self.decision, self.generation);
+        let sequence = recorder.write(Kind::Decision, &rendered(&full)?).await?;
+        if request.stage == Stage::Execute {
+            let short = DecisionEntry { summary: String::new(), ..self.like(request, sequence) };
+            self.again.get_or_init(|| rendered(&short).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn like(&self, request: &Request, sequence: u64) -> DecisionEntry {
+        DecisionEntry::repeated(request, &self.decision, self.generation, Some(sequence))
+    }
+}
+
+fn rendered(entry: &DecisionEntry) -> Result<Vec<u8>, RecordError> {
+    serde_json::to_vec(entry).map_err(|error| RecordError::Header(error.into()))
 }

@@ -24,7 +24,7 @@ use tokio::{
 use super::{Input, Output, ProtocolError, Session, Side};
 use crate::{
     gate::{Denial, Gate, Verdict},
-    record::{Kind, Outcome, RecordError},
+    record::{ErrorEntry, Kind, Outcome, RecordError},
     request::Request,
     sql::Classifier,
     tls,
@@ -90,6 +90,21 @@ pub enum DriveError {
     Silent,
 }
 
+impl DriveError {
+    /// Who erred, in the record's words.
+    fn by(&self) -> &'static str {
+        match self {
+            Self::Protocol(ProtocolError { by, .. }) | Self::Socket { side: by, .. } | Self::Tls { side: by, .. } => match by {
+                Side::Downstream => "workload",
+                Side::Upstream => "server",
+            },
+            Self::Silent => "workload",
+            Self::Upstream(_) => "server",
+            Self::Record(_) => "gate",
+        }
+    }
+}
+
 /// Runs `session` until one side is done; says how it ended.
 pub async fn drive(session: Box<dyn Session>, downstream: tls::Stream, drive: Drive) -> Outcome {
     let mut driver = Driver::new(session, downstream, drive);
@@ -98,9 +113,10 @@ pub async fn drive(session: Box<dyn Session>, downstream: tls::Stream, drive: Dr
         Err(error) => {
             tracing::info!(session = %driver.drive.gate.recorder().id(), %error, "session broke");
             // A broken record cannot take the entry that says so; the log above has it.
-            let _ = driver.drive.gate.recorder().append(Kind::Error, error.to_string().as_bytes());
+            let entry = ErrorEntry { by: error.by().into(), what: error.to_string() };
+            let _ = driver.drive.gate.recorder().append_json(Kind::Error, &entry);
             driver.say_goodbye().await;
-            Outcome::Broken(error.to_string())
+            Outcome::Failed
         }
     }
 }
@@ -120,7 +136,7 @@ struct Driver {
     held: Vec<Bytes>,
     held_bytes: usize,
     closing: bool,
-    denied: bool,
+    outcome: Outcome,
 }
 
 /// What wakes the driver.
@@ -148,7 +164,7 @@ impl Driver {
             held: Vec::new(),
             held_bytes: 0,
             closing: false,
-            denied: false,
+            outcome: Outcome::Closed,
         }
     }
 
@@ -157,7 +173,7 @@ impl Driver {
             self.obey().await?;
             if self.closing && self.is_drained() {
                 self.shutdown().await;
-                return Ok(if self.denied { Outcome::Denied } else { Outcome::Completed });
+                return Ok(self.outcome);
             }
             let event = poll_fn(|cx| self.poll_event(cx)).await?;
             self.take(event).await?;
@@ -169,7 +185,7 @@ impl Driver {
         while let Some(output) = self.session.poll() {
             match output {
                 Output::Send(Side::Downstream, bytes) => {
-                    self.drive.gate.record(Kind::ToWorkload, &bytes).await?;
+                    self.drive.gate.recorder().write(Kind::ToWorkload, &bytes).await?;
                     self.downstream.push(bytes);
                 }
                 Output::Send(Side::Upstream, bytes) => self.upstream().await?.push(bytes),
@@ -200,7 +216,9 @@ impl Driver {
                 self.hand(Input::Closed(side))
             }
             Event::Verdict(verdict) => {
-                self.denied |= matches!(verdict, Verdict::Block(_)) && self.upstream.is_none();
+                if matches!(verdict, Verdict::Block(_)) && self.upstream.is_none() {
+                    self.outcome = Outcome::Denied;
+                }
                 self.hand(Input::Verdict(verdict))?;
                 self.release().await
             }
@@ -210,13 +228,10 @@ impl Driver {
             }
             Event::Signal(Signal::Catalogue(classifier)) => self.hand(Input::Surveyed(Ok(classifier))),
             Event::Signal(Signal::Policy) => match self.opening.as_ref().and_then(|opening| self.drive.gate.rejudge(opening)) {
-                Some(denial) => self.hand(Input::Terminate(denial)),
+                Some(denial) => self.end(denial),
                 None => Ok(()),
             },
-            Event::Signal(Signal::End(denial)) => {
-                self.asked = None;
-                self.hand(Input::Terminate(denial))
-            }
+            Event::Signal(Signal::End(denial)) => self.end(denial),
             Event::Impatient => Err(DriveError::Silent),
             Event::Sent => Ok(()),
         }
@@ -224,8 +239,14 @@ impl Driver {
 
     /// Bytes from the workload: into the record first, then to the session.
     async fn hear(&mut self, bytes: Bytes) -> Result<(), DriveError> {
-        self.drive.gate.record(Kind::FromWorkload, &bytes).await?;
+        self.drive.gate.recorder().write(Kind::FromWorkload, &bytes).await?;
         self.hand(Input::Bytes(Side::Downstream, bytes))
+    }
+
+    fn end(&mut self, denial: Denial) -> Result<(), DriveError> {
+        self.asked = None;
+        self.outcome = Outcome::Terminated;
+        self.hand(Input::Terminate(denial))
     }
 
     fn hand(&mut self, input: Input) -> Result<(), DriveError> {
@@ -307,7 +328,7 @@ impl Driver {
             match output {
                 Output::Send(Side::Downstream, bytes) => {
                     // Not recorded, not sent.
-                    if self.drive.gate.record(Kind::ToWorkload, &bytes).await.is_ok() {
+                    if self.drive.gate.recorder().write(Kind::ToWorkload, &bytes).await.is_ok() {
                         self.downstream.push(bytes);
                     }
                 }
