@@ -77,12 +77,34 @@ async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refu
         gatehouse.canary.answer(stream, &origin).await;
         return Ok(());
     }
-    let principal = Arc::new(gatehouse.identities.principal(&origin, &gatehouse.workloads)?);
+    let principal = match gatehouse.identities.principal(&origin, &gatehouse.workloads) {
+        Ok(principal) => Arc::new(principal),
+        Err(error) => return Err(record_stranger(&origin, error, gatehouse)),
+    };
     // Small messages both ways are the rule; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => converse(stream, &origin, principal, target, None, gatehouse).await,
         None => turn_away(stream, &origin, principal, gatehouse).await,
+    }
+}
+
+/// A captured process of no known workload: the attempt is recorded, and that is all.
+fn record_stranger(origin: &Origin, error: IdentityError, gatehouse: &Gatehouse) -> Refusal {
+    let header = SessionHeader {
+        principal: None,
+        target: None,
+        protocol: None,
+        destination: origin.destination.to_string(),
+        upstream: None,
+        policy_generation: gatehouse.policy.current().generation(),
+    };
+    match gatehouse.recorder.begin(&header) {
+        Ok(recorder) => {
+            recorder.end(Outcome::Denied);
+            error.into()
+        }
+        Err(error) => error.into(),
     }
 }
 
