@@ -302,9 +302,21 @@ fn frame_bytes(length: usize) -> u64 {
     (length + length.div_ceil(ENTRY_MAX).max(1) * FRAME) as u64
 }
 
+/// The number of the next session, as the file at `path` has it; `None` where entries wait in it, or it is no journal.
+///
+/// For readers beside the daemon: the pages of the mapping are those of the file.
+pub fn next_number_of(path: &Path) -> Option<u64> {
+    let file = File::open(path).ok()?;
+    let number = Existing::read(&file)?.next_number;
+    // Read again: sessions that had a number by then have left the journal if nothing waits in it now.
+    (Existing::read(&file)?.pending == 0).then_some(number)
+}
+
 /// The first page of a journal that is there already.
 struct Existing {
     capacity: u64,
+    pending: u64,
+    next_number: u64,
     boot: [u8; BOOT_LENGTH],
 }
 
@@ -316,10 +328,15 @@ impl Existing {
         let at = |offset: usize| page.get(offset..)?.first_chunk().copied().map(u64::from_le_bytes);
         let capacity = at(CAPACITY_AT)?;
         let pending = at(HEAD_AT)?.checked_sub(at(TAIL_AT)?)?;
+        let next_number = at(NUMBER_AT)?;
         let whole = file.metadata().ok()?.len() == PAGE.checked_add(capacity)?;
         let boot = *page.get(BOOT_AT..)?.first_chunk()?;
-        (page.starts_with(&MAGIC) && whole && capacity >= JOURNAL_LEAST && pending <= capacity)
-            .then_some(Self { capacity, boot })
+        (page.starts_with(&MAGIC) && whole && capacity >= JOURNAL_LEAST && pending <= capacity).then_some(Self {
+            capacity,
+            pending,
+            next_number,
+            boot,
+        })
     }
 }
 

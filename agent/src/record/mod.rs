@@ -23,6 +23,7 @@ mod journal;
 pub mod reader;
 mod recorder;
 mod syncer;
+pub mod verify;
 mod writer;
 
 pub use entry::{

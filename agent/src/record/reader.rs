@@ -318,7 +318,7 @@ pub struct Entries<'a> {
 
 impl Entries<'_> {
     /// The next piece of an entry in the current block.
-    fn from_block(&mut self) -> Option<Result<(Entry, bool), Unreadable>> {
+    fn next_in_block(&mut self) -> Option<Result<(Entry, bool), Unreadable>> {
         let id = self.pieces.recording.id;
         let (block, at) = self.block.as_mut()?;
         let rest = block.body.get(*at..)?;
@@ -363,7 +363,7 @@ impl Iterator for Entries<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.from_block() {
+            match self.next_in_block() {
                 Some(Ok((entry, more))) => match self.join(entry, more) {
                     Some(entry) => return Some(Ok(Part::Entry(entry))),
                     None => continue,
