@@ -34,8 +34,9 @@ pub const CORE_SCHEMAS: [(&str, &str); 2] = [
 ];
 
 /// The embedded default.
-const EMBEDDED: [(&str, &str); 4] = [
+const EMBEDDED: [(&str, &str); 5] = [
     ("baseline.cedar", include_str!("../../../policies/baseline.cedar")),
+    ("builtins.cedar", include_str!("../../../policies/builtins.cedar")),
     (SITE_SCHEMA, include_str!("../../../policies/site.cedarschema")),
     (FIXTURES, include_str!("../../../policies/fixtures.yaml")),
     ("tests/baseline.yaml", include_str!("../../../policies/tests/baseline.yaml")),
@@ -80,10 +81,10 @@ pub enum BundleError {
 impl Bundle {
     /// What is built in, for a first install.
     pub fn embedded() -> Self {
-        let [rules, site, fixtures, suite] =
+        let [baseline, builtins, site, fixtures, suite] =
             EMBEDDED.map(|(name, text)| Source { name: name.to_owned(), text: text.to_owned() });
         Self {
-            rules: vec![rules],
+            rules: vec![baseline, builtins],
             site,
             fixtures: Some(fixtures),
             suites: vec![suite],

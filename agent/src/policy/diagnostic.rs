@@ -23,9 +23,13 @@ pub fn finding_near(source: &Source, error: &dyn Diagnostic, offset: usize) -> F
     let finding = Finding::at(source, place, message);
     match error.help() {
         Some(help) => finding.hint(help.to_string()),
+        None if finding.message.ends_with("is not a valid method") => finding.hint(METHODS),
         None => finding,
     }
 }
+
+const METHODS: &str = "sets have contains, containsAll, containsAny and isEmpty, entities hasTag and getTag; \
+                       there are no regular expressions, but `like` with `*`";
 
 /// An error and its causes in one line.
 pub fn sentence(error: &dyn std::error::Error) -> String {

@@ -2,17 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{PolicyId, Schema};
 
 use crate::{
     policy::{
-        Bundle, Decision, Effect, Finding, Findings, Obligations, Question, Rule, RuleId, Source, diagnostic,
+        Bundle, Decision, Effect, Finding, Findings, Obligations, Question, Rule, RuleId,
         entities::Names,
         expression::ContextUse,
         index::Index,
         judge::{self, Judgement, Speaker},
         lint, rule,
         schema::{self, Vocabulary},
+        validation,
     },
     request::ACCESSES_MAX,
 };
@@ -60,7 +61,7 @@ impl Engine {
             bundle.rules.iter().flat_map(|source| rule::parse(source, &vocabulary, &mut findings)).collect();
         lint::check(&rules, &bundle.rules, &mut findings);
         if findings.is_empty() {
-            validate(&rules, &bundle.rules, schema.clone(), &mut findings);
+            validation::check(&rules, &bundle.rules, &schema, &mut findings);
         }
         Findings::new(findings).into_result()?;
         Self::of(rules, schema, vocabulary, generation)
@@ -162,25 +163,4 @@ fn reads_clock(rule: &Rule) -> bool {
         }
     }
     uses.mentions("clock")
-}
-
-/// Cedar's type checker in its strict mode.
-fn validate(rules: &[Rule], sources: &[Source], schema: Schema, findings: &mut Vec<Finding>) {
-    let mut set = PolicySet::new();
-    for rule in rules {
-        if let Err(error) = set.add(rule.policy.clone()) {
-            findings.push(Finding::in_file(rule.file.as_ref(), error.to_string()));
-        }
-    }
-    let result = Validator::new(schema).validate(&set, ValidationMode::Strict);
-    let mut note = |policy: &PolicyId, error: &dyn miette::Diagnostic| {
-        let rule = rules.iter().find(|rule| rule.policy.id() == policy);
-        let source = rule.and_then(|rule| sources.iter().find(|source| *source.name == *rule.file));
-        findings.push(match (rule, source) {
-            (Some(rule), Some(source)) => diagnostic::finding_near(source, error, rule.offset),
-            _ => Finding::in_file("*.cedar", error.to_string()),
-        });
-    };
-    result.validation_errors().for_each(|error| note(error.policy_id(), error));
-    result.validation_warnings().for_each(|warning| note(warning.policy_id(), warning));
 }

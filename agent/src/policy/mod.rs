@@ -33,6 +33,7 @@ mod rule;
 mod schema;
 mod store;
 mod suite;
+mod validation;
 
 pub use bundle::{Bundle, BundleError, Source};
 pub use decision::{Decision, Effect, Obligations, RuleId, Terms};
@@ -44,7 +45,7 @@ pub use manifest::Manifest;
 pub use question::{Clock, Question, Weekday};
 pub use rule::{Approval, Remedy, Rule};
 pub use store::{Origin, Settings, State, Store, Watch, WatchError};
-pub use suite::{Report, Stage, Tests, activate, execute};
+pub use suite::{Change, Report, Stage, Tests, activate, execute, login};
 
 #[cfg(test)]
 mod tests;

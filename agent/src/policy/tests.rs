@@ -139,3 +139,29 @@ fn every_operation_is_an_action_and_every_action_an_operation() {
         sql::Operation::ALL.into_iter().map(|operation| operation.name().to_owned()).collect();
     assert_eq!(actions.difference(&groups).cloned().collect::<BTreeSet<_>>(), names);
 }
+
+/// The repository's `policies/`.
+fn repository() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies")
+}
+
+fn with_rules(text: &str) -> Bundle {
+    let source = Source { name: "rules.cedar".to_owned(), text: text.to_owned() };
+    Bundle { rules: vec![source], ..Bundle::embedded() }
+}
+
+#[test]
+fn every_planted_mistake_is_refused_in_its_own_words() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(repository().join("bad")).expect("bad") {
+        let path = entry.expect("entry").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        let expected = text.lines().next().and_then(|line| line.strip_prefix("// expect: ")).expect("an expectation");
+        let findings = Engine::compile(&with_rules(&text), 1).err().unwrap_or_else(|| panic!("{path:?} is accepted"));
+        assert!(findings.iter().any(|finding| finding.message.contains(expected)), "{path:?}:\n{findings}");
+        assert!(findings.iter().all(|finding| finding.line > 0 && finding.column > 0), "{path:?}:\n{findings}");
+        assert!(findings.iter().count() <= 3, "{path:?}:\n{findings}");
+        seen += 1;
+    }
+    assert!(seen >= 20);
+}

@@ -3,14 +3,14 @@
 mod expect;
 mod fixtures;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 pub use self::{expect::Expect, fixtures::Stage};
 use crate::{
-    policy::{Bundle, Clock, Decision, Engine, Finding, Findings, Question, RuleId, Source, schema},
+    policy::{Bundle, Clock, Decision, Engine, Finding, Findings, Question, RuleId, Source, explain::Verdict, schema},
     request::{Access, Facts, Footprint, Operation, Request, Resource, Stage as When, Summary, sql},
 };
 
@@ -77,6 +77,20 @@ pub fn activate(bundle: &Bundle, generation: u64) -> Result<Engine, Findings> {
     report.findings.into_result().map(|()| engine)
 }
 
+/// One test that two engines decide differently.
+#[derive(Clone, Debug, Serialize)]
+pub struct Change {
+    pub test: String,
+    pub before: String,
+    pub after: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  - {}\n  + {}", self.test, self.before, self.after)
+    }
+}
+
 impl Tests {
     pub fn read(bundle: &Bundle) -> Result<Self, Findings> {
         let (_, vocabulary) = schema::build(bundle)?;
@@ -124,6 +138,26 @@ impl Tests {
             }
         }
         Ok(unpinned)
+    }
+
+    /// How many tests there are.
+    pub fn count(&self) -> usize {
+        self.suites.iter().map(|(_, suite)| suite.tests.len()).sum()
+    }
+
+    /// The tests whose decisions differ between two engines, whatever was expected.
+    pub fn differences_between(&self, before: &Engine, after: &Engine) -> Vec<Change> {
+        let cases = self.suites.iter().flat_map(|(_, suite)| suite.tests.iter().map(move |case| (suite, case)));
+        let change = |(suite, case): (&Suite, &Case)| {
+            let decide = |engine| {
+                self.decide(engine, &suite.defaults, case).map(|decision| Verdict::from(&decision).to_string())
+            };
+            let (before, after) = (decide(before), decide(after));
+            let (before, after) = (before.unwrap_or_else(|error| error), after.unwrap_or_else(|error| error));
+            let test = format!("{}: {}", suite.suite, case.name);
+            (before != after).then_some(Change { test, before, after })
+        };
+        cases.filter_map(change).collect()
     }
 
     fn differences(&self, engine: &Engine, suite: &Suite, case: &Case) -> Vec<String> {
