@@ -110,7 +110,7 @@ fn daemon_library(program: &Program, daemon: &Path) -> Vec<Suite> {
 fn integration(name: &str) -> Result<Area> {
     Ok(match name {
         "capture" => Area::Capture,
-        "postgres" | "wire" => Area::Postgres,
+        "postgres" | "releases" => Area::Postgres,
         "clients" => Area::Clients,
         "crash" => Area::Record,
         _ => bail!("tests/tests/{name}.rs belongs to no area; name its area in xtask/src/test/suite.rs"),
