@@ -25,7 +25,7 @@ use crate::{
     },
     record::{Outcome, RecordError, Recorder, SessionHeader},
     surveys::{SessionSurvey, Surveys},
-    target::{OriginalDestination, Target, Verify},
+    target::{Target, Verify},
     tls,
     upstream::Dialler,
 };

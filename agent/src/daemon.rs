@@ -7,10 +7,11 @@ mod obey;
 mod ready;
 
 use std::{
-    io,
+    fs,
+    io::{self, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -24,7 +25,6 @@ use tokio::{
 
 use crate::{
     accept::{Identities, Workload, Workloads},
-    approval::Desk,
     capture::{Canary, Capture, CaptureConfig},
     config::{self, Config},
     connection::{self, Gatehouse, announce_policy},
@@ -32,7 +32,7 @@ use crate::{
     gate::Denial,
     mask::Masker,
     policy,
-    record::Recorder,
+    record::{Recorder, RecorderConfig},
     tls,
 };
 
@@ -42,13 +42,17 @@ pub use obey::Daemon;
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a canary proves that capture still holds.
 pub const CANARY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often host names of targets are resolved again.
+pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+/// Where a free port is looked for when none is configured: below those that the kernel hands out.
+const LISTEN_PORTS: (u16, u16) = (15001, 15400);
 
 /// Runs the daemon until it is told to stop.
-pub async fn up(config: Config, path: Option<PathBuf>) -> anyhow::Result<()> {
+pub async fn up(config: Config) -> anyhow::Result<()> {
     let control = claim_socket(&config.control)?;
     let (gatehouse, listeners) = build(&config).await?;
     let gatehouse = Arc::new(gatehouse);
-    let daemon = Arc::new(Daemon::new(gatehouse.clone(), &config, path));
+    let daemon = Arc::new(Daemon::new(gatehouse.clone(), &config));
 
     let mut tasks = JoinSet::new();
     for listener in listeners {
@@ -80,7 +84,7 @@ pub async fn up(config: Config, path: Option<PathBuf>) -> anyhow::Result<()> {
         tracing::error!(%error, "the end of the record waits in the journal for the next start");
     }
     // The next daemon makes its own.
-    let _ = std::fs::remove_file(&config.control);
+    let _ = fs::remove_file(&config.control);
     ended
 }
 
@@ -105,16 +109,19 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
 
 async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)> {
     make_state_dir(&config.state_dir)?;
-    let recorder = Recorder::open(&config.record).context("failed to open the record")?;
-    let policy = policy::Store::open(config.policy.clone());
-    let authority = tls::Authority::open(&config.state_dir.join("ca")).context("failed to open the local CA")?;
+    let records = RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
+    let recorder = Recorder::open(&records).context("failed to open the record")?;
+    let policy = policy::Store::open(policy::Settings {
+        directory: config.policy.directory.clone(),
+        state_dir: config.state_dir.clone(),
+    });
+    let authority = tls::Authority::open(&config.authority_dir()).context("failed to open the local CA")?;
     let masker = Masker::new(mask_key(&config.state_dir)?);
-    let listeners = listen(config.listen_port).await?;
+    let listeners = listen(config.listen.port).await?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
     let port = addresses.first().map_or(0, SocketAddr::port);
     let capture = Capture::load(&CaptureConfig {
         instance: config.instance(),
-        bpffs: config.capture.bpffs.clone(),
         proxy_port: port,
         resolvers: config.capture.resolvers.clone(),
     })
@@ -128,6 +135,7 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
         credentials: credential::Store::new(config.credentials.clone()),
         authority: Arc::new(authority),
         policy,
+        time_zone: config.policy.time_zone.clone(),
         desk: Arc::default(),
         recorder,
         surveys: Arc::default(),
@@ -142,7 +150,7 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
 /// The proxy's sockets, on both loopback addresses and one port.
 async fn listen(port: u16) -> anyhow::Result<Vec<TcpListener>> {
     let mut tried = Vec::new();
-    let candidates = if port == 0 { config::free_ports() } else { vec![port] };
+    let candidates = if port == 0 { (LISTEN_PORTS.0..LISTEN_PORTS.1).collect() } else { vec![port] };
     for port in candidates {
         let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
@@ -192,7 +200,7 @@ async fn release_empty(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
 /// Resolves the targets' host names again.
 async fn refresh_targets(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
     loop {
-        tokio::time::sleep(config::RESOLVE_INTERVAL).await;
+        tokio::time::sleep(RESOLVE_INTERVAL).await;
         gatehouse.targets.refresh().await;
     }
 }
@@ -212,7 +220,7 @@ fn enrol_configured(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()
         let enrolment = gatehouse
             .capture
             .enrol_existing(&workload.cgroup)
-            .with_context(|| format!("failed to capture workload `{}` in cgroup `{}`", workload.name, workload.cgroup))?;
+            .with_context(|| format!("failed to capture workload `{}` in cgroup `{}`", workload.name, workload.cgroup.display()))?;
         gatehouse.workloads.enrol(Workload {
             name: workload.name.clone(),
             groups: workload.groups.clone(),
@@ -220,7 +228,7 @@ fn enrol_configured(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()
             cgroup: enrolment.cgroup().to_owned(),
             cgroup_id: enrolment.cgroup_id(),
         });
-        tracing::info!(workload = %workload.name, cgroup = %workload.cgroup, "captured");
+        tracing::info!(workload = %workload.name, cgroup = %workload.cgroup.display(), "captured");
     }
     Ok(())
 }
@@ -231,9 +239,9 @@ fn claim_socket(path: &Path) -> anyhow::Result<UnixListener> {
         anyhow::bail!("another daemon answers at {}\n  hint: stop it, or set `control` to another path", path.display());
     }
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
+        fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
     }
-    match std::fs::remove_file(path) {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(error).with_context(|| format!("failed to remove the stale socket {}", path.display()));
         }
@@ -241,31 +249,40 @@ fn claim_socket(path: &Path) -> anyhow::Result<UnixListener> {
     }
     let listener = UnixListener::bind(path).with_context(|| format!("failed to listen on {}", path.display()))?;
     // Everyone may ask; what they may do follows from who they are.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
     Ok(listener)
 }
 
 fn make_state_dir(path: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
         .with_context(|| format!("failed to close {} to others", path.display()))
 }
 
 /// The key of the `hash` mask: made once, so that tokens stay the same over restarts.
 fn mask_key(state_dir: &Path) -> anyhow::Result<[u8; 32]> {
     let path = state_dir.join("mask.key");
-    match std::fs::read(&path) {
+    match fs::read(&path) {
         Ok(bytes) => bytes
             .try_into()
             .map_err(|bytes: Vec<u8>| anyhow::anyhow!("{} holds {} bytes, expected 32", path.display(), bytes.len())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut key = [0; 32];
             getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("the kernel gives no randomness: {error}"))?;
-            config::write_private(&path, &key).with_context(|| format!("failed to write {}", path.display()))?;
+            write_private(&path, &key).with_context(|| format!("failed to write {}", path.display()))?;
             Ok(key)
         }
         Err(error) => Err(error).with_context(|| format!("failed to read {}", path.display())),
     }
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(fresh, path)
 }
 
 /// Seconds since the epoch.

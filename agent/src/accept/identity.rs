@@ -6,7 +6,6 @@ use std::{
     num::NonZeroUsize,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use lru::LruCache;

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{
     ask, highlight,
-    output::{distance, json, plain, table},
+    output::{Table, distance, json, plain},
 };
 use crate::{
     approval::PendingView,
@@ -95,9 +95,9 @@ fn list(pending: &[PendingView]) {
         println!("nothing waits for approval");
         return;
     }
-    let mut rows = table(["ID", "WORKLOAD", "TARGET", "NEEDS", "EXPIRES", "STATEMENT"]);
+    let mut rows = Table::new(["ID", "WORKLOAD", "TARGET", "NEEDS", "EXPIRES", "STATEMENT"]);
     for view in pending {
-        rows.add_row([
+        rows.row([
             view.id.to_string(),
             plain(&view.workload),
             view.target.clone(),
@@ -106,7 +106,7 @@ fn list(pending: &[PendingView]) {
             plain(&view.statement).chars().take(80).collect(),
         ]);
     }
-    println!("{rows}");
+    print!("{rows}");
 }
 
 fn show(view: &PendingView) {
@@ -163,9 +163,9 @@ pub fn grants(args: GrantArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
             } else if grants.is_empty() {
                 println!("no grant stands");
             } else {
-                let mut rows = table(["ID", "WORKLOAD", "TARGET", "BY", "ENDS", "STATEMENT"]);
+                let mut rows = Table::new(["ID", "WORKLOAD", "TARGET", "BY", "ENDS", "STATEMENT"]);
                 for grant in grants {
-                    rows.add_row([
+                    rows.row([
                         grant.id,
                         plain(&grant.workload),
                         grant.target.to_string(),
@@ -174,7 +174,7 @@ pub fn grants(args: GrantArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
                         plain(&grant.statement).chars().take(80).collect(),
                     ]);
                 }
-                println!("{rows}");
+                print!("{rows}");
             }
         }
         GrantAction::Revoke { id } => {

@@ -56,7 +56,7 @@ enum Subject {
     /// List, replay and verify recorded sessions; end running ones
     Sessions(sessions::Args),
     /// Check, test and explain policy
-    Policy(policy::Args),
+    Policy(policy::Policy),
     /// List and try the configured targets
     Target(target::Args),
     /// Show the local certificate authority

@@ -1,12 +1,12 @@
 //! How the command line speaks: errors, tables, times and text from outside.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     time::{Duration, SystemTime},
 };
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 /// Prints an error with its causes.
 pub fn fail(error: &anyhow::Error) {
@@ -19,11 +19,39 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A table without lines, which pipes well.
-pub fn table<const N: usize>(headings: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(headings);
-    table
+/// A table without lines, which pipes well: columns as wide as what stands in them.
+pub struct Table<const N: usize> {
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub fn new(headings: [&str; N]) -> Self {
+        Self { rows: vec![headings.map(str::to_owned)] }
+    }
+
+    pub fn row(&mut self, cells: [String; N]) {
+        self.rows.push(cells);
+    }
+}
+
+impl<const N: usize> fmt::Display for Table<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut widths = [0; N];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.width().max(*width);
+            }
+        }
+        for row in &self.rows {
+            let mut line = String::new();
+            for (width, cell) in widths.iter().zip(row) {
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
 }
 
 /// Text from outside, with what a terminal would obey made visible.
@@ -61,6 +89,14 @@ fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let mut table = Table::new(["A", "B"]);
+        table.row(["ü".to_owned(), "1".to_owned()]);
+        table.row(["long".to_owned(), String::new()]);
+        assert_eq!(table.to_string(), "A     B\nü     1\nlong\n");
+    }
 
     #[test]
     fn recorded_text_cannot_steer_a_terminal() {

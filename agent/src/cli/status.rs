@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use super::{
     ask,
-    output::{distance, json, table},
+    output::{Table, distance, json},
 };
 use crate::control::{Command, Reply, Status};
 
@@ -38,14 +38,14 @@ fn show(status: &Status) {
     }
     line("record", &format!("{} in {}", status.recorder, status.state_dir.display()));
     line("sessions", &format!("{} live, {} waiting for approval", status.live_sessions, status.pending_approvals));
-    let mut targets = table(["TARGET", "PROTOCOL", "ADDRESSES"]);
+    let mut targets = Table::new(["TARGET", "PROTOCOL", "ADDRESSES"]);
     for target in &status.targets {
-        targets.add_row([target.name.clone(), target.protocol.clone(), target.addresses.join(", ")]);
+        targets.row([target.name.clone(), target.protocol.clone(), target.addresses.join(", ")]);
     }
-    println!("\n{targets}");
-    let mut workloads = table(["WORKLOAD", "OWNER", "CGROUP"]);
+    print!("\n{targets}");
+    let mut workloads = Table::new(["WORKLOAD", "OWNER", "CGROUP"]);
     for workload in &status.workloads {
-        workloads.add_row([workload.name.clone(), workload.owner.clone().unwrap_or_default(), workload.cgroup.clone()]);
+        workloads.row([workload.name.clone(), workload.owner.clone().unwrap_or_default(), workload.cgroup.clone()]);
     }
-    println!("\n{workloads}");
+    print!("\n{workloads}");
 }

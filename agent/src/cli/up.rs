@@ -33,9 +33,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
     }
-    let (config, path) = config::load_or_default(args.config.as_deref())?;
+    let config = config::load(args.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start tokio")?;
-    runtime.block_on(daemon::up(config, path))?;
+    runtime.block_on(daemon::up(config))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -49,11 +49,11 @@ pub struct DownArgs {
 }
 
 pub fn down(args: DownArgs) -> anyhow::Result<ExitCode> {
-    let (config, _) = config::load_or_default(args.config.as_deref())?;
+    let config = config::load(args.config.as_deref())?;
     if std::os::unix::net::UnixStream::connect(&config.control).is_ok() {
         anyhow::bail!("the daemon still runs at {}\n  hint: stop it first", config.control.display());
     }
-    capture::remove(&config.instance(), &config.capture.bpffs)?;
+    capture::remove(&config.instance())?;
     println!("capture `{}` is gone; nothing is governed any more", config.instance());
     Ok(ExitCode::SUCCESS)
 }

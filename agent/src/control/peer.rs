@@ -1,7 +1,5 @@
 //! Who is at the other end of the control socket.
 
-use std::sync::Arc;
-
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::{
@@ -64,7 +62,7 @@ impl Peer {
         Approver { uid: self.uid, name: self.name.clone(), groups }
     }
 
-    fn is_member(&self, group: &Arc<str>) -> bool {
+    fn is_member(&self, group: &str) -> bool {
         let (Ok(Some(group)), Ok(Some(user))) = (Group::from_name(group), User::from_uid(Uid::from_raw(self.uid))) else {
             return false;
         };

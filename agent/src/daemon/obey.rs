@@ -1,7 +1,6 @@
 //! What the daemon does when a person asks.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +13,7 @@ use anyhow::Context;
 use super::unix;
 use crate::{
     accept::{Workload, Workloads},
-    config::{Approvers, Config},
+    config::{Approvers, Config, NAME_MAX},
     connection::Gatehouse,
     control::{Command, Control, Enrolled, LiveView, Peer, PolicyStatus, Reply, Status, TargetStatus, WorkloadStatus},
     gate::Denial,
@@ -24,15 +23,14 @@ use crate::{
 pub struct Daemon {
     gatehouse: Arc<Gatehouse>,
     config: Config,
-    config_path: Option<PathBuf>,
     started: SystemTime,
     /// When the last canary was captured; zero: never.
     proven: AtomicU64,
 }
 
 impl Daemon {
-    pub fn new(gatehouse: Arc<Gatehouse>, config: &Config, config_path: Option<PathBuf>) -> Self {
-        Self { gatehouse, config: config.clone(), config_path, started: SystemTime::now(), proven: AtomicU64::new(0) }
+    pub fn new(gatehouse: Arc<Gatehouse>, config: &Config) -> Self {
+        Self { gatehouse, config: config.clone(), started: SystemTime::now(), proven: AtomicU64::new(0) }
     }
 
     pub fn instance(&self) -> String {
@@ -53,12 +51,12 @@ impl Daemon {
     /// Moves the peer into a cgroup of its own under capture.
     fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
-        crate::config::check_name(&name).map_err(|error| anyhow::anyhow!("workload name `{name}`: {error}"))?;
+        anyhow::ensure!(is_name(&name), "`{name}` is no name for a workload: it takes 1 to {NAME_MAX} of a-z A-Z 0-9 . _ -");
         let enrolment = self.gatehouse.capture.enrol(&name)?;
         let token = self.gatehouse.canary.expect(enrolment.cgroup_id())?;
         self.gatehouse.workloads.enrol(Workload {
             name: name.as_str().into(),
-            groups: self.config.groups_of(&name),
+            groups: self.config.workload_defaults.groups.clone(),
             owner: Some(owner_of(peer)),
             cgroup: enrolment.cgroup().to_owned(),
             cgroup_id: enrolment.cgroup_id(),
@@ -91,7 +89,7 @@ impl Daemon {
             pid: std::process::id(),
             started_unix: unix(self.started),
             instance: self.instance(),
-            config: self.config_path.clone(),
+            config: self.config.file.clone(),
             state_dir: self.config.state_dir.clone(),
             listen: gatehouse.listeners.lock().iter().map(ToString::to_string).collect(),
             capture: gatehouse.capture.describe(),
@@ -103,7 +101,7 @@ impl Daemon {
                 broken: policy.broken.map(|findings| findings.to_string()),
             },
             recorder: gatehouse.recorder.broken().map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
-            targets: gatehouse.targets.list().iter().map(target_status).collect(),
+            targets: gatehouse.targets.iter().map(target_status).collect(),
             workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
@@ -149,6 +147,12 @@ impl Control for Daemon {
             },
         }
     }
+}
+
+/// Names become parts of cgroup paths and of policy, so they hold nothing that either could read otherwise.
+fn is_name(name: &str) -> bool {
+    let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    letters && (1..=NAME_MAX).contains(&name.len()) && !name.starts_with('.')
 }
 
 fn refused(error: anyhow::Error) -> Reply {

@@ -1,5 +1,6 @@
 //! The registry of protocols, and the contract of a session.
 
+pub mod driver;
 pub mod postgres;
 
 use std::sync::Arc;
