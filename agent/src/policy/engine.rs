@@ -67,7 +67,13 @@ impl Engine {
         Self::of(rules, schema, vocabulary, generation)
     }
 
-    fn of(rules: Vec<Rule>, schema: Schema, vocabulary: Vocabulary, generation: u64) -> Result<Self, Findings> {
+    /// An engine of rules that have been checked.
+    pub(super) fn of(
+        rules: Vec<Rule>,
+        schema: Schema,
+        vocabulary: Vocabulary,
+        generation: u64,
+    ) -> Result<Self, Findings> {
         let internal =
             |error: &dyn std::fmt::Display| Findings::from(Finding::in_file("core.cedarschema", error.to_string()));
         let names = Names::parse().map_err(|error| internal(&error))?;
