@@ -20,6 +20,7 @@ mod health;
 mod id;
 mod index;
 mod journal;
+pub mod printable;
 pub mod reader;
 mod recorder;
 mod syncer;

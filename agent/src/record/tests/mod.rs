@@ -1,5 +1,6 @@
 //! The laws of the record, against real files.
 
+mod broken;
 mod crash;
 mod store;
 mod tampering;
