@@ -11,6 +11,8 @@ const ID: usize = 20;
 const ID_PREFIXES: [&[u8; 4]; 4] = [b"AKIA", b"ASIA", b"ABIA", b"ACCA"];
 /// Characters of a secret access key.
 const SECRET: usize = 40;
+/// How far a secret may reach from where the sweep meets its run: a window, and its own length.
+const NEAR: usize = super::planes::WINDOW + SECRET;
 /// How far before a secret a word that names it may begin.
 const CONTEXT_MAX: usize = 64;
 
@@ -45,12 +47,14 @@ pub(super) fn find_secrets(text: &[u8], found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether the run of base64 around a position is long enough for a secret.
-pub(super) fn is_long_at(text: &[u8], within: usize) -> bool {
-    let (head, tail) = text.split_at(within.min(text.len()));
-    let before = head.iter().rev().take(SECRET).take_while(|byte| is_base64(**byte)).count();
-    let after = tail.iter().take(SECRET).take_while(|byte| is_base64(**byte)).count();
-    before + after >= SECRET
+/// Whether the run of base64 around a position could have a secret in it, whatever is beside that.
+///
+/// A run longer than [`NEAR`] on either side is judged by that much of it.
+pub(super) fn is_secret_near(text: &[u8], position: usize) -> bool {
+    let (head, tail) = text.split_at(position.min(text.len()));
+    let before = head.iter().rev().take(NEAR).take_while(|byte| is_base64(**byte)).count();
+    let after = tail.iter().take(NEAR).take_while(|byte| is_base64(**byte)).count();
+    before + after >= SECRET && text.get(position - before..position + after).is_some_and(is_random)
 }
 
 /// The bytes of standard base64 but for its padding (RFC 4648, section 4).

@@ -7,7 +7,7 @@
 //! No pattern asks what stands beside a value: on the wire that is the next value's length.
 
 use super::{
-    aws, email, jwt,
+    aws, email, iban, jwt,
     kind::{Kind, Kinds},
     pem,
     planes::{Planes, WINDOW},
@@ -112,10 +112,10 @@ fn could_hold(planes: &Planes, place: Place<'_>, kind: Kind) -> bool {
         Kind::Card => card(planes) != 0,
         Kind::Ssn => written_ssn(planes) != 0 || place.has(bare_ssn(planes), |start| ssn::is_named(bytes, start)),
         Kind::Email => place.has(planes.at, |at| email::is_likely(bytes, at)),
-        Kind::Iban => iban(planes) != 0,
+        Kind::Iban => place.has(iban_head(planes), |start| iban::end_of_number(bytes, start).is_some()),
         Kind::AwsId => place.has(aws_id(planes), |start| aws::is_id_at(bytes, start)),
-        Kind::AwsSecret => place.has(long_word(planes), |within| aws::is_long_at(bytes, within)),
-        Kind::Jwt => place.has(planes.upper_j, |end| jwt::head_ends_at(bytes, end)),
+        Kind::AwsSecret => place.has(long_word(planes), |within| aws::is_secret_near(bytes, within)),
+        Kind::Jwt => place.has(jwt(planes), |end| jwt::head_ends_at(bytes, end)),
         Kind::PrivateKey => place.has(dashes(planes), |start| pem::label_ends_at(bytes, start)),
     }
 }
@@ -147,7 +147,7 @@ fn bare_ssn(planes: &Planes) -> u64 {
 
 /// Two letters, two digits and eleven more, or the first groups of a printed number: 4-4-3.
 #[inline(always)]
-fn iban(planes: &Planes) -> u64 {
+fn iban_head(planes: &Planes) -> u64 {
     let (base64, separator) = (planes.base64, planes.separator);
     let head = run(planes.letter, 2) & run(planes.digit, 2) >> 2;
     let plain = run(base64, 8) >> 4 & run(base64, 8) >> 7;
@@ -158,7 +158,13 @@ fn iban(planes: &Planes) -> u64 {
 /// `A??A` and at least twelve letters or digits more.
 #[inline(always)]
 fn aws_id(planes: &Planes) -> u64 {
-    planes.upper_a & planes.upper_a >> 3 & run(planes.base64, 16)
+    planes.upper_a_j & planes.upper_a_j >> 3 & run(planes.base64, 16)
+}
+
+/// `J` behind two letters or digits.
+#[inline(always)]
+fn jwt(planes: &Planes) -> u64 {
+    planes.upper_a_j & run(planes.base64, 2) << 2
 }
 
 /// Each run of at least sixteen.
@@ -168,10 +174,10 @@ fn long_word(planes: &Planes) -> u64 {
     words & !(words << 1)
 }
 
-/// Five dashes.
+/// Five dashes, or other separators, at the beginning of a run.
 #[inline(always)]
 fn dashes(planes: &Planes) -> u64 {
-    run(planes.dash, 4) & planes.dash >> 4
+    run(planes.separator, 4) & planes.separator >> 4 & !(planes.separator << 1)
 }
 
 /// Where a run of so many begins; a power of two.

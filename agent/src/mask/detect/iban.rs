@@ -8,6 +8,8 @@ use super::runs::{in_word, runs};
 const HEAD: usize = 4;
 /// Digits or letters in each printed group.
 const GROUP: usize = 4;
+/// Where the running number of the checksum is reduced, long before it could overflow.
+const REDUCED_BELOW: u64 = u64::MAX >> 8;
 /// Countries and the length of their numbers, from the SWIFT IBAN registry.
 #[rustfmt::skip]
 const LENGTHS: &[(&[u8; 2], usize)] = &[
@@ -27,31 +29,26 @@ const LENGTHS: &[(&[u8; 2], usize)] = &[
 
 pub(super) fn find(text: &[u8], found: &mut Vec<Range<usize>>) {
     for word in runs(text, |byte| byte.is_ascii_alphanumeric()) {
-        if let Some(end) = end_of_number(text, word.clone()) {
-            found.push(word.start..end);
-        }
+        let end = end_of_number(text, word.start).filter(|end| !in_word(text.get(*end).copied()));
+        found.extend(end.map(|end| word.start..end));
     }
 }
 
-/// Where the number ends that starts with this word.
-fn end_of_number(text: &[u8], word: Range<usize>) -> Option<usize> {
-    let [a, b, c, d] = text.get(word.start..word.start + HEAD)? else { return None };
+/// Where the number ends that begins here, whatever stands beside it.
+pub(super) fn end_of_number(text: &[u8], start: usize) -> Option<usize> {
+    let [a, b, c, d] = text.get(start..start + HEAD)? else { return None };
     if !(c.is_ascii_digit() && d.is_ascii_digit()) {
         return None;
     }
     let length = length_of(*a, *b)?;
-    let end = match word.len() {
-        HEAD => grouped_end(text, word.start, length)?,
-        whole if whole == length => word.end,
-        _ => return None,
-    };
-    let number = text.get(word.start..end)?;
-    (!in_word(text.get(end).copied()) && checksum_is_right(number)).then_some(end)
+    let end = if in_word(text.get(start + HEAD).copied()) { start + length } else { grouped_end(text, start, length)? };
+    checksum_is_right(text.get(start..end)?).then_some(end)
 }
 
 fn length_of(a: u8, b: u8) -> Option<usize> {
     let country = [a.to_ascii_uppercase(), b.to_ascii_uppercase()];
-    LENGTHS.iter().find_map(|(code, length)| (**code == country).then_some(*length))
+    let index = LENGTHS.binary_search_by_key(&&country, |(code, _)| *code).ok()?;
+    LENGTHS.get(index).map(|(_, length)| *length)
 }
 
 /// Where a number of this length ends that is printed in groups of four.
@@ -68,15 +65,28 @@ fn grouped_end(text: &[u8], start: usize, length: usize) -> Option<usize> {
 /// ISO 7064 MOD 97-10 over letters and digits, separators left out; anything else is wrong.
 fn checksum_is_right(number: &[u8]) -> bool {
     let (head, account) = number.split_at(HEAD.min(number.len()));
-    let mut remainder = 0_u32;
+    let mut rest = 0_u64;
     for byte in account.iter().chain(head) {
-        remainder = match byte {
-            b'0'..=b'9' => remainder * 10 + u32::from(byte - b'0'),
-            b'a'..=b'z' => remainder * 100 + u32::from(byte - b'a') + 10,
-            b'A'..=b'Z' => remainder * 100 + u32::from(byte - b'A') + 10,
+        rest = match byte {
+            b'0'..=b'9' => rest * 10 + u64::from(byte - b'0'),
+            b'a'..=b'z' => rest * 100 + u64::from(byte - b'a') + 10,
+            b'A'..=b'Z' => rest * 100 + u64::from(byte - b'A') + 10,
             b' ' | b'-' => continue,
             _ => return false,
-        } % 97;
+        };
+        if rest > REDUCED_BELOW {
+            rest %= 97;
+        }
     }
-    remainder == 1
+    rest % 97 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn countries_are_in_order() {
+        assert!(LENGTHS.is_sorted_by(|one, next| one.0 < next.0));
+    }
 }

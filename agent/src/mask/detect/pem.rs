@@ -31,9 +31,9 @@ pub(super) fn find(text: &[u8], found: &mut Vec<Range<usize>>) {
     }
 }
 
-/// Whether dashes at a position may follow a label: `PRIVATE KEY` or `PRIVATE KEY BLOCK`.
-pub(super) fn label_ends_at(text: &[u8], dashes: usize) -> bool {
-    matches!(before(text, dashes), Some(b'Y' | b'K'))
+/// Whether dashes begin at a position, behind what may be a label: `PRIVATE KEY` or `PRIVATE KEY BLOCK`.
+pub(super) fn label_ends_at(text: &[u8], position: usize) -> bool {
+    matches!(before(text, position), Some(b'Y' | b'K')) && text.get(position) == Some(&b'-')
 }
 
 /// One `-----BEGIN …-----` or `-----END …-----`.

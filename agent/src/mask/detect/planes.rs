@@ -11,10 +11,9 @@ pub(super) struct Planes {
     /// Letters, digits, `+` and `/`.
     pub(super) base64: u64,
     pub(super) separator: u64,
-    pub(super) dash: u64,
     pub(super) at: u64,
-    pub(super) upper_a: u64,
-    pub(super) upper_j: u64,
+    /// `A` and `J`, of which one stands in each key id and each token.
+    pub(super) upper_a_j: u64,
 }
 
 impl Planes {
@@ -27,10 +26,8 @@ impl Planes {
             letter,
             base64: digit | letter | bits(window, |byte| (byte == b'+') | (byte == b'/')),
             separator: bits(window, |byte| (byte == b' ') | (byte == b'-') | (byte == b'.')),
-            dash: bits(window, |byte| byte == b'-'),
             at: bits(window, |byte| byte == b'@'),
-            upper_a: bits(window, |byte| byte == b'A'),
-            upper_j: bits(window, |byte| byte == b'J'),
+            upper_a_j: bits(window, |byte| (byte == b'A') | (byte == b'J')),
         }
     }
 }
@@ -47,13 +44,18 @@ fn bits(window: &[u8; WINDOW], member: impl Fn(u8) -> bool) -> u64 {
 #[inline(always)]
 fn gather(flags: &[u8; WINDOW]) -> u64 {
     use std::arch::x86_64::{_mm_movemask_epi8, _mm_set_epi64x};
-    let (quarters, _) = flags.as_chunks::<16>();
-    quarters.iter().rev().fold(0, |mask, quarter| {
-        let wide = i128::from_le_bytes(*quarter);
+    let high = |sixteen: &[u8]| {
+        let wide = sixteen.first_chunk().map_or(0, |sixteen| i128::from_le_bytes(*sixteen));
         // SAFETY: SSE2 is part of x86-64.
         let high = unsafe { _mm_movemask_epi8(_mm_set_epi64x((wide >> 64) as i64, wide as i64)) };
-        mask << 16 | u64::from(high as u16)
-    })
+        high as u32
+    };
+    let half = |half: &[u8]| {
+        let (low, rest) = half.split_at(16);
+        high(low) | high(rest) << 16
+    };
+    let (low, rest) = flags.split_at(32);
+    u64::from(half(low)) | u64::from(half(rest)) << 32
 }
 
 /// The high bits of sixty-four bytes: a multiplication moves those of eight bytes side by side.

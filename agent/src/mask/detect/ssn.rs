@@ -29,9 +29,12 @@ pub(super) fn find(text: &[u8], found: &mut Vec<Range<usize>>) {
 /// Whether nine digits that start here stand shortly after a word that names them.
 pub(super) fn is_named(text: &[u8], start: usize) -> bool {
     let context = text.get(start.saturating_sub(CONTEXT_MAX)..start).unwrap_or_default();
-    [b"ssn".as_slice(), b"social"]
-        .iter()
-        .any(|word| context.windows(word.len()).any(|candidate| candidate.eq_ignore_ascii_case(word)))
+    memchr::memchr2_iter(b's', b'S', context).any(|word| {
+        let word = context.get(word..).unwrap_or_default();
+        [b"ssn".as_slice(), b"social"]
+            .iter()
+            .any(|name| word.get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name)))
+    })
 }
 
 fn is_bare(text: &[u8], start: usize) -> bool {
