@@ -11,9 +11,9 @@ pub fn root() -> PathBuf {
         .join("portcullis")
 }
 
-/// The interpreter of the virtual environment with psycopg and asyncpg.
-pub fn python() -> PathBuf {
-    root().join("venv/bin/python")
+/// The virtual environment with psycopg and asyncpg.
+pub fn python_environment() -> PathBuf {
+    root().join("venv")
 }
 
 /// The folder with node-postgres.

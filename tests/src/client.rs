@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -61,27 +61,26 @@ impl Client {
     }
 
     /// Program and arguments, as an agent would type them.
-    pub fn words(self) -> Result<Vec<OsString>> {
-        let source = |file: &str| place::repository().join("tests/clients").join(self.name()).join(file);
+    ///
+    /// Everything is copied to `place`, because a workload's user may enter neither the cache nor the repository.
+    pub fn words(self, place: &Path) -> Result<Vec<OsString>> {
+        let source = |file: &str| stage(&place::repository().join("tests/clients").join(self.name()).join(file), place);
         let words: Vec<PathBuf> = match self {
-            Self::Psql => vec!["sh".into(), source("client.sh")],
-            Self::Psycopg | Self::Asyncpg => vec![prepared(cache::python())?, source("client.py")],
-            Self::NodePostgres => vec!["node".into(), source("client.js")],
-            Self::TokioPostgres | Self::Sqlx => vec![binary::example(&format!("client-{}", self.name()))?],
-            Self::Jdbc => {
-                vec!["java".into(), "-cp".into(), prepared(cache::maven(JDBC))?, source("Client.java")]
+            Self::Psql => vec!["sh".into(), source("client.sh")?],
+            Self::Psycopg | Self::Asyncpg => {
+                vec![stage(&cache::python_environment(), place)?.join("bin/python"), source("client.py")?]
             }
-            Self::Pgx => vec![prepared(cache::pgx_client())?],
+            Self::NodePostgres => {
+                stage(&cache::node_modules(), place)?;
+                vec!["node".into(), source("client.js")?]
+            }
+            Self::TokioPostgres | Self::Sqlx => {
+                vec![stage(&binary::example(&format!("client-{}", self.name()))?, place)?]
+            }
+            Self::Jdbc => vec!["java".into(), "-cp".into(), stage(&cache::maven(JDBC), place)?, source("Client.java")?],
+            Self::Pgx => vec![stage(&cache::pgx_client(), place)?],
         };
         Ok(words.into_iter().map(PathBuf::into_os_string).collect())
-    }
-
-    /// Sets what this client needs besides libpq's variables.
-    pub fn environment(self, command: &mut Command) -> Result<()> {
-        if self == Self::NodePostgres {
-            command.env("NODE_PATH", prepared(cache::node_modules())?);
-        }
-        Ok(())
     }
 }
 
@@ -108,9 +107,14 @@ impl Steps {
     }
 }
 
-fn prepared(path: PathBuf) -> Result<PathBuf> {
-    if !path.exists() {
-        bail!("{} is missing; `cargo xtask test clients` prepares it", path.display());
+/// Copies a file or a folder into `place`, and says where it is then.
+pub fn stage(source: &Path, place: &Path) -> Result<PathBuf> {
+    if !source.exists() {
+        bail!("{} is missing; `cargo xtask test clients` prepares it", source.display());
     }
-    Ok(path)
+    let copied = Command::new("cp").args(["-a", "--reflink=auto"]).arg(source).arg(place).output()?;
+    if !copied.status.success() {
+        bail!("cp: {}", String::from_utf8_lossy(&copied.stderr));
+    }
+    Ok(place.join(source.file_name().context("no file name")?))
 }

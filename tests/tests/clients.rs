@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use portcullis_tests::{
     client::{Client, EXPECTED, Steps},
     gate::{Gate, Setup, files_with},
+    place,
     postgres::{self, Postgres, Release, Tls},
 };
 
@@ -15,11 +16,11 @@ const EMAIL: &str = "ada.lovelace@example.com";
 /// Directly against PostgreSQL, so that a failure through the gate is the gate's.
 fn directly(client: Client) -> Result<()> {
     let server = Postgres::with(Release::Debian, Tls::Offered, &[])?;
-    let words = client.words()?;
+    let place = place::temporary()?;
+    let words = client.words(place.path())?;
     let (program, arguments) = words.split_first().context("no program")?;
     let mut command = Command::new(program);
     postgres::environment(&mut command, server.port()).args(arguments).env("PGPASSWORD", postgres::PASSWORD);
-    client.environment(&mut command)?;
     let steps = Steps::of(&command.output()?)?;
     assert_eq!(steps.lines, EXPECTED);
     assert_eq!(steps.email, EMAIL);
@@ -30,8 +31,8 @@ fn directly(client: Client) -> Result<()> {
 fn gated(client: Client) -> Result<()> {
     let server = Postgres::start()?;
     let gate = Gate::with(&server, &Setup::default())?;
-    let mut command = gate.workload(&server, client.words()?);
-    client.environment(&mut command)?;
+    let place = place::temporary()?;
+    let mut command = gate.workload(&server, client.words(place.path())?);
     let steps = Steps::of(&command.output()?).with_context(|| format!("the daemon's log:\n{}", gate.log()))?;
     assert_eq!(steps.lines, EXPECTED);
     assert_ne!(steps.email, EMAIL);

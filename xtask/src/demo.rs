@@ -185,6 +185,7 @@ impl Play {
         self.stage.command("portcullis run --name agent --", &words);
         self.stage.typed(sql);
         let mut command: Command = self.gate.command(["run", "--name", "agent", "--"].iter().chain(&words));
+        command.current_dir("/");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut input = child.stdin.take().context("psql's input")?;
         std::io::Write::write_all(&mut input, format!("{sql};\n").as_bytes())?;

@@ -186,12 +186,12 @@ fn maven(artifact: &str, file: &str, sha256: &str) -> Result<()> {
 }
 
 fn python(requirements: &Path) -> Result<()> {
-    let environment = cache::root().join("venv");
+    let environment = cache::python_environment();
     unless_kept(&environment, requirements, || {
         let make = ["-m", "venv", "--clear"];
         progress::run("python virtual environment", Command::new("/usr/bin/python3").args(make).arg(&environment))?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement"];
-        progress::run("pip install", Command::new(cache::python()).args(install).arg(requirements))
+        progress::run("pip install", Command::new(environment.join("bin/python")).args(install).arg(requirements))
     })
 }
 

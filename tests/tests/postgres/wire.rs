@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use portcullis_tests::{binary, place, postgres::succeeded};
+use portcullis_tests::{binary, client, place, postgres::succeeded};
 
 use super::*;
 
@@ -11,7 +11,8 @@ fn speak(pair: &Pair, script: &str) -> Result<String> {
     let directory = place::temporary()?;
     let path = directory.path().join("script");
     std::fs::write(&path, script)?;
-    let mut command = pair.gate.workload(&pair.server, [binary::example("client-wire")?]);
+    let client = client::stage(&binary::example("client-wire")?, directory.path())?;
+    let mut command = pair.gate.workload(&pair.server, [client]);
     succeeded("client-wire", command.stdin(File::open(path)?).output()?)
 }
 

@@ -26,7 +26,7 @@ pub fn attempts(gate: &Gate, stage: &mut Stage) -> Result<()> {
     ];
     for script in &scripts {
         stage.command("portcullis run --name agent --", &["bash", "-c", script]);
-        let output = gate.command(["run", "--name", "agent", "--", "bash", "-c", script]).output()?;
+        let output = gate.command(["run", "--name", "agent", "--", "bash", "-c", script]).current_dir("/").output()?;
         stage.output(&output);
         ensure!(output.stdout.is_empty(), "somebody answered");
     }

@@ -79,6 +79,8 @@ impl Suite {
         command.args(&self.arguments).current_dir(&self.folder);
         command.env("CARGO_MANIFEST_DIR", &self.folder).env(binary::VARIABLE, &self.portcullis);
         command.env("INSTA_WORKSPACE_ROOT", place::repository()).env("INSTA_UPDATE", "no");
+        // What failed is said in the error itself; a panic's trace can still be asked for.
+        command.env("RUST_LIB_BACKTRACE", "0");
 
         let mut lines = Vec::new();
         let mut result = None;
