@@ -46,7 +46,7 @@ pub enum Unspeakable {
 }
 
 impl Names {
-    pub fn parse() -> Result<Self, ParseErrors> {
+    pub fn parse() -> Result<Self, Box<ParseErrors>> {
         Ok(Self {
             workload: "Workload".parse()?,
             group: "Group".parse()?,

@@ -209,7 +209,8 @@ pub fn login(database: &str) -> Request {
 
 impl Case {
     fn finding(&self, source: &Source, suite: &str, differences: &[String]) -> Finding {
-        let offset = source.text.find(&self.name).unwrap_or_default();
+        let label = format!("name: {}", self.name);
+        let offset = source.text.find(&label).or_else(|| source.text.find(&self.name)).unwrap_or_default();
         Finding::at(source, offset, format!("{suite}: {}: {}", self.name, differences.join("; ")))
     }
 }
