@@ -15,8 +15,11 @@ use super::{BeginEntry, Outcome, SessionId, StoreError, Tally, format::Hash};
 /// Most rows that one search returns.
 pub const SEARCH_MAX: usize = 100_000;
 
-/// How long a write waits for another process that reads or repairs the index.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a look-up waits for the index to be free.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the daemon's writer waits for somebody else who writes to the index. Sessions may be waiting behind it.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// Changes with the table; an index of another version is rebuilt.
 const SCHEMA_VERSION: i64 = 1;
@@ -153,7 +156,7 @@ impl Index {
     pub fn open_to_read(root: &Path) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(Self::path(root), flags)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.busy_timeout(READ_TIMEOUT)?;
         Ok(Self { connection })
     }
 
@@ -162,7 +165,7 @@ impl Index {
         let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
         made.map_err(StoreError::file("open", path))?;
         let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.busy_timeout(READ_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         // A loss of power may cost the last transactions, which the files give back.
         connection.pragma_update(None, "synchronous", "normal")?;
@@ -174,6 +177,7 @@ impl Index {
             connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
             connection.execute_batch("COMMIT")?;
         }
+        connection.busy_timeout(WRITE_TIMEOUT)?;
         Ok((Self { connection }, fresh))
     }
 

@@ -6,7 +6,7 @@
 //! then and not in the middle of a session. (On copy-on-write file systems allocation promises less.)
 //!
 //! ```text
-//! page 0        magic, capacity, boot, head, tail, next session's number
+//! page 0        magic, capacity, boot, head, tail, next session's number, whether the index lacks rows
 //! from page 1   the ring: frames of [session id 16][position 8][entry header 40][payload]
 //! ```
 
@@ -44,6 +44,7 @@ const BOOT_LENGTH: usize = 36;
 const HEAD_AT: usize = 128;
 const TAIL_AT: usize = 256;
 const NUMBER_AT: usize = 384;
+const STALE_AT: usize = 392;
 
 /// What stands before an entry's header in the ring: whose it is, and where in the stream it stands.
 const PREFIX: usize = 24;
@@ -155,6 +156,15 @@ impl Journal {
         self.counter(NUMBER_AT)
     }
 
+    /// Whether sessions were written that the index did not take: it has to be filled from the files.
+    pub fn index_is_stale(&self) -> bool {
+        self.counter(STALE_AT).load(Ordering::Relaxed) != 0
+    }
+
+    pub fn set_index_stale(&self, stale: bool) {
+        self.counter(STALE_AT).store(stale.into(), Ordering::Relaxed);
+    }
+
     /// Copies all pieces into the ring, or none of them.
     pub fn append(&self, id: SessionId, pieces: &[([u8; ENTRY_HEADER], &[u8])]) -> Result<Level, RecordError> {
         let needed: u64 = pieces.iter().map(|(_, payload)| (FRAME + payload.len()) as u64).sum();
@@ -234,6 +244,10 @@ impl Tail {
 
     pub fn head(&self) -> u64 {
         self.journal.position()
+    }
+
+    pub fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Looks at the frame at `at`; `None`: no intact frame stands there.

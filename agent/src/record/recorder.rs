@@ -98,12 +98,13 @@ impl Recorder {
                 "the journal was damaged when the machine stopped: its last entries are lost"
             );
         }
-        if fresh || opened.rebooted {
+        if fresh || opened.rebooted || opened.journal.index_is_stale() {
             for id in folder::session_files(root)? {
                 writer.adopt(id)?;
             }
         }
         writer.seal_interrupted()?;
+        opened.journal.set_index_stale(!writer.is_indexed());
         let next = writer.index().last_number()? + 1;
         let journal = opened.journal;
         journal.next_number().fetch_max(next, Ordering::Relaxed);

@@ -6,6 +6,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -25,6 +26,9 @@ pub const OPEN_FILES_MAX: usize = 256;
 
 /// Most sessions that may wait for an index that does not take them; beyond it the store is broken.
 pub const UNINDEXED_MAX: usize = 10_000;
+
+/// How long an index that failed is left alone, so that it does not hold up the files.
+const INDEX_RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Sessions that are adopted with one transaction.
 const ADOPT_BATCH: usize = 1000;
@@ -46,7 +50,8 @@ pub struct Writer {
     /// In the order in which they were opened.
     open_files: VecDeque<SessionId>,
     spare: Vec<Block>,
-    index_fails: bool,
+    /// When an index that failed is tried again.
+    index_retry: Option<Instant>,
     /// Whether payloads have to be checked: the machine may have lost power while they were written.
     distrust: bool,
 }
@@ -77,7 +82,7 @@ impl Writer {
             unindexed: Vec::new(),
             open_files: VecDeque::new(),
             spare: Vec::new(),
-            index_fails: false,
+            index_retry: None,
             distrust: false,
         }
     }
@@ -114,8 +119,10 @@ impl Writer {
                 if live.row.progress.entries < row.progress.entries {
                     // Entries that were written are gone. The gap stays visible for `verify`.
                     live.file.skip_to(row.progress.entries);
-                    live.row = Row { progress: live.row.progress, ..row };
+                    live.row = Row { progress: live.row.progress, ..row.clone() };
                 }
+                live.unindexed = true;
+                self.unindexed.push(row.id);
                 self.live.insert(row.id, live);
             }
         }
@@ -139,6 +146,11 @@ impl Writer {
         self.live.insert(id, live);
         self.unindexed.push(id);
         if self.unindexed.len() >= ADOPT_BATCH { Ok(self.write_index()?) } else { Ok(()) }
+    }
+
+    /// Whether every row is in the index.
+    pub fn is_indexed(&self) -> bool {
+        self.unindexed.is_empty()
     }
 
     pub fn index(&self) -> &Index {
@@ -270,23 +282,19 @@ impl Writer {
         }
     }
 
-    /// Writes the rows that have changed. An index that fails is tried again; the files have everything.
+    /// Writes the rows that have changed. An index that fails is tried again later; the files have everything.
     fn write_index(&mut self) -> Result<(), StoreError> {
-        if self.unindexed.is_empty() {
+        if self.unindexed.is_empty() || self.index_retry.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
         let rows = self.unindexed.iter().filter_map(|id| self.live.get(id)).map(|live| &live.row);
         if let Err(source) = self.index.write(rows) {
-            if !std::mem::replace(&mut self.index_fails, true) {
-                tracing::warn!(error = %source, "the index of records takes nothing: trying again");
-            }
-            let waiting = self.unindexed.len();
-            if waiting > UNINDEXED_MAX {
-                return Err(StoreError::IndexBehind { waiting, max: UNINDEXED_MAX, source: source.into() });
-            }
-            return Ok(());
+            return self.index_failed(source);
         }
-        self.index_fails = false;
+        if self.index_retry.take().is_some() {
+            tracing::info!("the index of records is well again");
+            self.tail.journal().set_index_stale(false);
+        }
         for id in self.unindexed.drain(..) {
             if let Some(live) = self.live.get_mut(&id) {
                 live.unindexed = false;
@@ -294,6 +302,18 @@ impl Writer {
                     self.live.remove(&id);
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn index_failed(&mut self, source: rusqlite::Error) -> Result<(), StoreError> {
+        if self.index_retry.replace(Instant::now() + INDEX_RETRY_EVERY).is_none() {
+            tracing::warn!(error = %source, "the index of records takes nothing: trying again");
+            self.tail.journal().set_index_stale(true);
+        }
+        let waiting = self.unindexed.len();
+        if waiting > UNINDEXED_MAX {
+            return Err(StoreError::IndexBehind { waiting, max: UNINDEXED_MAX, source: source.into() });
         }
         Ok(())
     }

@@ -131,6 +131,24 @@ fn a_locked_index_delays_nothing_but_itself() {
 }
 
 #[test]
+fn what_a_locked_index_missed_is_there_after_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&small(folder.path())).unwrap();
+    let open = recorder.begin(&header()).unwrap();
+    eventually("the first row is written", || !search_all(folder.path()).is_empty());
+    let other = rusqlite::Connection::open(Index::path(folder.path())).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    recorder.begin(&header()).unwrap().end(Outcome::Denied);
+    open.end(Outcome::Closed);
+    drop(recorder);
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(search_all(folder.path()).len(), 1);
+    drop(Recorder::open(&small(folder.path())).unwrap());
+    let outcomes: Vec<_> = search_all(folder.path()).iter().map(|row| row.progress.outcome).collect();
+    assert_eq!(outcomes, [Some(Outcome::Denied), Some(Outcome::Closed)]);
+}
+
+#[test]
 fn a_file_that_is_taken_away_breaks_nothing_and_is_missed() {
     let folder = tempfile::tempdir().unwrap();
     let recorder = Recorder::open(&small(folder.path())).unwrap();
