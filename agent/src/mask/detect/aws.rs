@@ -51,14 +51,18 @@ pub(super) fn find_secrets(text: &[u8], found: &mut Vec<Range<usize>>) {
 ///
 /// A run longer than [`NEAR`] on either side is judged by that much of it.
 pub(super) fn is_secret_near(text: &[u8], position: usize) -> bool {
-    let (head, tail) = text.split_at(position.min(text.len()));
-    let before = head.iter().rev().take(NEAR).take_while(|byte| is_base64(**byte)).count();
-    let after = tail.iter().take(NEAR).take_while(|byte| is_base64(**byte)).count();
-    before + after >= SECRET && text.get(position - before..position + after).is_some_and(is_random)
+    let near = text.get(position.saturating_sub(NEAR)..text.len().min(position + NEAR)).unwrap_or_default();
+    if !near.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
+        return false; // Without a branch in its loop the compiler looks at many bytes at once.
+    }
+    let (head, tail) = near.split_at(position.min(NEAR).min(near.len()));
+    let before = head.iter().rev().take_while(|byte| is_base64(**byte)).count();
+    let after = tail.iter().take_while(|byte| is_base64(**byte)).count();
+    before + after >= SECRET && near.get(head.len() - before..head.len() + after).is_some_and(is_random)
 }
 
 /// The bytes of standard base64 but for its padding (RFC 4648, section 4).
-pub(super) fn is_base64(byte: u8) -> bool {
+pub(super) const fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
