@@ -33,6 +33,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Feed hostile bytes to everything that reads bytes from outside; needs nightly Rust.
     Fuzz(fuzz::Arguments),
+    /// Check which module of the daemon knows which.
+    Edges,
     /// Do what CI does: format, lints, module edges, policies, and every test.
     Ci,
 }
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Edges => edges::check().map(|()| true),
         Command::Ci => ci::run(),
     };
     report(outcome)
