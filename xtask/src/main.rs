@@ -5,6 +5,7 @@ mod build;
 mod ci;
 mod demo;
 mod edges;
+mod fuzz;
 mod prerequisites;
 mod progress;
 mod test;
@@ -30,6 +31,10 @@ enum Command {
     Test(test::Arguments),
     /// Measure direct, through a bare relay, through pgbouncer and through the gate, in turns.
     Bench(bench::Arguments),
+    /// Feed hostile bytes to everything that reads bytes from outside; needs nightly Rust.
+    Fuzz(fuzz::Arguments),
+    /// Check which module of the daemon knows which.
+    Edges,
     /// Do what CI does: format, lints, module edges, policies, and every test.
     Ci,
 }
@@ -39,6 +44,8 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Edges => edges::check().map(|()| true),
         Command::Ci => ci::run(),
     };
     report(outcome)

@@ -16,6 +16,7 @@ use crate::progress;
 
 /// The version that goes with the LLVM of the supported Rust toolchains.
 const BPF_LINKER: &str = "0.10.4";
+const CARGO_FUZZ: &str = "0.13.2";
 /// Fetches single artifacts from Maven Central.
 const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy";
 /// SHA-256 of [`client::JDBC`].
@@ -34,6 +35,8 @@ pub enum Need {
     Clients,
     /// Peers of the benchmark.
     Peers,
+    /// cargo-fuzz.
+    Fuzz,
 }
 
 /// Finds or installs all that the needs name.
@@ -41,7 +44,8 @@ pub fn install(needs: &[Need]) -> Result<()> {
     packages(needs)?;
     for need in needs {
         match need {
-            Need::Build => bpf_linker()?,
+            Need::Build => cargo_install("bpf-linker", BPF_LINKER)?,
+            Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
             Need::Postgres | Need::Peers => {}
@@ -96,6 +100,7 @@ fn wanted(need: Need) -> Vec<Wanted> {
             Program("mvn", "maven"),
         ],
         Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
+        Need::Fuzz => Vec::new(),
     }
 }
 
@@ -124,19 +129,20 @@ fn apt() -> Command {
     command
 }
 
-/// The linker of BPF programs, from crates.io.
-fn bpf_linker() -> Result<()> {
-    if found("bpf-linker").is_some() {
+/// A program from crates.io.
+fn cargo_install(program: &str, version: &str) -> Result<()> {
+    if found(program).is_some() {
         return Ok(());
     }
     let mut install = Command::new("cargo");
-    install.args(["install", "bpf-linker", "--version", BPF_LINKER, "--locked"]);
-    progress::run(&format!("cargo install bpf-linker {BPF_LINKER}"), &mut install)
+    install.args(["install", program, "--version", version, "--locked"]);
+    progress::run(&format!("cargo install {program} {version}"), &mut install)
 }
 
 /// Whether rustup's nightly can build `core` itself.
 fn nightly_has_source() -> bool {
-    let sysroot = Command::new("rustc").args(["+nightly", "--print", "sysroot"]).stderr(Stdio::null()).output();
+    let sysroot =
+        Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]).stderr(Stdio::null()).output();
     sysroot.is_ok_and(|output| {
         let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
         output.status.success() && sysroot.join("lib/rustlib/src/rust/library/core").exists()

@@ -8,7 +8,13 @@ use nix::unistd::Uid;
 
 pub use self::area::Area;
 use self::suite::{Suite, Tally};
-use crate::{build, prerequisites};
+use crate::{
+    build, fuzz,
+    prerequisites::{self, Need},
+};
+
+/// How long each fuzz target is fed in a test run.
+const SMOKE_SECONDS: u32 = 10;
 
 /// Run the tests of some areas, or all of them.
 #[derive(clap::Args)]
@@ -54,9 +60,25 @@ pub fn all(areas: &[Area]) -> Result<bool> {
         for suite in suites.iter().filter(|suite| suite.area == *area) {
             tally += suite.run()?;
         }
+        if *area == Area::Laws && fuzz::available() {
+            tally += smoke()?;
+        }
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(tally.failed == 0)
+}
+
+/// A short fuzz run of every target, each counted as one test.
+fn smoke() -> Result<Tally> {
+    prerequisites::install(&[Need::Fuzz])?;
+    let mut tally = Tally::default();
+    for target in fuzz::targets()? {
+        match fuzz::feed(&target, SMOKE_SECONDS)? {
+            true => tally.passed += 1,
+            false => tally.failed += 1,
+        }
+    }
+    Ok(tally)
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Area>> {
