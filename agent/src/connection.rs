@@ -179,7 +179,14 @@ async fn converse(
     };
     let _live = gatehouse.live.enter(LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender));
     let Engine::Session(open) = protocol.engine;
-    let drive_with = Drive { gate, dialler, authority: gatehouse.authority.clone(), surveys: Arc::new(survey), signals };
+    let drive_with = Drive {
+        gate,
+        dialler,
+        authority: gatehouse.authority.clone(),
+        alpn: protocol.alpn,
+        surveys: Arc::new(survey),
+        signals,
+    };
     let outcome = drive(open(opening), tls::Stream::Plain(stream), drive_with).await;
     recorder.end(outcome);
     Ok(())

@@ -18,7 +18,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     sync::mpsc,
-    time::{Sleep, sleep, timeout},
+    time::{Sleep, sleep},
 };
 
 use super::{Input, Output, ProtocolError, Session, Side};
@@ -27,15 +27,13 @@ use crate::{
     record::{ErrorEntry, Kind, Outcome, RecordError},
     request::Request,
     sql::Classifier,
-    tls,
+    tls::{self, HandshakeError},
     upstream::{Dialler, UpstreamError},
 };
 use leg::{Leg, Read};
 
 /// From the accepted connection to the session's first question; slower clients are closed.
 pub const OPENING_TIMEOUT: Duration = Duration::from_secs(30);
-/// For a TLS handshake on either side.
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// For the last bytes to a peer that does not read any more.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes from the workload that are kept while a question is open, only to notice that it leaves.
@@ -48,6 +46,8 @@ pub struct Drive {
     pub gate: Arc<Gate>,
     pub dialler: Arc<Dialler>,
     pub authority: Arc<tls::Authority>,
+    /// Application protocols that TLS towards the workload agrees to (RFC 7301).
+    pub alpn: &'static [&'static str],
     pub surveys: Arc<dyn Survey>,
     /// What the rest of the daemon tells this session.
     pub signals: mpsc::UnboundedReceiver<Signal>,
@@ -297,27 +297,21 @@ impl Driver {
     }
 
     async fn secure_downstream(&mut self, unread: Bytes) -> Result<(), DriveError> {
-        let failed = |reason: String| DriveError::Tls { side: Side::Downstream, reason };
-        self.downstream.flush(CLOSING_TIMEOUT).await.map_err(|source| DriveError::Socket { side: Side::Downstream, source })?;
-        let plain = self.downstream.take_plain().ok_or_else(|| failed("TLS stands already".to_owned()))?;
-        let destination = self.drive.dialler.destination();
-        let handshake = self.drive.authority.accept(plain, unread, destination.0.ip(), self.drive.dialler.alpn());
-        let stream = timeout(HANDSHAKE_TIMEOUT, handshake)
-            .await
-            .map_err(|_| failed(format!("no handshake within {} s", HANDSHAKE_TIMEOUT.as_secs())))?
-            .map_err(|error| failed(error.to_string()))?;
-        self.downstream = Leg::new(stream);
+        let failed = |error: HandshakeError| DriveError::Tls { side: Side::Downstream, reason: error.to_string() };
+        let lost = |source| DriveError::Socket { side: Side::Downstream, source };
+        self.downstream.flush(CLOSING_TIMEOUT).await.map_err(lost)?;
+        let stream = self.downstream.take_stream().ok_or_else(|| lost(io::ErrorKind::NotConnected.into()))?;
+        let acceptor = self.drive.authority.acceptor(self.drive.dialler.destination().0.ip(), self.drive.alpn);
+        self.downstream = Leg::new(stream.accept(unread, &acceptor).await.map_err(failed)?);
         self.hand(Input::Secured(Side::Downstream, None))
     }
 
     async fn secure_upstream(&mut self) -> Result<(), DriveError> {
-        let failed = |reason: String| DriveError::Tls { side: Side::Upstream, reason };
+        let lost = |source| DriveError::Socket { side: Side::Upstream, source };
         let leg = self.upstream().await?;
-        leg.flush(HANDSHAKE_TIMEOUT).await.map_err(|source| DriveError::Socket { side: Side::Upstream, source })?;
-        let plain = leg.take_plain().ok_or_else(|| failed("TLS stands already".to_owned()))?;
-        let (stream, binding) = timeout(HANDSHAKE_TIMEOUT, self.drive.dialler.secure(plain))
-            .await
-            .map_err(|_| failed(format!("no handshake within {} s", HANDSHAKE_TIMEOUT.as_secs())))??;
+        leg.flush(CLOSING_TIMEOUT).await.map_err(lost)?;
+        let stream = leg.take_stream().ok_or_else(|| lost(io::ErrorKind::NotConnected.into()))?;
+        let (stream, binding) = self.drive.dialler.secure(stream).await?;
         self.upstream = Some(Leg::new(stream));
         self.hand(Input::Secured(Side::Upstream, binding))
     }

@@ -13,7 +13,6 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
@@ -74,15 +73,9 @@ impl Leg {
         self.unsent == 0 && !self.unflushed
     }
 
-    /// The bare socket, for TLS to stand on. `None` where TLS stands already.
-    pub fn take_plain(&mut self) -> Option<TcpStream> {
-        match self.stream.take() {
-            Some(Stream::Plain(stream)) => Some(stream),
-            other => {
-                self.stream = other;
-                None
-            }
-        }
+    /// The stream, for TLS to stand on.
+    pub fn take_stream(&mut self) -> Option<Stream> {
+        self.stream.take()
     }
 
     /// Writes until nothing is left (`Ready`) or the socket is full.
