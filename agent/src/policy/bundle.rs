@@ -1,7 +1,8 @@
 //! A bundle: the files that together are one policy.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -70,8 +71,10 @@ pub struct Bundle {
 pub enum BundleError {
     #[error("failed to read `{path}`: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("`{path}` has {bytes} bytes; a policy file has at most {FILE_BYTES_MAX}")]
-    TooLarge { path: PathBuf, bytes: u64 },
+    #[error("`{path}` has more than {FILE_BYTES_MAX} bytes")]
+    TooLarge { path: PathBuf },
+    #[error("`{path}` is not a regular file")]
+    NotFile { path: PathBuf },
     #[error("`{path}` has more than {FILES_MAX} files")]
     TooMany { path: PathBuf },
     #[error("`{path}` is not UTF-8")]
@@ -178,13 +181,18 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, BundleError> {
     Ok(paths)
 }
 
+/// Reads a regular file; anything else (a pipe, a device) could block or never end.
 fn read(path: &Path, name: String) -> Result<Source, BundleError> {
     let unreadable = |source| BundleError::Unreadable { path: path.to_owned(), source };
-    let bytes = fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > FILE_BYTES_MAX {
-        return Err(BundleError::TooLarge { path: path.to_owned(), bytes });
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(BundleError::NotFile { path: path.to_owned() });
     }
-    let content = fs::read(path).map_err(unreadable)?;
+    let mut content = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut content).map_err(unreadable)?;
+    if content.len() as u64 > FILE_BYTES_MAX {
+        return Err(BundleError::TooLarge { path: path.to_owned() });
+    }
     let text = String::from_utf8(content).map_err(|_| BundleError::NotText { path: path.to_owned() })?;
     Ok(Source { name, text })
 }

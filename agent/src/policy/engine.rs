@@ -106,6 +106,15 @@ impl Engine {
         self.depends_on_clock
     }
 
+    /// The groups, environments and classes that rules can speak of; whatever the configuration names beside
+    /// them matches no rule. `None` when there is no usable policy.
+    pub fn vocabulary(&self) -> Option<&Vocabulary> {
+        match &self.rulebook {
+            Rulebook::Rules(book) => Some(&book.vocabulary),
+            Rulebook::Nothing(_) => None,
+        }
+    }
+
     /// Every rule, sorted by file and place.
     pub fn rules(&self) -> Vec<&Rule> {
         let Rulebook::Rules(book) = &self.rulebook else { return Vec::new() };

@@ -101,7 +101,7 @@ impl<'a> Speaker<'a> {
         } else if second.permits.is_empty() {
             self.unpermitted(access)
         } else {
-            self.obliged(access, &first.forbids)
+            self.obliged(access, &first.forbids, &second.permits)
         };
         Ok((decision, first, Some(second)))
     }
@@ -161,7 +161,7 @@ impl<'a> Speaker<'a> {
         Decision { rules: ids(forbids), ..deny(self.about(access, self.message(access, forbids))) }
     }
 
-    fn obliged(&self, access: &Access, forbids: &[&Rule]) -> Decision {
+    fn obliged(&self, access: &Access, forbids: &[&Rule], permits: &[&Rule]) -> Decision {
         let mut masks: BTreeMap<Class, Method> = BTreeMap::new();
         let mut terms: Option<Terms> = None;
         for rule in forbids {
@@ -174,7 +174,12 @@ impl<'a> Speaker<'a> {
         let effect = if terms.is_some() { Effect::RequireApproval } else { Effect::Allow };
         let asking: Vec<&Rule> = forbids.iter().copied().filter(|rule| rule.remedy.approval.is_some()).collect();
         let message = if asking.is_empty() { String::new() } else { self.message(access, &asking) };
-        Decision { effect, obligations: Obligations { masks, approval: terms }, rules: ids(forbids), message }
+        Decision {
+            effect,
+            obligations: Obligations { masks, approval: terms },
+            rules: [ids(forbids), ids(permits)].concat(),
+            message,
+        }
     }
 
     /// A rule that cannot be evaluated would vanish, and with it what it forbids.

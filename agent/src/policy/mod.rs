@@ -44,6 +44,7 @@ pub use judge::{Judgement, Pass};
 pub use manifest::Manifest;
 pub use question::{Clock, Question, Weekday};
 pub use rule::{Approval, Remedy, Rule};
+pub use schema::Vocabulary;
 pub use store::{Origin, Settings, State, Store, Watch, WatchError};
 pub use suite::{Change, Report, Stage, Tests, activate, execute, login};
 

@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Reads the directory again and puts it in force if it is good. Fails with what is wrong, and then the
-    /// rules in force stay.
+    /// rules in force stay. Blocks while it reads, parses and tests: not for an asynchronous task.
     pub fn reload(&self) -> Result<u64, Findings> {
         let Some(directory) = &self.settings.directory else { return Ok(self.current().generation()) };
         let mut state = self.state.lock();
