@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, os::fd::AsFd, sync::Arc};
 
 use jiff::tz::TimeZone;
-use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::mpsc};
 
 use crate::{
@@ -27,7 +26,7 @@ use crate::{
     surveys::{SessionSurvey, Surveys},
     target::{Target, Verify},
     tls,
-    upstream::Dialler,
+    upstream::{Dialler, TlsSetups},
 };
 
 /// What all connections of a daemon share.
@@ -48,7 +47,8 @@ pub struct Gatehouse {
     pub masker: Arc<Masker>,
     pub cancels: Arc<Cancels>,
     /// The daemon's own listeners, which it never dials.
-    pub listeners: Mutex<Vec<SocketAddr>>,
+    pub listeners: Vec<SocketAddr>,
+    pub setups: Arc<TlsSetups>,
 }
 
 /// Why a connection was refused before it had a session.
@@ -160,12 +160,17 @@ async fn converse(
         Some(reason) => gate.closed(reason),
         None => gate,
     });
-    let dialler = Arc::new(Dialler::new(target.clone(), origin.destination, credential.clone(), gatehouse.listeners.lock().clone()));
+    let dialler = Arc::new(Dialler {
+        target: target.clone(),
+        destination: origin.destination,
+        credential: credential.clone(),
+        listeners: gatehouse.listeners.clone(),
+        setups: gatehouse.setups.clone(),
+    });
     let (sender, signals) = mpsc::unbounded_channel();
     let survey = SessionSurvey {
         surveys: gatehouse.surveys.clone(),
         dialler: dialler.clone(),
-        credential: credential.clone(),
         signals: sender.clone(),
     };
     let opening = Opening {

@@ -142,7 +142,8 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
         live: Default::default(),
         masker: Arc::new(masker),
         cancels: Arc::default(),
-        listeners: addresses.into(),
+        listeners: addresses,
+        setups: Arc::default(),
     };
     Ok((gatehouse, listeners))
 }

@@ -16,9 +16,13 @@ use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    credential::Credential,
-    protocol::driver::{Signal, Survey, Surveyed},
-    sql::Classifier,
+    protocol::{
+        driver::{Signal, Survey, Surveyed},
+        postgres,
+    },
+    sql::{Catalogue, Classifier},
+    target::Verify,
+    tls,
     upstream::Dialler,
 };
 
@@ -43,7 +47,6 @@ pub struct Surveys(Mutex<HashMap<Place, Arc<Site>>>);
 #[derive(Debug)]
 struct Site {
     dialler: Arc<Dialler>,
-    credential: Option<Arc<Credential>>,
     database: String,
     /// Held while a survey runs, so that many askers cause one survey.
     newest: tokio::sync::Mutex<Option<Taken>>,
@@ -60,7 +63,6 @@ struct Taken {
 pub struct SessionSurvey {
     pub surveys: Arc<Surveys>,
     pub dialler: Arc<Dialler>,
-    pub credential: Option<Arc<Credential>>,
     pub signals: mpsc::UnboundedSender<Signal>,
 }
 
@@ -79,8 +81,8 @@ impl Survey for SessionSurvey {
 impl Surveys {
     fn site(self: &Arc<Self>, session: &SessionSurvey, database: String) -> Arc<Site> {
         let place = Place {
-            target: session.dialler.target().name.clone(),
-            dialled: session.dialler.destination().0,
+            target: session.dialler.target.name.clone(),
+            dialled: session.dialler.destination.0,
             database: database.clone(),
         };
         let mut sites = self.0.lock();
@@ -89,7 +91,6 @@ impl Surveys {
         }
         let site = Arc::new(Site {
             dialler: session.dialler.clone(),
-            credential: session.credential.clone(),
             database,
             newest: tokio::sync::Mutex::default(),
             listeners: Mutex::default(),
@@ -148,12 +149,16 @@ impl Site {
         Ok(classifier)
     }
 
-    async fn read(&self) -> Result<crate::sql::Catalogue, String> {
-        let credential = self.credential.as_ref().ok_or("the target has no credential")?;
-        let stream = self.dialler.dial_secured().await.map_err(|error| error.to_string())?;
-        crate::protocol::postgres::survey(stream, credential, &self.database, self.dialler.target())
-            .await
-            .map_err(|error| error.to_string())
+    async fn read(&self) -> Result<Catalogue, String> {
+        let dialler = &self.dialler;
+        let credential = dialler.credential.as_ref().ok_or("the target has no credential")?;
+        let mut stream = tls::Stream::Plain(dialler.dial().await.map_err(|error| error.to_string())?);
+        if dialler.target.tls != Verify::Off {
+            postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;
+            (stream, _) = dialler.secure(stream).await.map_err(|error| error.to_string())?;
+        }
+        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target).await;
+        surveyed.map_err(|error| error.to_string())
     }
 
     fn tell(&self, classifier: &Arc<Classifier>) {

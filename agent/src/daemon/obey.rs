@@ -91,7 +91,7 @@ impl Daemon {
             instance: self.instance(),
             config: self.config.file.clone(),
             state_dir: self.config.state_dir.clone(),
-            listen: gatehouse.listeners.lock().iter().map(ToString::to_string).collect(),
+            listen: gatehouse.listeners.iter().map(ToString::to_string).collect(),
             capture: gatehouse.capture.describe(),
             canary_unix: (proven > 0).then_some(proven),
             policy: PolicyStatus {
