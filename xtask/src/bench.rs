@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     let areas = Area::chosen(&arguments.areas)?;
     let rounds = match arguments.quick {
-        true => Rounds { rounds: 2, length: Duration::from_secs(1) },
+        true => Rounds { rounds: 2, length: Duration::from_secs(2) },
         false => Rounds { rounds: 5, length: Duration::from_secs(3) },
     };
     prerequisites::install(&[Need::Build, Need::Postgres, Need::Peers])?;

@@ -117,7 +117,7 @@ impl Scenario {
     /// The ways that this scenario makes sense on.
     pub fn routes(&self) -> Vec<Route> {
         match self.load {
-            Load::Idle { .. } => vec![Route::Relay, Route::Pgbouncer, Route::Gate],
+            Load::Idle { .. } => vec![Route::Relay, Route::Gate],
             _ => Route::ALL.to_vec(),
         }
     }
