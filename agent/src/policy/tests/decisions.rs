@@ -385,3 +385,67 @@ proptest! {
         prop_assert_eq!(first, ask(engine, &who, &target(None), accesses, &[]));
     }
 }
+
+/// Rules whose scopes name everything that the index divides by.
+const SCOPES: &str = r#"
+    @id("p-any") permit (principal, action in Sql::Action::"read", resource is Sql::Table);
+    @id("p-group") permit (principal in Group::"agents", action, resource is Sql::Table);
+    @id("p-is-group") permit (principal is Workload in Group::"ci", action in [Sql::Action::"write", Sql::Action::"call"], resource);
+    @id("p-in-self") permit (principal in Workload::"bot", action == Sql::Action::"connect", resource in Target::"shop");
+    @id("p-eq") permit (principal == Workload::"bot", action == Sql::Action::"set", resource);
+    @id("p-is") permit (principal is Workload, action == Sql::Action::"maintain", resource is Sql::Database in Target::"shop");
+    @id("f-any") forbid (principal, action in [Sql::Action::"ddl", Sql::Action::"admin"], resource);
+    @id("f-group") forbid (principal in Group::"ci", action in Sql::Action::"read", resource);
+    @id("f-eq") forbid (principal == Workload::"bot", action == Sql::Action::"delete", resource == Sql::Table::"shop/shop/public/t");
+    @id("f-other") forbid (principal == Workload::"robot", action, resource);
+"#;
+
+static SCHEMA: LazyLock<(cedar_policy::Schema, Vocabulary)> =
+    LazyLock::new(|| schema::build(&Bundle::embedded()).expect("schema"));
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// The index only leaves out rules that cannot match: Cedar over all rules at once says the same.
+    #[test]
+    fn the_index_changes_no_decision(
+        kind in 0..sql::Operation::ALL.len(),
+        workload in prop::sample::select(vec!["bot", "robot", "other"]),
+        groups in prop::sample::subsequence(vec!["agents", "ci", "dba"], 0..=3),
+    ) {
+        static INDEXED: LazyLock<Engine> = LazyLock::new(|| engine(SCOPES));
+        let operation = sql::Operation::ALL[kind];
+        let (schema, vocabulary) = &*SCHEMA;
+        let names = entities::Names::parse().expect("names");
+        let (who, place) = (principal(workload, &groups), target(None));
+        let resources = [
+            Resource::Table(table("t")),
+            Resource::Database(sql::Database { name: "shop".to_owned() }),
+            Resource::Function(sql::Function { database: "shop".to_owned(), schema: "s".to_owned(), name: "f".to_owned() }),
+            Resource::Setting(sql::Setting { database: "shop".to_owned(), name: "jit".to_owned() }),
+        ];
+        let action = names.action(Operation::Sql(operation));
+        let described = |resource: &Resource| names.resource(&place, resource, vocabulary).expect("resource");
+        let resource = resources
+            .into_iter()
+            .find(|resource| schema.resources_for_action(&action).expect("action").any(|kind| kind == described(resource).uid().type_name()))
+            .expect("a resource");
+
+        let set = cedar_policy::PolicySet::from_policies(INDEXED.rules().into_iter().map(|rule| rule.policy.clone())).expect("set");
+        let workload = names.workload(&who, &names.identities(&who, vocabulary)).expect("workload");
+        let entity = described(&resource);
+        let context = names.context(NOON, &Facts::default(), &BTreeSet::new(), &BTreeSet::new()).expect("context");
+        let request = cedar_policy::Request::new(workload.uid(), action, entity.uid(), context, Some(schema)).expect("request");
+        let parties = [workload, names.target(&place, vocabulary).expect("target"), entity];
+        let entities = cedar_policy::Entities::from_entities(parties, Some(schema)).expect("entities");
+        let response = cedar_policy::Authorizer::new().is_authorized(&request, &set, &entities);
+        let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        reasons.sort();
+
+        let access = Access { operation: Operation::Sql(operation), resource, facts: Facts::default() };
+        let decision = ask(&INDEXED, &who, &place, vec![access], &[]);
+        let rules: Vec<String> = decision.rules.iter().map(ToString::to_string).collect();
+        prop_assert_eq!(decision.effect == Effect::Allow, response.decision() == cedar_policy::Decision::Allow);
+        prop_assert_eq!(rules, reasons);
+    }
+}
