@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{
     ask, highlight,
-    output::{Table, distance, json, plain},
+    output::{distance, json, plain, print_table, table},
 };
 use crate::{
     approval::PendingView,
@@ -54,7 +54,7 @@ enum Action {
 pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::List { json: true } => json(&pending(control)?)?,
-        Action::List { json: false } => list(&pending(control)?),
+        Action::List { json: false } => list(&pending(control)?)?,
         Action::Show { id, json: as_json } => {
             let shown = find(pending(control)?, &id)?;
             if as_json { json(&shown)? } else { show(&shown) }
@@ -90,14 +90,14 @@ fn find(pending: Vec<PendingView>, prefix: &str) -> anyhow::Result<PendingView> 
     }
 }
 
-fn list(pending: &[PendingView]) {
+fn list(pending: &[PendingView]) -> anyhow::Result<()> {
     if pending.is_empty() {
         println!("nothing waits for approval");
-        return;
+        return Ok(());
     }
-    let mut rows = Table::new(["ID", "WORKLOAD", "TARGET", "NEEDS", "EXPIRES", "STATEMENT"]);
+    let mut rows = table(["ID", "WORKLOAD", "TARGET", "NEEDS", "EXPIRES", "STATEMENT"]);
     for view in pending {
-        rows.row([
+        rows.add_row([
             view.id.to_string(),
             plain(&view.workload),
             view.target.clone(),
@@ -106,7 +106,7 @@ fn list(pending: &[PendingView]) {
             plain(&view.statement).chars().take(80).collect(),
         ]);
     }
-    print!("{rows}");
+    print_table(rows)
 }
 
 fn show(view: &PendingView) {
@@ -163,9 +163,9 @@ pub fn grants(args: GrantArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
             } else if grants.is_empty() {
                 println!("no grant stands");
             } else {
-                let mut rows = Table::new(["ID", "WORKLOAD", "TARGET", "BY", "ENDS", "STATEMENT"]);
+                let mut rows = table(["ID", "WORKLOAD", "TARGET", "BY", "ENDS", "STATEMENT"]);
                 for grant in grants {
-                    rows.row([
+                    rows.add_row([
                         grant.id,
                         plain(&grant.workload),
                         grant.target.to_string(),
@@ -174,7 +174,7 @@ pub fn grants(args: GrantArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
                         plain(&grant.statement).chars().take(80).collect(),
                     ]);
                 }
-                print!("{rows}");
+                print_table(rows)?;
             }
         }
         GrantAction::Revoke { id } => {

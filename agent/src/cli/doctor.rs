@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 
-use super::output::{Table, json};
+use super::output::{json, print_table, table};
 use crate::{
     capture::{self, canary},
     control::{Client, Command, Reply},
@@ -23,11 +23,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.json {
         json(&facts)?;
     } else {
-        let mut rows = Table::new(["", "WHAT", "MEANING"]);
+        let mut rows = table(["", "WHAT", "MEANING"]);
         for fact in &facts {
-            rows.row([if fact.present { "yes" } else { "NO" }.to_owned(), fact.name.clone(), fact.meaning.clone()]);
+            rows.add_row([if fact.present { "yes" } else { "NO" }.to_owned(), fact.name.clone(), fact.meaning.clone()]);
         }
-        print!("{rows}");
+        print_table(rows)?;
     }
     let whole = facts.iter().all(|fact| fact.present || !fact.required);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -51,12 +51,12 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     if args.json {
         json(&attempts)?;
     } else {
-        let mut rows = Table::new(["", "ATTEMPT", "WHAT HAPPENED"]);
+        let mut rows = table(["", "ATTEMPT", "WHAT HAPPENED"]);
         for attempt in &attempts {
             let held = if attempt.held { "held" } else { "GOT OUT" };
-            rows.row([held.to_owned(), attempt.name.clone(), attempt.outcome.clone()]);
+            rows.add_row([held.to_owned(), attempt.name.clone(), attempt.outcome.clone()]);
         }
-        print!("{rows}");
+        print_table(rows)?;
     }
     Ok(if attempts.iter().all(|attempt| attempt.held) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -54,7 +54,7 @@ enum Subject {
     /// Show and revoke standing grants
     Grants(approvals::GrantArgs),
     /// List, replay and verify recorded sessions; end running ones
-    Sessions(sessions::Args),
+    Sessions(sessions::Sessions),
     /// Check, test and explain policy
     Policy(policy::Policy),
     /// List and try the configured targets
@@ -85,7 +85,7 @@ pub fn main() -> ExitCode {
         Subject::Prove(args) => doctor::prove(args, control),
         Subject::Approvals(args) => approvals::run(args, control),
         Subject::Grants(args) => approvals::grants(args, control),
-        Subject::Sessions(args) => return sessions::run(args, control),
+        Subject::Sessions(args) => args.run(control),
         Subject::Policy(args) => return policy::run(args),
         Subject::Target(args) => return target::run(args),
         Subject::Ca(args) => return ca::run(args),

@@ -1,12 +1,14 @@
 //! How the command line speaks: errors, tables, times and text from outside.
 
 use std::{
-    fmt::{self, Write as _},
+    io::{self, Write},
     time::{Duration, SystemTime},
 };
 
+use comfy_table::{Table, presets};
 use serde::Serialize;
-use unicode_width::UnicodeWidthStr;
+
+use crate::record::printable::printable;
 
 /// Prints an error with its causes.
 pub fn fail(error: &anyhow::Error) {
@@ -19,56 +21,32 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A table without lines, which pipes well: columns as wide as what stands in them.
-pub struct Table<const N: usize> {
-    rows: Vec<[String; N]>,
+/// A table without lines, which pipes well.
+pub fn table<const N: usize>(headings: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings);
+    table
 }
 
-impl<const N: usize> Table<N> {
-    pub fn new(headings: [&str; N]) -> Self {
-        Self { rows: vec![headings.map(str::to_owned)] }
+/// Writes a table: columns two spaces apart, nothing behind the last one.
+pub fn write_table(out: &mut dyn Write, table: &mut Table) -> io::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-
-    pub fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells);
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
     }
+    Ok(())
 }
 
-impl<const N: usize> fmt::Display for Table<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut widths = [0; N];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.width().max(*width);
-            }
-        }
-        for row in &self.rows {
-            let mut line = String::new();
-            for (width, cell) in widths.iter().zip(row) {
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', width - cell.width() + 2));
-            }
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
-    }
+/// Prints a table.
+pub fn print_table(mut table: Table) -> anyhow::Result<()> {
+    Ok(write_table(&mut io::stdout().lock(), &mut table)?)
 }
 
-/// Text from outside, with what a terminal would obey made visible.
+/// Text from outside on one line, with what a terminal would obey made visible.
 pub fn plain(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | '\t' => shown.push(' '),
-            // Control characters, and those that turn the direction of text.
-            character if character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
-                // Writing to a string does not fail.
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(character));
-            }
-            character => shown.push(character),
-        }
-    }
-    shown
+    printable(&text.replace(['\n', '\t'], " "))
 }
 
 /// How long ago, or until when, in the largest fitting unit.
@@ -91,16 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_stand_below_each_other() {
-        let mut table = Table::new(["A", "B"]);
-        table.row(["ü".to_owned(), "1".to_owned()]);
-        table.row(["long".to_owned(), String::new()]);
-        assert_eq!(table.to_string(), "A     B\nü     1\nlong\n");
-    }
-
-    #[test]
     fn recorded_text_cannot_steer_a_terminal() {
-        assert_eq!(plain("a\x1b[2Jb\u{202e}c"), "a\\u{1b}[2Jb\\u{202e}c");
+        let shown = plain("a\x1b[2Jb\u{202e}c");
+        assert!(!shown.contains(['\x1b', '\u{202e}']), "{shown}");
         assert_eq!(plain("SELECT 'ü'\n  FROM t"), "SELECT 'ü'   FROM t");
     }
 }

@@ -1,6 +1,7 @@
 //! `portcullis sessions`: looks into what was recorded. Reads the state directory, and needs no daemon.
 
 mod export;
+mod kill;
 mod list;
 mod replay;
 mod show;
@@ -18,12 +19,17 @@ use clap::{Args, Subcommand};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use crate::record::{self, Index, Search, SessionId, printable::printable_json};
+use super::ask;
+use crate::{
+    config,
+    control::{self, Reply},
+    record::{self, Index, Search, SessionId, printable::printable_json},
+};
 
 /// How to name the session that began last.
 const LATEST: &str = "latest";
 
-/// Look into recorded sessions
+/// Look into recorded sessions, and end running ones
 #[derive(Args, Debug)]
 pub struct Sessions {
     /// The daemon's state directory, instead of the configured one
@@ -40,11 +46,23 @@ enum Command {
     Replay(replay::Replay),
     Verify(verify::Verify),
     Export(export::Export),
+    Kill(kill::Kill),
 }
 
 impl Sessions {
-    /// Runs the command against the records below `state_dir`, or below `--state`.
-    pub fn run(self, state_dir: &Path) -> anyhow::Result<ExitCode> {
+    /// Runs the command against the records below `--state`, or those of the daemon at `control`.
+    pub fn run(self, control: PathBuf) -> anyhow::Result<ExitCode> {
+        if let Command::Kill(kill) = self.command {
+            return kill.run(control);
+        }
+        let state_dir = match &self.state {
+            Some(state) => state.clone(),
+            None => state_of_daemon(control)?,
+        };
+        self.read(&state_dir)
+    }
+
+    fn read(self, state_dir: &Path) -> anyhow::Result<ExitCode> {
         let mut out = BufWriter::new(io::stdout().lock());
         let done = self.run_to(state_dir, &mut out).and_then(|code| Ok(out.flush().map(|()| code)?));
         match done {
@@ -55,7 +73,6 @@ impl Sessions {
     }
 
     fn run_to(self, state_dir: &Path, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
-        let state_dir = self.state.as_deref().unwrap_or(state_dir);
         let records = Records::open(state_dir)?;
         match self.command {
             Command::List(list) => list.run(&records, out),
@@ -63,7 +80,17 @@ impl Sessions {
             Command::Replay(replay) => replay.run(&records, out),
             Command::Verify(verify) => verify.run(&records, out),
             Command::Export(export) => export.run(&records, out),
+            // Answered before the records were opened.
+            Command::Kill(_) => Ok(ExitCode::SUCCESS),
         }
+    }
+}
+
+/// Where the running daemon keeps its records; without one, where the default configuration does.
+fn state_of_daemon(control: PathBuf) -> anyhow::Result<PathBuf> {
+    match ask(control, &control::Command::Status) {
+        Ok(Reply::Status(status)) => Ok(status.state_dir),
+        Ok(_) | Err(_) => Ok(config::load(None)?.state_dir),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use super::{
     ask,
-    output::{Table, distance, json},
+    output::{distance, json, print_table, table},
 };
 use crate::control::{Command, Reply, Status};
 
@@ -20,12 +20,12 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
     let Reply::Status(status) = ask(control, &Command::Status)? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
-    if args.json { json(&status)? } else { show(&status) }
+    if args.json { json(&status)? } else { show(&status)? }
     let well = status.policy.broken.is_none() && status.recorder == "well";
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn show(status: &Status) {
+fn show(status: &Status) -> anyhow::Result<()> {
     let line = |name: &str, value: &str| println!("{name:<11}{value}");
     line("daemon", &format!("{} (pid {}), up since {}", status.version, status.pid, distance(status.started_unix)));
     line("listens", &status.listen.join(", "));
@@ -38,14 +38,16 @@ fn show(status: &Status) {
     }
     line("record", &format!("{} in {}", status.recorder, status.state_dir.display()));
     line("sessions", &format!("{} live, {} waiting for approval", status.live_sessions, status.pending_approvals));
-    let mut targets = Table::new(["TARGET", "PROTOCOL", "ADDRESSES"]);
+    let mut targets = table(["TARGET", "PROTOCOL", "ADDRESSES"]);
     for target in &status.targets {
-        targets.row([target.name.clone(), target.protocol.clone(), target.addresses.join(", ")]);
+        targets.add_row([target.name.clone(), target.protocol.clone(), target.addresses.join(", ")]);
     }
-    print!("\n{targets}");
-    let mut workloads = Table::new(["WORKLOAD", "OWNER", "CGROUP"]);
+    println!();
+    print_table(targets)?;
+    let mut workloads = table(["WORKLOAD", "OWNER", "CGROUP"]);
     for workload in &status.workloads {
-        workloads.row([workload.name.clone(), workload.owner.clone().unwrap_or_default(), workload.cgroup.clone()]);
+        workloads.add_row([workload.name.clone(), workload.owner.clone().unwrap_or_default(), workload.cgroup.clone()]);
     }
-    print!("\n{workloads}");
+    println!();
+    print_table(workloads)
 }

@@ -329,7 +329,7 @@ pub struct MaskEntry {
 }
 
 /// What the workload was told of a refusal.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct DenialEntry {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

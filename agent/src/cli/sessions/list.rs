@@ -4,11 +4,12 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::anyhow;
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::CellAlignment;
 use jiff::{Span, Timestamp, Zoned, civil, tz::TimeZone};
 use serde::Serialize;
 
 use super::{Records, local_time, timestamp, write_json};
+use crate::cli::output::{self, table};
 use crate::record::{Outcome, Row, Search, SessionId, Tally, printable::printable};
 
 /// Rows that are shown unless `--limit` says otherwise.
@@ -98,9 +99,7 @@ impl Listed {
 }
 
 fn write_table(out: &mut dyn Write, rows: &[Row]) -> anyhow::Result<()> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
+    let mut table = table([
         "SESSION", "STARTED", "LASTED", "WORKLOAD", "OWNER", "TARGET", "REQUESTS", "DENIED", "APPROVALS", "SENT",
         "RECEIVED", "OUTCOME",
     ]);
@@ -124,15 +123,11 @@ fn write_table(out: &mut dyn Write, rows: &[Row]) -> anyhow::Result<()> {
         ]);
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
         if matches!(column.index, 2 | 6..=10) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    Ok(output::write_table(out, &mut table)?)
 }
 
 /// A length of time in at most two units.
