@@ -121,7 +121,8 @@ fn isolated(program: impl Into<OsString>) -> Command {
 }
 
 fn sysroot(rustc: &mut Command) -> Option<PathBuf> {
-    let output = rustc.env_remove("RUSTUP_TOOLCHAIN").args(["--print", "sysroot"]).stderr(Stdio::null()).output().ok()?;
+    let output =
+        rustc.env_remove("RUSTUP_TOOLCHAIN").args(["--print", "sysroot"]).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 

@@ -20,7 +20,7 @@ use aya_ebpf::{
     programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext, SockoptContext},
 };
 
-#[cgroup_skb]
+#[cgroup_skb(egress)]
 pub fn egress(ctx: SkBuffContext) -> i32 {
     egress::judge(&ctx) as i32
 }
