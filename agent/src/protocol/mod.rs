@@ -3,6 +3,11 @@
 pub mod driver;
 pub mod postgres;
 
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+pub(crate) mod playbook;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -16,7 +16,7 @@ mod transcript;
 mod wire;
 
 #[cfg(test)]
-mod playbook;
+pub(in crate::protocol) mod playbook;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
-//! Scripts for sessions in tests: bytes in, outputs out, nothing in between.
+//! Fixtures for PostgreSQL's playbooks: a logged-in session, a catalogue, judges, and the scripts of the laws.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -15,12 +15,16 @@ use super::{
         write,
     },
 };
+pub use crate::protocol::playbook::Playbook;
 use crate::{
     credential::{Credential, Secret},
     gate::{Denial, Permit, Verdict},
     mask::{Masker, Method},
     policy::{Obligations, RuleId},
-    protocol::{Input, Opening, Output, Session, Side},
+    protocol::{
+        Opening, Side,
+        playbook::{Judge, Script, Step},
+    },
     request::Request,
     sql::{Catalogue, Classifier},
     target::{Class, OriginalDestination, Target, Verify},
@@ -28,130 +32,129 @@ use crate::{
 
 /// The object identifier of `public.customers` in [`catalogue`].
 pub const CUSTOMERS: u32 = 16384;
+/// The object identifier of `public.orders` in [`catalogue`].
+pub const ORDERS: u32 = 16385;
 
-/// What a script answers when the session asks.
-pub type Judge = fn(&Request) -> Verdict;
-
-/// A session and everything that it said.
-pub struct Playbook {
-    session: PostgresSession,
-    judge: Judge,
-    pub classifier: Arc<Classifier>,
-    pub downstream: Vec<u8>,
-    pub upstream: Vec<u8>,
-    pub asked: Vec<Request>,
-    pub surveys: usize,
-    pub is_closed: bool,
-    /// Whether bytes are cut into pieces of one, as the slowest network would.
-    pub is_slow: bool,
-    /// Whether questions wait for [`Playbook::answer`].
-    pub is_held: bool,
-    held: VecDeque<Request>,
+/// A session before its first byte.
+pub fn fresh(judge: Judge, tls: Verify) -> Playbook {
+    let session = PostgresSession::new(opening(tls));
+    Playbook::new(Box::new(session), judge, Arc::new(Classifier::new(catalogue())))
 }
 
-impl Playbook {
-    /// A session that is logged in, with nothing said since.
-    pub fn logged_in(judge: Judge) -> Self {
-        let mut book = Self::new(judge, Verify::Off);
-        book.down(&startup());
-        book.up(&write::authentication(0, b""));
-        book.up(&write::key_data(7, b"key!"));
-        book.up(&write::ready(Status::Idle));
-        book.forget();
-        book
-    }
-
-    /// A session before its first byte.
-    pub fn new(judge: Judge, tls: Verify) -> Self {
-        Self {
-            session: PostgresSession::new(opening(tls)),
-            judge,
-            classifier: Arc::new(Classifier::new(catalogue())),
-            downstream: Vec::new(),
-            upstream: Vec::new(),
-            asked: Vec::new(),
-            surveys: 0,
-            is_closed: false,
-            is_slow: false,
-            is_held: false,
-            held: VecDeque::new(),
+/// A session that is logged in, with nothing said since.
+pub fn logged_in(judge: Judge) -> Playbook {
+    let mut book = fresh(permit, Verify::Off);
+    for (side, bytes) in login() {
+        match side {
+            Side::Downstream => book.down(&bytes),
+            Side::Upstream => book.up(&bytes),
         }
     }
+    book.forget();
+    book.judge = judge;
+    book
+}
 
-    /// Bytes of the workload.
-    pub fn down(&mut self, bytes: &[u8]) {
-        self.bytes(Side::Downstream, bytes);
-    }
+fn login() -> Vec<Step> {
+    vec![
+        (Side::Downstream, startup()),
+        (Side::Upstream, write::authentication(0, b"")),
+        (Side::Upstream, write::key_data(7, b"key!")),
+        (Side::Upstream, write::ready(Status::Idle)),
+    ]
+}
 
-    /// Bytes of the server.
-    pub fn up(&mut self, bytes: &[u8]) {
-        self.bytes(Side::Upstream, bytes);
-    }
+/// The conversations that the laws are tried on.
+pub fn scripts() -> Vec<Script> {
+    let script = |name, steps: Vec<Step>, requests: &[&'static str], secrets: &[&'static str]| Script {
+        name,
+        login: login(),
+        steps,
+        requests: requests.to_vec(),
+        secrets: secrets.to_vec(),
+        masking: permit_masked,
+        is_verbatim: true,
+        classifier: Arc::new(Classifier::new(catalogue())),
+    };
+    vec![
+        script("simple", simple(), &["FROM customers"], &["ann@example.com", "078-05-1120", "4111111111111111"]),
+        script("extended", extended(), &["FROM customers"], &["ann@example.com", "078-05-1120"]),
+        script("copy in", copy_in(), &["COPY orders"], &[]),
+        script("transaction", transaction(), &["INSERT INTO orders", "FROM orders"], &[]),
+    ]
+}
 
-    fn bytes(&mut self, side: Side, bytes: &[u8]) {
-        let size = if self.is_slow { 1 } else { bytes.len().max(1) };
-        for piece in bytes.chunks(size) {
-            self.input(Input::Bytes(side, Bytes::copy_from_slice(piece)));
-        }
-    }
+const ANN: [Option<&[u8]>; 4] =
+    [Some(b"1"), Some(b"ann@example.com"), Some(b"078-05-1120"), Some(b"paid with 4111111111111111")];
 
-    pub fn input(&mut self, input: Input) {
-        if self.is_closed {
-            return;
-        }
-        let broken = self.session.handle(input).is_err();
-        self.obey();
-        self.is_closed |= broken;
-    }
+fn customers() -> Bytes {
+    write::row_description(&[
+        field("id", CUSTOMERS, 1, 23),
+        field("email", CUSTOMERS, 2, 25),
+        field("ssn", CUSTOMERS, 3, 25),
+        field("note", CUSTOMERS, 4, 25),
+    ])
+}
 
-    /// Answers the oldest question that is held.
-    pub fn answer(&mut self) {
-        let request = self.held.pop_front().expect("a held question");
-        let verdict = (self.judge)(&request);
-        self.input(Input::Verdict(verdict));
-    }
+fn simple() -> Vec<Step> {
+    let answer = [customers(), write::data_row(&ANN), write::data_row(&ANN), write::complete(b"SELECT 2")];
+    let noticed = write::notice(b'N', [(b'S', &b"NOTICE"[..]), (b'C', b"00000"), (b'M', b"ann@example.com")]);
+    vec![
+        (Side::Downstream, write::query(b"SELECT id, email, ssn, note FROM customers")),
+        (Side::Upstream, noticed),
+        (Side::Upstream, [answer.concat(), write::ready(Status::Idle).to_vec()].concat().into()),
+    ]
+}
 
-    /// Drops what was said so far.
-    pub fn forget(&mut self) {
-        self.downstream.clear();
-        self.upstream.clear();
-        self.asked.clear();
-    }
+fn extended() -> Vec<Step> {
+    let batch = [
+        write::parse(b"s1", b"SELECT id, email, ssn, note FROM customers"),
+        write::describe_statement(b"s1"),
+        write::bind(b"", b"s1", &[Some(b"1")], &[1]),
+        write::execute(b""),
+        write::bare(b'S'),
+    ];
+    let answer = [
+        write::bare(b'1'),
+        Bytes::from_static(b"t\0\0\0\x06\0\0"),
+        customers(),
+        write::bare(b'2'),
+        write::data_row(&ANN),
+        write::complete(b"SELECT 1"),
+        write::ready(Status::Idle),
+    ];
+    let close = [write::close_statement(b"s1"), write::bare(b'S')];
+    vec![
+        (Side::Downstream, batch.concat().into()),
+        (Side::Upstream, answer.concat().into()),
+        (Side::Downstream, close.concat().into()),
+        (Side::Upstream, [write::bare(b'3'), write::ready(Status::Idle)].concat().into()),
+    ]
+}
 
-    fn obey(&mut self) {
-        while let Some(output) = self.session.poll() {
-            let answer = match output {
-                Output::Send(Side::Downstream, bytes) => {
-                    self.downstream.extend_from_slice(&bytes);
-                    continue;
-                }
-                Output::Send(Side::Upstream, bytes) => {
-                    self.upstream.extend_from_slice(&bytes);
-                    continue;
-                }
-                Output::Ask(request) => {
-                    self.asked.push(request.clone());
-                    if self.is_held {
-                        self.held.push_back(request);
-                        continue;
-                    }
-                    Input::Verdict((self.judge)(&request))
-                }
-                Output::Survey { .. } => {
-                    self.surveys += 1;
-                    Input::Surveyed(Ok(self.classifier.clone()))
-                }
-                Output::StartTls(side, _) => Input::Secured(side, None),
-                Output::Close => {
-                    self.is_closed = true;
-                    continue;
-                }
-            };
-            if self.session.handle(answer).is_err() {
-                self.is_closed = true;
-            }
-        }
-    }
+fn copy_in() -> Vec<Step> {
+    let data = [write::copy_data(b"1\t2\n"), write::copy_data(b"3\t4\n"), write::bare(b'c')];
+    vec![
+        (Side::Downstream, write::query(b"COPY orders FROM STDIN")),
+        (Side::Upstream, write::copy_response(b'G', false, 2)),
+        (Side::Downstream, data.concat().into()),
+        (Side::Upstream, [write::complete(b"COPY 2"), write::ready(Status::Idle)].concat().into()),
+    ]
+}
+
+/// Statements whose order in a failed or running transaction matters.
+fn transaction() -> Vec<Step> {
+    vec![
+        (Side::Downstream, write::query(b"INSERT INTO orders VALUES (1, 2)")),
+        (Side::Upstream, [write::complete(b"INSERT 0 1"), write::ready(Status::InTransaction)].concat().into()),
+        (Side::Downstream, write::query(b"SELECT total FROM orders")),
+        (
+            Side::Upstream,
+            [write::notice(b'E', [(b'C', &b"42P01"[..]), (b'M', b"gone")]), write::ready(Status::Failed)]
+                .concat()
+                .into(),
+        ),
+    ]
 }
 
 /// What every script's session is opened with.
@@ -205,6 +208,10 @@ pub fn startup() -> Bytes {
 
 /// Permits everything, without obligations.
 pub fn permit(_: &Request) -> Verdict {
+    permit_all()
+}
+
+pub fn permit_all() -> Verdict {
     Verdict::Forward(Permit::for_playbook(Obligations::default()))
 }
 

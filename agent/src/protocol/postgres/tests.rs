@@ -18,7 +18,7 @@ fn shows(bytes: &[u8], text: &str) -> bool {
 
 #[test]
 fn a_login_is_asked_for_and_needs_no_password_of_the_workload() {
-    let mut book = Playbook::new(permit, Verify::Off);
+    let mut book = fresh(permit, Verify::Off);
     book.down(&startup());
     assert_eq!(book.asked[0].summary.to_string(), "connect to database shop as ann");
     assert!(shows(&book.upstream, "user\0app\0database\0shop\0"));
@@ -36,7 +36,7 @@ fn a_login_is_asked_for_and_needs_no_password_of_the_workload() {
 
 #[test]
 fn a_login_that_is_denied_never_dials() {
-    let mut book = Playbook::new(refuse, Verify::Off);
+    let mut book = fresh(refuse, Verify::Off);
     book.down(&startup());
     assert_eq!(tags(&book.downstream), "E");
     assert!(shows(&book.downstream, "denied: not for agents"));
@@ -45,7 +45,7 @@ fn a_login_that_is_denied_never_dials() {
 
 #[test]
 fn a_server_without_tls_gets_no_login_where_tls_is_wanted() {
-    let mut book = Playbook::new(permit, Verify::Full { ca: None });
+    let mut book = fresh(permit, Verify::Full { ca: None });
     book.down(&startup());
     assert_eq!(book.upstream, &write::ssl_request()[..]);
     book.up(b"N");
@@ -55,7 +55,7 @@ fn a_server_without_tls_gets_no_login_where_tls_is_wanted() {
 
 #[test]
 fn bytes_in_the_clear_before_the_servers_handshake_end_the_login() {
-    let mut book = Playbook::new(permit, Verify::Full { ca: None });
+    let mut book = fresh(permit, Verify::Full { ca: None });
     book.down(&startup());
     book.up(b"SR");
     assert!(book.is_closed && !shows(&book.upstream, "app"));
@@ -63,7 +63,7 @@ fn bytes_in_the_clear_before_the_servers_handshake_end_the_login() {
 
 #[test]
 fn a_refused_credential_is_told_without_its_name() {
-    let mut book = Playbook::new(permit, Verify::Off);
+    let mut book = fresh(permit, Verify::Off);
     book.down(&startup());
     book.up(&write::notice(b'E', [(b'C', &b"28P01"[..]), (b'M', b"password authentication failed for user \"app\"")]));
     assert!(shows(&book.downstream, "28P01") && !shows(&book.downstream, "app"));
@@ -72,7 +72,7 @@ fn a_refused_credential_is_told_without_its_name() {
 
 #[test]
 fn a_permitted_query_passes_verbatim_in_both_directions() {
-    let mut book = Playbook::logged_in(permit);
+    let mut book = logged_in(permit);
     let query = write::query(b"SELECT id FROM orders");
     book.down(&query);
     assert_eq!(book.upstream, query);
@@ -89,7 +89,7 @@ fn a_permitted_query_passes_verbatim_in_both_directions() {
 
 #[test]
 fn a_denied_query_outside_a_transaction_is_answered_here() {
-    let mut book = Playbook::logged_in(no_drop);
+    let mut book = logged_in(no_drop);
     book.down(&write::query(b"DROP TABLE orders"));
     assert!(book.upstream.is_empty());
     assert_eq!(tags(&book.downstream), "EZ");
@@ -101,7 +101,7 @@ fn a_denied_query_outside_a_transaction_is_answered_here() {
 
 #[test]
 fn a_denied_query_aborts_the_transaction_as_the_server_would() {
-    let mut book = Playbook::logged_in(no_drop);
+    let mut book = logged_in(no_drop);
     book.down(&write::query(b"BEGIN"));
     book.up(&[write::complete(b"BEGIN"), write::ready(Status::InTransaction)].concat());
     book.forget();
@@ -117,7 +117,7 @@ fn a_denied_query_aborts_the_transaction_as_the_server_would() {
 
 #[test]
 fn a_denied_parse_skips_to_sync() {
-    let mut book = Playbook::logged_in(no_drop);
+    let mut book = logged_in(no_drop);
     book.down(
         &[write::parse(b"", b"DROP TABLE orders"), write::bind(b"", b"", &[], &[]), write::execute(b"")].concat(),
     );
@@ -130,7 +130,7 @@ fn a_denied_parse_skips_to_sync() {
 
 #[test]
 fn a_denial_in_the_middle_of_a_pipeline_keeps_the_order_of_the_server() {
-    let mut book = Playbook::logged_in(no_drop);
+    let mut book = logged_in(no_drop);
     let first =
         [write::parse(b"", b"INSERT INTO orders VALUES (1, 2)"), write::bind(b"", b"", &[], &[]), write::execute(b"")]
             .concat();
@@ -147,7 +147,7 @@ fn a_denial_in_the_middle_of_a_pipeline_keeps_the_order_of_the_server() {
 
 #[test]
 fn messages_behind_a_held_question_wait_with_it() {
-    let mut book = Playbook::logged_in(permit);
+    let mut book = logged_in(permit);
     book.is_held = true;
     book.down(&write::query(b"SELECT id FROM orders"));
     book.down(&write::query(b"SELECT total FROM orders"));
@@ -160,7 +160,7 @@ fn messages_behind_a_held_question_wait_with_it() {
 
 #[test]
 fn a_server_error_in_a_batch_takes_its_followers_along() {
-    let mut book = Playbook::logged_in(permit);
+    let mut book = logged_in(permit);
     book.down(&[write::parse(b"s", b"SELECT id FROM orders"), write::bind(b"", b"s", &[], &[])].concat());
     book.up(&write::notice(b'E', [(b'C', &b"42P05"[..]), (b'M', b"exists")]));
     book.forget();
@@ -175,7 +175,7 @@ fn a_server_error_in_a_batch_takes_its_followers_along() {
 
 #[test]
 fn copy_in_overlooks_a_sync_that_came_early() {
-    let mut book = Playbook::logged_in(permit);
+    let mut book = logged_in(permit);
     let batch = [
         write::parse(b"", b"COPY orders FROM STDIN"),
         write::bind(b"", b"", &[], &[]),
@@ -194,25 +194,25 @@ fn copy_in_overlooks_a_sync_that_came_early() {
 
 #[test]
 fn function_calls_and_replication_are_refused() {
-    let mut book = Playbook::logged_in(permit);
+    let mut book = logged_in(permit);
     book.down(b"F\0\0\0\x0e\0\0\0\x01\0\0\0\0\0\0");
     assert_eq!((tags(&book.downstream), book.upstream.len()), ("EZ".to_owned(), 0));
     assert!(shows(&book.downstream, "C42501") && !book.is_closed);
-    let mut book = Playbook::new(permit, Verify::Off);
+    let mut book = fresh(permit, Verify::Off);
     book.down(&write::startup([(&b"user"[..], &b"a"[..]), (b"replication", b"database")]));
     assert!(book.is_closed && book.asked.is_empty());
 }
 
 #[test]
 fn an_unknown_message_ends_the_session_with_a_clear_error() {
-    let mut book = Playbook::logged_in(permit);
+    let mut book = logged_in(permit);
     book.down(b"!\0\0\0\x04");
     assert!(book.is_closed && shows(&book.downstream, "C08P01"));
 }
 
 #[test]
 fn a_session_that_the_gate_ends_says_why() {
-    let mut book = Playbook::logged_in(permit);
+    let mut book = logged_in(permit);
     let crate::gate::Verdict::Block(denial) = refuse(&book_request()) else { panic!() };
     book.input(Input::Terminate(denial));
     assert!(shows(&book.downstream, "FATAL") && shows(&book.downstream, "C57P01"));
@@ -235,7 +235,7 @@ fn a_cancel_request_is_mapped_to_the_servers_key() {
     let Some(Output::Send(Side::Upstream, sent)) = crate::protocol::Session::poll(&mut session) else { panic!() };
     assert_eq!(sent, write::cancel_request(99, b"srvr"));
     let guess = Bytes::from_static(b"\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\x07\x01\x02\x03\x04");
-    let mut book = Playbook::new(permit, Verify::Off);
+    let mut book = fresh(permit, Verify::Off);
     book.down(&guess);
     assert!(book.upstream.is_empty() && book.is_closed);
 }
