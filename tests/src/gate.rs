@@ -5,9 +5,11 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    thread,
+    time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -21,6 +23,9 @@ use crate::{
 const SHOP_CLASSES: &str = r#""public.customers.email" = "email"
 "public.customers.ssn" = "ssn"
 "public.customers.card" = "credit_card""#;
+
+/// How often the list of sessions is looked at before it counts as stuck.
+const SESSION_LOOKS_MAX: u32 = 400;
 
 /// What a gate is started with, beyond where its server is.
 #[derive(Clone, Debug)]
@@ -149,6 +154,23 @@ impl Gate {
     pub fn json<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Value> {
         let answer = self.ask(arguments.into_iter().chain(["--json"]))?;
         serde_json::from_str(&answer).with_context(|| format!("no JSON: {answer}"))
+    }
+
+    /// What `sessions list` says once every listed session has ended; the latest first.
+    ///
+    /// The index follows the record by moments, so the list is asked for until it is complete.
+    pub fn ended_sessions(&self, filter: &[&str]) -> Result<Vec<Value>> {
+        let mut listed = Value::Null;
+        for _ in 0..SESSION_LOOKS_MAX {
+            listed = self.json(["sessions", "list"].iter().chain(filter).copied())?;
+            let sessions = listed.as_array().cloned().unwrap_or_default();
+            if !sessions.is_empty() && sessions.iter().all(|session| session.get("ended").is_some_and(Value::is_string))
+            {
+                return Ok(sessions);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        bail!("the sessions did not end: {listed}")
     }
 
     /// A command as a workload of this daemon: `portcullis run --name agent -- WORDS…`, in libpq's environment.

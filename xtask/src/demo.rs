@@ -140,11 +140,11 @@ impl Play {
     /// Shows the sessions, and returns the one in which something was approved.
     fn sessions(&mut self) -> Result<String> {
         self.stage.step_into("What just happened, from the record");
+        let sessions = self.gate.ended_sessions(&[])?;
         self.portcullis(&["sessions", "list"])?;
-        let sessions = self.gate.json(["sessions", "list"])?;
-        let approved = sessions.as_array().and_then(|sessions| {
-            sessions.iter().find(|session| session.get("approvals").and_then(Value::as_u64) > Some(0))
-        });
+        let approved = sessions
+            .iter()
+            .find(|session| session.get("approvals").and_then(Value::as_u64).is_some_and(|count| count > 0));
         let id = approved.and_then(|session| session.get("id")).and_then(Value::as_str);
         self.stage.claim("every connection is a session, with who, where, and how much was denied");
         id.map(str::to_owned).context("no session with an approval in the list")

@@ -83,9 +83,8 @@ fn what_cannot_be_understood_is_refused() -> Result<()> {
 fn denials_are_in_the_record_with_their_rule() -> Result<()> {
     let pair = Pair::start()?;
     pair.psql("drop database shop")?;
-    let sessions = pair.gate.json(["sessions", "list", "--denied"])?;
-    let id = sessions.pointer("/0/id").and_then(|id| id.as_str()).unwrap_or_default().to_owned();
-    let shown = pair.gate.ask(["sessions", "replay", &id, "--instant"])?;
+    pair.gate.ended_sessions(&["--denied"])?;
+    let shown = pair.gate.ask(["sessions", "replay", "latest", "--instant"])?;
     contains(&shown, "drop database shop")?;
     contains(&shown, "no-drop-database")
 }

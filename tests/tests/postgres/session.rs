@@ -4,22 +4,16 @@ use serde_json::Value;
 
 use super::*;
 
-fn first(pair: &Pair) -> Result<Value> {
-    let sessions = pair.gate.json(["sessions", "list"])?;
-    sessions.get(0).cloned().ok_or_else(|| anyhow::anyhow!("no sessions: {sessions}"))
-}
-
 #[test]
 fn a_session_says_who_where_and_what() -> Result<()> {
     let pair = Pair::start()?;
     pair.psql("select item from orders where id = 3")?;
-    let session = first(&pair)?;
-    let id = session.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let shown = pair.gate.ask(["sessions", "show", &id])?;
-    contains(&shown, "agent")?;
-    contains(&shown, "shop")?;
-    contains(&shown, "psql")?;
-    let replayed = pair.gate.ask(["sessions", "replay", &id, "--instant"])?;
+    pair.gate.ended_sessions(&["--workload", "agent", "--target", "shop"])?;
+    let shown = pair.gate.ask(["sessions", "show", "latest"])?;
+    for part in ["agent", "shop", "psql"] {
+        contains(&shown, part)?;
+    }
+    let replayed = pair.gate.ask(["sessions", "replay", "latest", "--instant"])?;
     contains(&replayed, "select item from orders")?;
     contains(&replayed, "bombe")
 }
@@ -28,6 +22,7 @@ fn a_session_says_who_where_and_what() -> Result<()> {
 fn a_changed_record_does_not_verify() -> Result<()> {
     let pair = Pair::start()?;
     pair.psql("select item from orders where id = 3")?;
+    pair.gate.ended_sessions(&[])?;
     pair.gate.ask(["sessions", "verify", "--all"])?;
     let records = portcullis_tests::gate::files_with(&pair.gate.state().join("records"), "bombe")?;
     let record = records.iter().find(|path| path.extension().is_some_and(|extension| extension == "rec"));
@@ -54,7 +49,8 @@ fn a_session_can_be_killed() -> Result<()> {
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    let id = first(&pair)?.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let sessions = pair.gate.json(["sessions", "list"])?;
+    let id = sessions.pointer("/0/id").and_then(Value::as_str).unwrap_or_default().to_owned();
     pair.gate.ask(["sessions", "kill", &id])?;
     assert!(!child.wait_with_output()?.status.success());
     Ok(())
@@ -69,6 +65,6 @@ fn what_is_no_target_is_refused_and_recorded() -> Result<()> {
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo out >&3; cat <&3");
     pair.gate.workload(&pair.server, ["bash", "-c", &script]).output()?;
     assert!(listener.accept().is_err(), "the workload reached what is no target");
-    let sessions = pair.gate.json(["sessions", "list"])?.to_string();
-    contains(&sessions, &port.to_string())
+    let sessions = pair.gate.ended_sessions(&[])?;
+    contains(&format!("{sessions:?}"), &port.to_string())
 }
