@@ -1,14 +1,14 @@
 //! One captured connection, from the accepted socket to the end of its session.
 
-use std::{net::SocketAddr, os::fd::AsFd, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use jiff::tz::TimeZone;
 use tokio::{net::TcpStream, sync::mpsc};
 
 use crate::{
-    accept::{Identities, IdentityError, Workloads},
+    accept::{Identities, Workloads},
     approval::Desk,
-    capture::{Canary, Capture, CaptureError, Origin},
+    capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
     credential,
     detect::detect,
@@ -54,10 +54,10 @@ pub struct Gatehouse {
 /// Why a connection was refused before it had a session.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("no original destination: {0}")]
-    Origin(#[from] CaptureError),
-    #[error("no principal: {0}")]
-    Identity(#[from] IdentityError),
+    #[error("it cannot be identified: {0}")]
+    Capture(#[from] CaptureError),
+    #[error("a canary left: {0}")]
+    Canary(#[from] std::io::Error),
     #[error("no record: {0}")]
     Record(#[from] RecordError),
     #[error("no randomness: {0}")]
@@ -72,25 +72,28 @@ pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
 }
 
 async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
-    let origin = gatehouse.capture.origin(stream.as_fd())?;
-    if gatehouse.canary.answers(&origin) {
-        gatehouse.canary.answer(stream, &origin).await;
-        return Ok(());
+    let origin = gatehouse.capture.origin(&stream)?;
+    if Canary::is_destination(&origin.destination) {
+        return Ok(gatehouse.canary.answer(&origin, stream).await?);
     }
-    let principal = match gatehouse.identities.principal(&origin, &gatehouse.workloads) {
-        Ok(principal) => Arc::new(principal),
+    let workload = match gatehouse.capture.workload(origin.cgroup_id) {
+        Ok(workload) => workload,
         Err(error) => return Err(record_stranger(&origin, error, gatehouse)),
     };
+    let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
+    let principal = Arc::new(gatehouse.identities.principal(&origin, &known, &workload.cgroup));
     // Small messages both ways are the rule; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => converse(stream, &origin, principal, target, None, gatehouse).await,
+        // A canary also tries what is nobody's target; that is no session.
+        None if gatehouse.canary.is_expected(&origin) => Ok(()),
         None => turn_away(stream, &origin, principal, gatehouse).await,
     }
 }
 
 /// A captured process of no known workload: the attempt is recorded, and that is all.
-fn record_stranger(origin: &Origin, error: IdentityError, gatehouse: &Gatehouse) -> Refusal {
+fn record_stranger(origin: &Origin, error: CaptureError, gatehouse: &Gatehouse) -> Refusal {
     let header = SessionHeader {
         principal: None,
         target: None,

@@ -9,7 +9,7 @@ mod ready;
 use std::{
     fs,
     io::{self, Write},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     accept::{Identities, Workload, Workloads},
-    capture::{Canary, Capture, CaptureConfig},
+    capture::{self, Capture, CaptureConfig, Existing, canary::Canary},
     config::{self, Config},
     connection::{self, Gatehouse, announce_policy},
     control, credential,
@@ -42,6 +42,8 @@ pub use obey::Daemon;
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a canary proves that capture still holds.
 pub const CANARY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
+pub const TEND_INTERVAL: Duration = Duration::from_millis(500);
 /// How often host names of targets are resolved again.
 pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 /// Where a free port is looked for when none is configured: below those that the kernel hands out.
@@ -54,14 +56,16 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     let gatehouse = Arc::new(gatehouse);
     let daemon = Arc::new(Daemon::new(gatehouse.clone(), &config));
 
+    adopt_workloads(&config, &gatehouse)?;
+    // Held until the end: the policy directory is watched as long.
+    let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut tasks = JoinSet::new();
     for listener in listeners {
         tasks.spawn(accept(listener, gatehouse.clone()));
     }
     tasks.spawn(follow_policy(gatehouse.clone()));
-    tasks.spawn(release_empty(gatehouse.clone()));
+    tasks.spawn(tend_workloads(gatehouse.clone()));
     tasks.spawn(refresh_targets(gatehouse.clone()));
-    enrol_configured(&config, &gatehouse)?;
     daemon.prove().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(keep_proving(daemon.clone()));
     tasks.spawn({
@@ -117,15 +121,22 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
     });
     let authority = tls::Authority::open(&config.authority_dir()).context("failed to open the local CA")?;
     let masker = Masker::new(mask_key(&config.state_dir)?);
-    let listeners = listen(config.listen.port).await?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
-    let port = addresses.first().map_or(0, SocketAddr::port);
-    let capture = Capture::load(&CaptureConfig {
+    let port = choose_port(config.listen.port).await?;
+    let mut capture = Capture::load(&CaptureConfig {
         instance: config.instance(),
-        proxy_port: port,
-        resolvers: config.capture.resolvers.clone(),
+        port,
+        ipv6: true,
+        bpffs: capture::BPFFS.into(),
+        resolvers: config.capture.resolvers.clone().unwrap_or_else(resolvers_of_host),
+        existing: config.workloads.iter().map(existing).collect(),
     })
     .context("failed to load the capture")?;
+    // After the capture: a socket belongs to the cgroup that its maker was in.
+    let listeners = listen(port).await?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    if let Some(logs) = capture.logs() {
+        tokio::spawn(logs.forward());
+    }
     let gatehouse = Gatehouse {
         capture,
         canary: Canary::default(),
@@ -148,19 +159,40 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
     Ok((gatehouse, listeners))
 }
 
-/// The proxy's sockets, on both loopback addresses and one port.
-async fn listen(port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    let mut tried = Vec::new();
-    let candidates = if port == 0 { (LISTEN_PORTS.0..LISTEN_PORTS.1).collect() } else { vec![port] };
-    for port in candidates {
-        let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
-        match (v4, v6) {
-            (Ok(v4), Ok(v6)) => return Ok(vec![v4, v6]),
-            (Err(error), _) | (_, Err(error)) => tried.push(format!("{port}: {error}")),
+/// The configured port, or the first free one.
+async fn choose_port(port: u16) -> anyhow::Result<u16> {
+    if port != 0 {
+        return Ok(port);
+    }
+    for port in LISTEN_PORTS.0..LISTEN_PORTS.1 {
+        if listen(port).await.is_ok() {
+            return Ok(port);
         }
     }
-    anyhow::bail!("cannot listen on 127.0.0.1 and ::1, tried {}\n  hint: name another port under [listen]", tried.join(", "))
+    anyhow::bail!("no port from {} to {} is free\n  hint: name one under [listen]", LISTEN_PORTS.0, LISTEN_PORTS.1)
+}
+
+/// The gate's sockets, on both loopback addresses and one port.
+async fn listen(port: u16) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+        let listener = TcpListener::bind((address, port)).await;
+        listeners.push(listener.with_context(|| {
+            format!("failed to listen on {address} port {port}\n  hint: name another port under [listen]")
+        })?);
+    }
+    Ok(listeners)
+}
+
+/// The name servers that this host asks itself (resolv.conf(5)).
+fn resolvers_of_host() -> Vec<IpAddr> {
+    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
+    servers.filter_map(|server| server.trim().parse().ok()).collect()
+}
+
+fn existing(workload: &config::Workload) -> Existing {
+    Existing { name: workload.name.to_string(), cgroup: workload.cgroup.display().to_string() }
 }
 
 async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
@@ -186,14 +218,20 @@ async fn follow_policy(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
     anyhow::bail!("the policy store has ended")
 }
 
-/// Releases workloads whose last process has ended.
-async fn release_empty(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+/// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
+async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
     loop {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        for cgroup_id in gatehouse.capture.release_empty() {
-            if let Some(workload) = gatehouse.workloads.release(cgroup_id) {
-                tracing::info!(workload = %workload.name, "released");
+        tokio::time::sleep(TEND_INTERVAL).await;
+        for enrolment in gatehouse.capture.enrolments()? {
+            // Those just made are still waiting for their first process.
+            if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
+                enrolment.release()?;
+                gatehouse.workloads.release(enrolment.cgroup_id());
+                tracing::info!(workload = %enrolment.name(), "released");
             }
+        }
+        if let Err(error) = gatehouse.capture.recapture() {
+            tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
         }
     }
 }
@@ -215,21 +253,20 @@ async fn keep_proving(daemon: Arc<Daemon>) -> anyhow::Result<()> {
     }
 }
 
-/// Captures the process trees that the configuration names.
-fn enrol_configured(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()> {
+/// Takes over the workloads of an earlier daemon: who owned them is not known any more.
+fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()> {
     for workload in &config.workloads {
-        let enrolment = gatehouse
-            .capture
-            .enrol_existing(&workload.cgroup)
-            .with_context(|| format!("failed to capture workload `{}` in cgroup `{}`", workload.name, workload.cgroup.display()))?;
+        gatehouse.workloads.configure(workload.name.clone(), workload.groups.clone());
+    }
+    for enrolment in gatehouse.capture.enrolments()? {
         gatehouse.workloads.enrol(Workload {
-            name: workload.name.clone(),
-            groups: workload.groups.clone(),
+            name: enrolment.name().clone(),
+            groups: config.workload_defaults.groups.clone(),
             owner: None,
-            cgroup: enrolment.cgroup().to_owned(),
+            cgroup: gatehouse.capture.workload(enrolment.cgroup_id())?.cgroup,
             cgroup_id: enrolment.cgroup_id(),
         });
-        tracing::info!(workload = %workload.name, cgroup = %workload.cgroup.display(), "captured");
+        gatehouse.workloads.settle(enrolment.cgroup_id());
     }
     Ok(())
 }

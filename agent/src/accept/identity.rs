@@ -11,7 +11,7 @@ use std::{
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::Workloads;
+use super::Workload;
 use crate::{
     capture::Origin,
     principal::{ANCESTORS_MAX, Ancestor, COMMAND_LINE_MAX, Principal, Process},
@@ -19,13 +19,6 @@ use crate::{
 
 /// Hashes of executables that are kept.
 const HASHES_MAX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-
-/// Why a connection has no principal, and is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    #[error("cgroup {cgroup_id} belongs to no workload")]
-    NoWorkload { cgroup_id: u64 },
-}
 
 /// Reads principals, and remembers the hashes of executables.
 #[derive(Debug)]
@@ -50,20 +43,16 @@ impl Default for Identities {
 
 impl Identities {
     /// The principal of a connection. Reads files: call it where blocking is allowed.
-    pub fn principal(&self, origin: &Origin, workloads: &Workloads) -> Result<Principal, IdentityError> {
-        let process = self.process(origin);
-        let workload = workloads
-            .find(origin.cgroup_id, &process.cgroup)
-            .ok_or(IdentityError::NoWorkload { cgroup_id: origin.cgroup_id })?;
-        Ok(Principal {
+    pub fn principal(&self, origin: &Origin, workload: &Workload, cgroup: &Path) -> Principal {
+        Principal {
             workload: workload.name.clone(),
             groups: workload.groups.clone(),
             owner: workload.owner.clone(),
-            process,
-        })
+            process: self.process(origin, cgroup),
+        }
     }
 
-    fn process(&self, origin: &Origin) -> Process {
+    fn process(&self, origin: &Origin, cgroup: &Path) -> Process {
         let folder = PathBuf::from(format!("/proc/{}", origin.pid));
         let mut process = Process {
             pid: origin.pid,
@@ -73,15 +62,14 @@ impl Identities {
             executable_hash: None,
             command_line: Vec::new(),
             parents: Vec::new(),
-            cgroup: String::new(),
+            cgroup: cgroup.display().to_string(),
             cgroup_id: origin.cgroup_id,
         };
         // A pid that now is another process's says nothing of the one that connected.
-        let Some(stat) = Stat::read(&folder).filter(|stat| origin.is_start_time(stat.start_ticks)) else { return process };
+        let Some(stat) = Stat::read(&folder).filter(|stat| origin.is_of_process(stat.start_ticks)) else { return process };
         process.executable = fs::read_link(folder.join("exe")).ok();
         process.executable_hash = self.hash(&folder.join("exe")).ok();
         process.command_line = command_line(&folder);
-        process.cgroup = cgroup(&folder).unwrap_or_default();
         process.parents = parents(stat.parent);
         process
     }
@@ -131,12 +119,6 @@ fn command_line(folder: &Path) -> Vec<String> {
     words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
-/// The process's place below the cgroup v2 mount.
-fn cgroup(folder: &Path) -> Option<String> {
-    let text = fs::read_to_string(folder.join("cgroup")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
-}
-
 fn parents(first: u32) -> Vec<Ancestor> {
     let mut parents = Vec::new();
     let mut pid = first;
@@ -155,8 +137,8 @@ fn user_name(uid: u32) -> String {
     }
 }
 
-/// The cgroup of a process of this host.
-pub fn cgroup_of(pid: u32) -> Option<String> {
-    cgroup(Path::new(&format!("/proc/{pid}")))
+/// The place below the cgroup v2 mount of a process of this host.
+pub fn cgroup_of(pid: u32) -> Option<PathBuf> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("0::")).map(PathBuf::from)
 }
-

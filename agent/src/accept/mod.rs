@@ -3,5 +3,5 @@
 pub mod identity;
 pub mod workloads;
 
-pub use identity::{Identities, IdentityError};
+pub use identity::Identities;
 pub use workloads::{Workload, Workloads};

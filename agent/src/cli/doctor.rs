@@ -61,13 +61,8 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     Ok(if attempts.iter().all(|attempt| attempt.held) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The probing half of the canary: run by the daemon in a cgroup under capture.
-#[derive(Debug, clap::Args)]
-pub struct CanaryArgs {
-    token: String,
-}
-
-pub fn canary(args: CanaryArgs) -> anyhow::Result<ExitCode> {
-    canary::probe(&args.token.parse().context("no canary token")?)?;
+/// The probing half of the canary: started by the daemon, which moves it into a cgroup under capture.
+pub fn canary() -> anyhow::Result<ExitCode> {
+    canary::child()?;
     Ok(ExitCode::SUCCESS)
 }

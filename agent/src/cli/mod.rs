@@ -69,7 +69,7 @@ enum Subject {
     Man(generate::ManArgs),
     /// The probing half of the canary
     #[command(hide = true)]
-    Canary(doctor::CanaryArgs),
+    Canary,
 }
 
 /// Runs the command that the arguments name.
@@ -92,7 +92,7 @@ pub fn main() -> ExitCode {
         Subject::Config(args) => return config::run(args),
         Subject::Completions(args) => return generate::completions(args),
         Subject::Man(args) => return generate::man(args),
-        Subject::Canary(args) => doctor::canary(args),
+        Subject::Canary => doctor::canary(),
     };
     ended.unwrap_or_else(|error| {
         output::fail(&error);

@@ -3,7 +3,7 @@
 //! The command replaces this process, so that its input, output, terminal, signals and exit status are
 //! its own. Before that, the capture has been proven from inside.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 
@@ -13,6 +13,9 @@ use crate::{
     control::{Client, Command, Reply},
 };
 
+/// Whom root's workloads run as, unless a user is named.
+const NOBODY: &str = "nobody";
+
 /// Run a command under capture, with privileges dropped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  portcullis run --name report-bot --user alice -- psql -h db.internal shop")]
@@ -20,7 +23,7 @@ pub struct Args {
     /// The workload's name, as policy knows it [default: run-<pid>]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Run as this user [default: who called sudo, else a user of its own that owns nothing]
+    /// Run as this user [default: who called sudo, else who calls; root's workloads run as `nobody`]
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// The command and its arguments
@@ -29,8 +32,14 @@ pub struct Args {
 }
 
 pub fn run(args: Args, control: PathBuf) -> ExitCode {
+    let Some((program, arguments)) = args.command.split_first() else { return ExitCode::from(2) };
     match prepare(&args, control) {
-        Ok(identity) => launcher::exec(&identity, &args.command),
+        Ok(identity) => {
+            let error = launcher::exec(&identity, program, arguments);
+            let code = error.exit_status();
+            output::fail(&error.into());
+            ExitCode::from(code)
+        }
         Err(error) => {
             output::fail(&error);
             ExitCode::from(super::code_of(&error))
@@ -40,7 +49,7 @@ pub fn run(args: Args, control: PathBuf) -> ExitCode {
 
 /// Enters the capture, proves it, and says as whom to go on.
 fn prepare(args: &Args, control: PathBuf) -> anyhow::Result<launcher::Identity> {
-    let identity = launcher::Identity::choose(args.user.as_deref(), args.name.as_deref())?;
+    let identity = launcher::Identity::find(&user(args.user.as_deref()))?;
     let mut client = Client::connect(control)?;
     let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: args.name.clone() })? else {
         anyhow::bail!("the daemon answered something else than was asked");
@@ -49,4 +58,15 @@ fn prepare(args: &Args, control: PathBuf) -> anyhow::Result<launcher::Identity> 
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
     canary::probe(&token).context("the capture does not hold, so the command is not run")?;
     Ok(identity)
+}
+
+/// The user named, else who called sudo, else who calls; root becomes a user that owns nothing.
+fn user(named: Option<&str>) -> String {
+    let caller = nix::unistd::getuid();
+    let sudo = || env::var("SUDO_UID").ok().filter(|uid| uid != "0");
+    match named {
+        Some(named) => named.to_owned(),
+        None if caller.is_root() => sudo().unwrap_or_else(|| NOBODY.to_owned()),
+        None => caller.to_string(),
+    }
 }

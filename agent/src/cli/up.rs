@@ -53,7 +53,7 @@ pub fn down(args: DownArgs) -> anyhow::Result<ExitCode> {
     if std::os::unix::net::UnixStream::connect(&config.control).is_ok() {
         anyhow::bail!("the daemon still runs at {}\n  hint: stop it first", config.control.display());
     }
-    capture::remove(&config.instance())?;
+    capture::remove(&config.instance(), capture::BPFFS.as_ref())?;
     println!("capture `{}` is gone; nothing is governed any more", config.instance());
     Ok(ExitCode::SUCCESS)
 }

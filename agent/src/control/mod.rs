@@ -84,7 +84,8 @@ pub struct Status {
     pub workloads: Vec<WorkloadStatus>,
     pub live_sessions: usize,
     pub pending_approvals: usize,
-    pub counters: BTreeMap<String, u64>,
+    /// What the kernel programs have refused, by kind.
+    pub refusals: BTreeMap<String, u64>,
 }
 
 /// Which policy is in force.

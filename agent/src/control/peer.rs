@@ -1,5 +1,7 @@
 //! Who is at the other end of the control socket.
 
+use std::path::PathBuf;
+
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::{
@@ -22,7 +24,7 @@ pub struct Peer {
     pub uid: u32,
     pub name: String,
     /// Path below the cgroup v2 mount; `None` when the process was gone already.
-    pub cgroup: Option<String>,
+    pub cgroup: Option<PathBuf>,
 }
 
 impl Peer {
@@ -37,7 +39,7 @@ impl Peer {
     /// Whether this is a governed process, or may be one: then it may ask nothing.
     pub fn is_governed(&self, workloads: &Workloads) -> bool {
         match &self.cgroup {
-            Some(cgroup) => workloads.find(0, cgroup).is_some(),
+            Some(cgroup) => workloads.holds(cgroup),
             None => true,
         }
     }

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
@@ -13,11 +13,15 @@ use anyhow::Context;
 use super::unix;
 use crate::{
     accept::{Workload, Workloads},
-    config::{Approvers, Config, NAME_MAX},
+    capture::canary::{self, Token},
+    config::{Approvers, Config},
     connection::Gatehouse,
     control::{Command, Control, Enrolled, LiveView, Peer, PolicyStatus, Reply, Status, TargetStatus, WorkloadStatus},
     gate::Denial,
 };
+
+/// How long after its enrolment a process may prove its capture.
+const PROOF_WINDOW: Duration = Duration::from_secs(30);
 
 /// The daemon as the control socket sees it.
 pub struct Daemon {
@@ -39,11 +43,9 @@ impl Daemon {
 
     /// Sends a canary process through the capture and waits for it to come out at the gate.
     pub async fn prove(&self) -> anyhow::Result<()> {
-        let enrolment = self.gatehouse.capture.enrol("canary")?;
-        let token = self.gatehouse.canary.expect(enrolment.cgroup_id())?;
-        let proof = self.gatehouse.capture.prove(&enrolment, &token).await;
-        self.gatehouse.canary.forget(enrolment.cgroup_id());
-        proof?;
+        let mut command = tokio::process::Command::new("/proc/self/exe");
+        command.arg("canary");
+        canary::prove(&self.gatehouse.capture, &self.gatehouse.canary, command).await?;
         self.proven.store(unix(SystemTime::now()), Ordering::Relaxed);
         Ok(())
     }
@@ -51,19 +53,28 @@ impl Daemon {
     /// Moves the peer into a cgroup of its own under capture.
     fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
-        anyhow::ensure!(is_name(&name), "`{name}` is no name for a workload: it takes 1 to {NAME_MAX} of a-z A-Z 0-9 . _ -");
         let enrolment = self.gatehouse.capture.enrol(&name)?;
-        let token = self.gatehouse.canary.expect(enrolment.cgroup_id())?;
+        let (id, token) = (enrolment.cgroup_id(), Token::random()?);
         self.gatehouse.workloads.enrol(Workload {
             name: name.as_str().into(),
             groups: self.config.workload_defaults.groups.clone(),
             owner: Some(owner_of(peer)),
-            cgroup: enrolment.cgroup().to_owned(),
-            cgroup_id: enrolment.cgroup_id(),
+            cgroup: self.gatehouse.capture.workload(id)?.cgroup,
+            cgroup_id: id,
         });
+        self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
-        tracing::info!(workload = %name, pid = peer.pid, cgroup = %enrolment.cgroup(), "enrolled");
-        Ok(Enrolled { workload: name, cgroup: enrolment.cgroup().to_owned(), token: token.to_string() })
+        self.gatehouse.workloads.settle(id);
+        tokio::spawn({
+            let gatehouse = self.gatehouse.clone();
+            async move {
+                tokio::time::sleep(PROOF_WINDOW).await;
+                gatehouse.canary.forget(id);
+            }
+        });
+        tracing::info!(workload = %name, pid = peer.pid, cgroup = %enrolment.directory().display(), "enrolled");
+        let cgroup = enrolment.directory().display().to_string();
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex() })
     }
 
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {
@@ -92,7 +103,7 @@ impl Daemon {
             config: self.config.file.clone(),
             state_dir: self.config.state_dir.clone(),
             listen: gatehouse.listeners.iter().map(ToString::to_string).collect(),
-            capture: gatehouse.capture.describe(),
+            capture: gatehouse.capture.verify().map_or_else(|error| format!("BROKEN: {error}"), |()| "attached".to_owned()),
             canary_unix: (proven > 0).then_some(proven),
             policy: PolicyStatus {
                 source: policy.origin.name().to_owned(),
@@ -105,7 +116,7 @@ impl Daemon {
             workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
-            counters: Default::default(),
+            refusals: gatehouse.capture.refusals().unwrap_or_default().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }
     }
 }
@@ -147,12 +158,6 @@ impl Control for Daemon {
             },
         }
     }
-}
-
-/// Names become parts of cgroup paths and of policy, so they hold nothing that either could read otherwise.
-fn is_name(name: &str) -> bool {
-    let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    letters && (1..=NAME_MAX).contains(&name.len()) && !name.starts_with('.')
 }
 
 fn refused(error: anyhow::Error) -> Reply {
