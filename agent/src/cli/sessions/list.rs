@@ -101,8 +101,18 @@ fn write_table(out: &mut dyn Write, rows: &[Row]) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
-        "SESSION", "STARTED", "LASTED", "WORKLOAD", "OWNER", "TARGET", "REQUESTS", "DENIED", "APPROVALS", "SENT",
-        "RECEIVED", "OUTCOME",
+        "SESSION",
+        "STARTED",
+        "LASTED",
+        "WORKLOAD",
+        "OWNER",
+        "TARGET",
+        "REQUESTS",
+        "DENIED",
+        "APPROVALS",
+        "SENT",
+        "RECEIVED",
+        "OUTCOME",
     ]);
     for row in rows {
         let tally = &row.progress.tally;

@@ -42,7 +42,9 @@ impl Timeline {
                 self.elapsed = entry.elapsed;
                 self.entry(entry)
             }
-            Part::Damage => vec![self.line("damage", "something here is damaged; `portcullis sessions verify` says what")],
+            Part::Damage => {
+                vec![self.line("damage", "something here is damaged; `portcullis sessions verify` says what")]
+            }
         }
     }
 
