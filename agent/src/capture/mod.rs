@@ -27,6 +27,9 @@ pub use enrolment::{Enrolment, WorkloadId};
 pub use logs::Logs;
 pub use origin::Origin;
 
+pub mod canary;
+pub mod launcher;
+
 mod attachment;
 mod bpf;
 mod cgroup;
@@ -36,6 +39,7 @@ mod maps;
 mod origin;
 mod pins;
 mod programs;
+mod seccomp;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
