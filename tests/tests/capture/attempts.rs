@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Read},
+    io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
     time::Duration,
@@ -17,16 +17,17 @@ use portcullis::capture::{
 use crate::rig;
 
 /// Longest that an attempt waits: a refusal must be immediate.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn client() {
-    rig::answer_each(|attempt| match make(attempt) {
+    let mut held = None;
+    rig::answer_each(|attempt| match make(attempt, &mut held) {
         Ok(answer) => answer,
         Err(error) => format!("{:?}", error.kind()),
     });
 }
 
-fn make(attempt: &str) -> io::Result<String> {
+fn make(attempt: &str, held: &mut Option<TcpStream>) -> io::Result<String> {
     match attempt.split(' ').collect::<Vec<_>>()[..] {
         ["tcp", address] => heard(TcpStream::connect_timeout(&parse(address), PATIENCE)?),
         ["tcp-from", source, address] => heard(connect_from(source.parse().unwrap(), parse(address), &[])?),
@@ -34,6 +35,14 @@ fn make(attempt: &str) -> io::Result<String> {
             heard(connect_from(0, parse(address), &[(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())])?)
         }
         ["peer", address] => Ok(TcpStream::connect_timeout(&parse(address), PATIENCE)?.peer_addr()?.to_string()),
+        ["hold", address] => {
+            TcpStream::connect_timeout(&parse(address), PATIENCE).map(|it| *held = Some(it)).map(answer)
+        }
+        ["say"] => held.as_mut().unwrap().write_all(b"out").map(answer),
+        ["by", device] => {
+            let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+            set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes()).map(answer)
+        }
         ["udp", address] => UdpSocket::bind(any(parse(address)))?.send_to(b"out", parse(address)).map(answer),
         ["udp-connect", address] => UdpSocket::bind(any(parse(address)))?.connect(parse(address)).map(answer),
         ["udp-by", device, address] => {

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod rig;
+mod wire;
 
 use std::{
     fs,
@@ -12,6 +13,7 @@ use std::{
 
 use portcullis::capture::canary;
 use rig::Rig;
+use wire::Wire;
 
 /// Not a test: what this program does when it is started in another role.
 #[test]
@@ -135,6 +137,68 @@ fn local_services_get_nothing() {
         assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
         assert_eq!(receiver.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
+}
+
+#[test]
+fn nothing_goes_over_a_wire() {
+    let mut rig = Rig::start("wire");
+    let workload = rig.enrol("agent");
+    let wire = Wire::new(1);
+    let mut client = rig.client(&workload);
+    let (tcp, udp, device) = (wire.tcp(), wire.udp(), &wire.device);
+    wire.assert_reachable();
+
+    assert!(client.ask(&format!("tcp {tcp}")).ends_with(" agent"));
+    for attempt in [
+        format!("tcp-by {device} {tcp}"),
+        format!("udp {udp}"),
+        format!("udp-connect {udp}"),
+        format!("udp-by {device} {udp}"),
+    ] {
+        assert_eq!(client.ask(&attempt), "PermissionDenied", "{attempt}");
+    }
+    wire.assert_silent();
+}
+
+#[test]
+fn the_floor_holds_alone() {
+    let mut rig = Rig::start("floor");
+    let workload = rig.enrol("agent");
+    let wire = Wire::new(2);
+    let links = rig.links().join("workloads");
+    for link in fs::read_dir(&links).unwrap().map(|link| link.unwrap()).filter(|link| link.file_name() != "egress") {
+        fs::remove_file(link.path()).unwrap();
+    }
+    let mut client = rig.client(&workload);
+    // Until the kernel has let go of the link; SO_BINDTODEVICE of "lo".
+    while client.ask("by lo") != "possible" {}
+
+    let (tcp, udp, device) = (wire.tcp(), wire.udp(), &wire.device);
+    assert_eq!(client.ask(&format!("tcp {tcp}")), "TimedOut");
+    for attempt in [format!("udp {udp}"), format!("udp-by {device} {udp}"), "udp 127.0.0.1:9".into()] {
+        assert_eq!(client.ask(&attempt), "PermissionDenied", "{attempt}");
+    }
+    wire.assert_silent();
+}
+
+#[test]
+fn connections_of_a_cgroup_end_when_it_is_captured() {
+    let path = format!("/portcullis-test-{}.slice/live.service", std::process::id());
+    let directory = rig::mount().join(path.strip_prefix('/').unwrap());
+    fs::create_dir_all(&directory).unwrap();
+    let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut client = rig::Role::client(&directory);
+    assert_eq!(client.ask(&format!("hold {}", service.local_addr().unwrap())), "possible");
+    let (mut held, _) = service.accept().unwrap();
+    assert_eq!(client.ask("say"), "possible");
+    held.read_exact(&mut [0; 3]).unwrap();
+
+    let rig = Rig::start_with("live", Some(path.into()));
+    client.ask("say");
+    held.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    assert_eq!(held.read(&mut [0; 3]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop(client);
+    drop(rig);
 }
 
 #[test]

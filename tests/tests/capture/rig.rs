@@ -85,11 +85,7 @@ impl Rig {
 
     /// A workload's process that makes one attempt after another.
     pub fn client(&self, workload: &Path) -> Role {
-        let role = Role::start("client", |command| {
-            command.env(PORT, self.port.to_string());
-        });
-        fs::write(workload.join("cgroup.procs"), role.child.id().to_string()).unwrap();
-        role
+        Role::client(workload)
     }
 
     pub fn links(&self) -> PathBuf {
@@ -106,7 +102,9 @@ impl Drop for Rig {
             eprintln!("failed to remove {}: {error:?}", self.instance);
         }
         if let Some(cgroup) = &self.existing {
-            let _ = fs::remove_dir(mount().join(cgroup.strip_prefix("/").unwrap()));
+            let directory = mount().join(cgroup.strip_prefix("/").unwrap());
+            let _ = fs::remove_dir(&directory);
+            let _ = fs::remove_dir(directory.parent().unwrap());
         }
     }
 }
@@ -153,6 +151,13 @@ impl Role {
         Self { child, input, output }
     }
 
+    /// A process in a cgroup, which it entered before it made a socket.
+    pub fn client(cgroup: &Path) -> Self {
+        let role = Self::start("client", |_| {});
+        fs::write(cgroup.join("cgroup.procs"), role.child.id().to_string()).unwrap();
+        role
+    }
+
     pub fn ask(&mut self, question: &str) -> String {
         writeln!(self.input, "{question}").unwrap();
         self.line()
@@ -190,14 +195,9 @@ fn say(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// The port that the daemon's role listens on.
-pub fn daemon_port() -> u16 {
-    env::var(PORT).unwrap().parse().unwrap()
-}
-
 /// The daemon: tells each connection its origin, and closes it.
 pub fn daemon() {
-    let port = daemon_port();
+    let port = env::var(PORT).unwrap().parse().unwrap();
     let existing = env::var(EXISTING).ok().map(|cgroup| Existing { name: "existing".into(), cgroup });
     let config = CaptureConfig {
         instance: env::var(INSTANCE).unwrap(),
