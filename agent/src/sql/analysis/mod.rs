@@ -148,6 +148,7 @@ impl<'a> Analysis<'a> {
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
+            stored_classes: self.classes(&self.stored.columns),
             opaque_flow: flow.opaque,
             outputs,
             flows: flow.columns,
@@ -186,8 +187,11 @@ impl<'a> Analysis<'a> {
 
     /// A statement that is not understood as a whole.
     fn not_understood(&mut self, what: &str) -> Effect {
+        if self.level.verb.is_empty() {
+            self.level.verb = "UNKNOWN";
+        }
         self.unknown(format!("{what} is not understood"));
-        Effect::silent(StatementKind::Unknown, "UNKNOWN")
+        Effect::silent(StatementKind::Unknown, self.level.verb)
     }
 
     /// Enters a node of the tree; says whether there is room, and notes it as unknown when there is none.

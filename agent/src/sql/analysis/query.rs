@@ -14,6 +14,9 @@ use super::{
 };
 use crate::request::sql::Operation;
 
+/// Most rounds in which recursive queries are walked; each adds what flows one step further.
+const RECURSION_ROUNDS_MAX: usize = 4;
+
 impl Analysis<'_> {
     /// Walks a query and gives its columns.
     pub(super) fn select(&mut self, select: &SelectStmt, outer: &Scope<'_>) -> Row {
@@ -26,7 +29,7 @@ impl Analysis<'_> {
             verb @ ("EXPLAIN" | "COPY" | "DECLARE CURSOR") => verb,
             _ => "SELECT",
         };
-        let level = Level { verb, has_where: select.where_clause.is_some(), has_limit: select.limit_count.is_some() };
+        let level = Level { verb, has_where: select.where_clause.is_some(), has_limit: is_limited(select) };
         let row = self.at_level(level, |analysis| analysis.select_level(select, outer));
         self.leave();
         row
@@ -137,23 +140,42 @@ impl Analysis<'_> {
         }
     }
 
-    /// Recursive queries see themselves and each other. What flows into any of them from tables is found with
-    /// every name empty; after that every name may hold all of it.
+    /// Recursive queries see themselves and each other: their rows are walked until nothing new flows.
+    ///
+    /// A query's first arm says how many columns it has, as on the server. Where rounds run out, every name may
+    /// hold all that flows into any of them.
     fn recursive(&mut self, queries: &[&CommonTableExpr], scope: &mut Scope<'_>) {
         let known = scope.queries.len();
-        let assume = |scope: &mut Scope<'_>, flow: &Flow| {
+        let assume = |scope: &mut Scope<'_>, rows: Vec<Row>| {
             scope.queries.truncate(known);
-            scope.queries.extend(queries.iter().map(|query| (query.ctename.clone(), Row::unknown(flow.clone()))));
+            scope.queries.extend(queries.iter().map(|query| query.ctename.clone()).zip(rows));
         };
-        assume(scope, &Flow::default());
-        let mut all = Flow::default();
-        for query in queries {
-            all.absorb(&self.with_query(query, scope).whole());
+        assume(scope, queries.iter().map(|_| Row::unknown(Flow::default())).collect());
+        let mut rows: Vec<Row> = queries.iter().map(|query| self.first_arm(query, scope)).collect();
+        for _ in 0..RECURSION_ROUNDS_MAX {
+            assume(scope, rows.clone());
+            let next: Vec<Row> = queries.iter().map(|query| self.with_query(query, scope)).collect();
+            let stable = next.iter().zip(&rows).all(|(next, row)| next.flows().eq(row.flows()));
+            rows = next;
+            if stable {
+                assume(scope, rows);
+                return;
+            }
         }
-        assume(scope, &all);
-        let rows: Vec<Row> = queries.iter().map(|query| self.with_query(query, scope)).collect();
-        scope.queries.truncate(known);
-        scope.queries.extend(queries.iter().map(|query| query.ctename.clone()).zip(rows));
+        let mut all = Flow::default();
+        rows.iter().for_each(|row| all.absorb(&row.whole()));
+        assume(scope, queries.iter().map(|_| Row::unknown(all.clone())).collect());
+    }
+
+    fn first_arm(&mut self, query: &CommonTableExpr, scope: &Scope<'_>) -> Row {
+        match query.ctequery.as_ref().and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::SelectStmt(select)) if let Some(first) = &select.larg => {
+                let mut with = Scope::inside(scope);
+                self.with(select.with_clause.as_ref(), &mut with);
+                self.select(first, &with).detached().rename(&strings(&query.aliascolnames))
+            }
+            _ => self.with_query(query, scope),
+        }
     }
 
     fn with_query(&mut self, query: &CommonTableExpr, scope: &Scope<'_>) -> Row {
@@ -205,6 +227,15 @@ impl Analysis<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+/// Whether LIMIT bounds the answer, as LIMIT ALL does not.
+fn is_limited(select: &SelectStmt) -> bool {
+    match select.limit_count.as_ref().map(|limit| &limit.node) {
+        Some(Some(NodeEnum::AConst(constant))) => !constant.isnull,
+        Some(_) => true,
+        None => false,
     }
 }
 

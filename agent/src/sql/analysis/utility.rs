@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pg_query::{
     NodeEnum,
     protobuf::{
-        CallStmt, CopyStmt, DeclareCursorStmt, ExecuteStmt, ExplainStmt, FetchStmt, LockStmt, Node, PrepareStmt,
+        CallStmt, CopyStmt, DeclareCursorStmt, DropBehavior, ExecuteStmt, ExplainStmt, FetchStmt, LockStmt, Node, PrepareStmt,
         TransactionStmt, TransactionStmtKind, TruncateStmt,
     },
 };
@@ -79,8 +79,14 @@ impl Analysis<'_> {
             NodeEnum::LockStmt(lock) => self.lock(lock),
             NodeEnum::TruncateStmt(truncate) => self.truncate(truncate),
             NodeEnum::CallStmt(call) => self.call_procedure(call),
-            NodeEnum::DoStmt(_) => self.not_understood("the code of DO"),
-            NodeEnum::LoadStmt(_) => self.not_understood("what LOAD would run"),
+            NodeEnum::DoStmt(_) => {
+                self.level.verb = "DO";
+                self.not_understood("the code of DO")
+            }
+            NodeEnum::LoadStmt(_) => {
+                self.level.verb = "LOAD";
+                self.not_understood("what LOAD would run")
+            }
 
             NodeEnum::AlterTableStmt(_)
             | NodeEnum::AlterTableMoveAllStmt(_)
@@ -200,7 +206,10 @@ impl Analysis<'_> {
             TransactionStmtKind::TransStmtRollbackTo => Effect::silent(StatementKind::Savepoint, "ROLLBACK"),
             TransactionStmtKind::TransStmtPrepare
             | TransactionStmtKind::TransStmtCommitPrepared
-            | TransactionStmtKind::TransStmtRollbackPrepared => self.not_understood("a two-phase commit"),
+            | TransactionStmtKind::TransStmtRollbackPrepared => {
+                self.level.verb = "PREPARE TRANSACTION";
+                self.not_understood("a two-phase commit")
+            }
             TransactionStmtKind::Undefined => self.not_understood("a transaction statement"),
         }
     }
@@ -279,6 +288,7 @@ impl Analysis<'_> {
         arguments: &Flow,
     ) -> Effect {
         self.remarks.depends_on_session = true;
+        self.level.verb = verb;
         let Some(known) = known else {
             self.unknown(format!("{what} is not known"));
             return answer(kind, verb, Row::unknown(Flow::opaque()));
@@ -355,7 +365,11 @@ impl Analysis<'_> {
     }
 
     fn truncate(&mut self, truncate: &TruncateStmt) -> Effect {
-        self.each_table(&truncate.relations, "TRUNCATE TABLE", Operation::Truncate)
+        let effect = self.each_table(&truncate.relations, "TRUNCATE TABLE", Operation::Truncate);
+        if truncate.behavior() == DropBehavior::DropCascade {
+            self.unknown("TRUNCATE CASCADE empties tables that it does not name");
+        }
+        effect
     }
 
     fn each_table(&mut self, nodes: &[Node], verb: &'static str, operation: Operation) -> Effect {

@@ -134,6 +134,12 @@ SELECT (information_schema._pg_expandarray(ARRAY[1])).n
 
 SELECT * FROM customers WHERE ssn = '1' OR 1 = 1 LIMIT ALL
 
+SELECT name FROM customers LIMIT NULL OFFSET 3
+
+SELECT ssn(customers) FROM customers
+
+SELECT "count"(ssn), pg_catalog.count(email), public.count(card) FROM customers
+
 ALTER TABLE customers ALTER COLUMN name TYPE int USING audit_note(ssn)::int
 
 SET LOCAL ROLE admin; SELECT * FROM customers
