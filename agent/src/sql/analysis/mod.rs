@@ -1,6 +1,7 @@
 //! One statement's tree to what it touches and what flows out of it.
 
 mod access;
+mod copy;
 mod definition;
 mod expression;
 mod flow;
@@ -8,11 +9,14 @@ mod from;
 mod function;
 mod json;
 mod merge;
+mod named;
 mod nodes;
 mod object;
 mod query;
 mod scope;
 mod setting;
+mod table;
+mod tag;
 mod target;
 mod utility;
 mod write;
