@@ -32,7 +32,7 @@ impl Analysis<'_> {
 
     /// Analyses a statement by itself, and takes over what is unknown about it.
     fn separately(&mut self, node: Option<&Node>) -> Prepared {
-        let mut analysis = Analysis::new(self.names, self.state, self.created);
+        let mut analysis = Analysis::new(self.names, self.state, self.earlier);
         (analysis.depth, analysis.steps) = (self.depth + 1, self.steps);
         let effect = analysis.inner(node);
         self.steps = analysis.steps;
