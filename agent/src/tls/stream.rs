@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use rustls::ProtocolVersion;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -72,6 +73,21 @@ impl Stream {
             Self::Plain(_) => None,
             Self::Server(secured) => secured.get_ref().1.alpn_protocol(),
             Self::Client(secured) => secured.get_ref().1.alpn_protocol(),
+        }
+    }
+
+    /// The version that the handshake agreed on, as people write it.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        let version = match self {
+            Self::Plain(_) => None,
+            Self::Server(secured) => secured.get_ref().1.protocol_version(),
+            Self::Client(secured) => secured.get_ref().1.protocol_version(),
+        };
+        match version? {
+            ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+            ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+            // Older versions are not compiled in.
+            _ => None,
         }
     }
 
