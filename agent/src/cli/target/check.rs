@@ -131,3 +131,61 @@ fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers the request for TLS with these bytes; with none, it hangs up.
+    async fn server(answer: &'static [u8]) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = [0; SSL_REQUEST.len()];
+            socket.read_exact(&mut request).await.unwrap();
+            assert_eq!(request, SSL_REQUEST);
+            socket.write_all(answer).await.unwrap();
+        });
+        address
+    }
+
+    async fn tried(address: SocketAddr, tls: &str) -> Trial {
+        let text = format!("[[target]]\nname = \"shop\"\nprotocol = \"postgres\"\naddress = [\"{address}\"]\n{tls}");
+        let config = crate::config::parse(&text, None).unwrap();
+        let mut trials = try_target(&config.targets[0], &Store::default()).await;
+        assert_eq!(trials.len(), 1);
+        trials.remove(0)
+    }
+
+    #[tokio::test]
+    async fn what_keeps_tls_from_a_target_is_said() {
+        let answers: [(&[u8], &str); 4] = [
+            (b"N", "does not offer TLS"),
+            (b"H", "does not speak PostgreSQL"),
+            (b"", "closed the connection"),
+            (b"Sno handshake", "handshake failed"),
+        ];
+        for (answer, reason) in answers {
+            let trial = tried(server(answer).await, "").await;
+            assert!(trial.error.as_ref().is_some_and(|error| error.contains(reason)), "{trial:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_target_without_tls_is_only_dialled() {
+        assert!(tried(server(b"N").await, "tls = { verify = \"off\" }").await.is_well());
+    }
+
+    #[tokio::test]
+    async fn a_target_whose_credential_cannot_be_read_is_not_dialled() {
+        let text = "[[target]]\nname = \"shop\"\nprotocol = \"postgres\"\naddress = [\"127.0.0.1:1\"]\ncredential = \"app\"\n\
+                    [[credential]]\nname = \"app\"\nuser = \"app\"\n";
+        let config = crate::config::parse(text, None).unwrap();
+        let trials = try_target(&config.targets[0], &Store::default()).await;
+        assert_eq!(trials[0].dialled, "-");
+        assert!(!trials[0].is_well());
+    }
+}
