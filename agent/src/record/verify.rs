@@ -12,10 +12,11 @@ use std::{
 
 use super::{
     Index, Kind, Outcome, Row, SessionId, StoreError,
+    blocks::{Block, Piece, Unreadable},
     folder::{journal_of, path_of, session_files},
     format::{Hash, genesis},
     journal,
-    reader::{Block, Piece, ReadError, Recording, Unreadable},
+    reader::{ReadError, Recording},
 };
 
 /// Most findings about one file; a file that is wrong throughout is not worth more.
