@@ -10,9 +10,10 @@ use std::{
 
 use super::{
     BeginEntry, EndEntry, Kind, SessionId, StoreError, Tally,
+    blocks::Piece,
     folder::{make_private_folder, path_of},
     format::{self, BLOCK_COVERED, BLOCK_HEADER, BLOCK_MAX, BlockHeader, Encoding, EntryHeader, Hash, PREAMBLE},
-    reader::{Piece, ReadError, Recording},
+    reader::{ReadError, Recording},
 };
 
 /// The end of a session's file, to which the next block is chained.

@@ -11,6 +11,7 @@
 //! The hash chain shows what was changed, lost or moved by anybody who does not rewrite the rest of the file **and** the
 //! index. It does not stop root from replacing everything: keep a copy elsewhere where that matters.
 
+pub mod blocks;
 mod entry;
 mod error;
 mod file;
@@ -23,6 +24,8 @@ mod journal;
 pub mod printable;
 pub mod reader;
 mod recorder;
+mod session;
+mod shared;
 mod syncer;
 pub mod verify;
 mod writer;
@@ -37,7 +40,9 @@ pub use format::ENTRY_MAX;
 pub use id::{NotASessionId, SESSION_ID_LENGTH, SessionId};
 pub use index::{Index, Progress, Row, SEARCH_MAX, Search};
 pub use journal::JOURNAL_LEAST;
-pub use recorder::{FLUSH_EVERY, JOURNAL_BYTES, Recorder, RecorderConfig, SessionRecorder};
+pub use recorder::{JOURNAL_BYTES, Recorder, RecorderConfig};
+pub use session::SessionRecorder;
+pub use shared::FLUSH_EVERY;
 pub use syncer::{SYNC_EACH_MAX, SYNC_EVERY};
 pub use writer::{OPEN_FILES_MAX, UNINDEXED_MAX};
 
