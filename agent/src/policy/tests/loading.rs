@@ -111,7 +111,7 @@ fn the_embedded_policy_passes_its_own_tests_and_each_rule_is_pinned_by_one() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Whatever a file holds, loading it ends with an engine or with findings.
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use pg_query::{
     NodeEnum,
     protobuf::{
-        CallStmt, CopyStmt, DeclareCursorStmt, DropBehavior, ExecuteStmt, ExplainStmt, FetchStmt, LockStmt, Node, PrepareStmt,
-        TransactionStmt, TransactionStmtKind, TruncateStmt,
+        CallStmt, CopyStmt, DeclareCursorStmt, DropBehavior, ExecuteStmt, ExplainStmt, FetchStmt, LockStmt, Node,
+        PrepareStmt, TransactionStmt, TransactionStmtKind, TruncateStmt,
     },
 };
 
