@@ -19,6 +19,9 @@ use crate::{
 };
 
 /// The rules in force: decides, and never changes.
+///
+/// Cedar checks how much stack is left, and what a musl build's main thread says of its stack is not true:
+/// decide on a spawned thread there.
 #[derive(Debug)]
 pub struct Engine {
     generation: u64,

@@ -113,6 +113,24 @@ pub fn has_arithmetic(expression: &Expr) -> bool {
     own || children(expression).is_none_or(|children| children.into_iter().any(has_arithmetic))
 }
 
+/// The names that `[…].contains(resource.name)` lists, where that is the expression or one side of its `&&`.
+pub fn resource_names(expression: &Expr) -> Option<BTreeSet<String>> {
+    let Expr::BinaryOp { op, left, right } = expression else { return None };
+    match (op, &**left, &**right) {
+        (BinaryOp::And, left, right) => resource_names(left).or_else(|| resource_names(right)),
+        (BinaryOp::Contains, Expr::Set(elements), Expr::GetAttr { expr, attr })
+            if *attr == "name" && matches!(**expr, Expr::Var(Var::Resource)) =>
+        {
+            let text = |element: &Expr| match element {
+                Expr::Literal(Literal::String(text)) => Some(text.to_string()),
+                _ => None,
+            };
+            elements.iter().map(|element| text(element)).collect()
+        }
+        _ => None,
+    }
+}
+
 fn entity_id(expression: &Expr) -> Option<&str> {
     match expression {
         Expr::Literal(Literal::EntityUID(uid)) => Some(&uid.eid),

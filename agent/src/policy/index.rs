@@ -1,13 +1,14 @@
 //! Rules by action and by principal, so that a decision looks only at those that can matter.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use cedar_policy::{
     ActionConstraint, Entity, EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint, Schema,
+    pst::Clause,
 };
 
 use crate::{
-    policy::{Rule, entities::Names},
+    policy::{Rule, entities::Names, expression},
     request::{Operation, sql},
 };
 
@@ -15,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Index(HashMap<Operation, Shelf>);
 
-/// The rules for one action, divided by whom they name.
+/// The rules for one action.
 #[derive(Debug)]
 pub struct Shelf {
     /// The action, with every group of actions that it is in.
@@ -23,6 +24,18 @@ pub struct Shelf {
     pub uid: EntityUid,
     /// What the action applies to.
     pub resources: HashSet<EntityTypeName>,
+    forbids: Division,
+    permits: Division,
+    /// Permits that only ever match resources of certain names: a list of hundreds of names is slow to
+    /// evaluate. One division for each such rule.
+    listed: Vec<Division>,
+    /// The positions in `listed`, by name.
+    by_name: HashMap<String, Vec<usize>>,
+}
+
+/// Rules, divided by whom their scopes name.
+#[derive(Debug, Default)]
+struct Division {
     anybody: PolicySet,
     /// By the group or the workload that the rule's scope names.
     named: HashMap<EntityUid, PolicySet>,
@@ -52,8 +65,10 @@ impl Index {
                 action: Entity::new_no_attrs(uid.clone(), ancestors.clone()),
                 uid,
                 resources,
-                anybody: PolicySet::new(),
-                named: HashMap::new(),
+                forbids: Division::default(),
+                permits: Division::default(),
+                listed: Vec::new(),
+                by_name: HashMap::new(),
             };
             for rule in rules {
                 if shelf.concerns(rule, &ancestors) {
@@ -71,10 +86,16 @@ impl Index {
 }
 
 impl Shelf {
-    /// The sets that together hold every rule that may match a principal of these identities.
-    pub fn sets<'a>(&'a self, identities: &'a [EntityUid]) -> impl Iterator<Item = &'a PolicySet> {
-        let named = identities.iter().filter_map(|identity| self.named.get(identity));
-        std::iter::once(&self.anybody).filter(|set| !set.is_empty()).chain(named)
+    /// The sets that together hold every forbid that may match a principal of these identities.
+    pub fn forbids<'a>(&'a self, identities: &'a [EntityUid]) -> impl Iterator<Item = &'a PolicySet> {
+        self.forbids.sets(identities)
+    }
+
+    /// The sets that together hold every permit that may match such a principal and a resource of this name.
+    pub fn permits<'a>(&'a self, identities: &'a [EntityUid], name: &str) -> impl Iterator<Item = &'a PolicySet> {
+        let positions = self.by_name.get(name).into_iter().flatten();
+        let listed = positions.filter_map(|position| self.listed.get(*position));
+        std::iter::once(&self.permits).chain(listed).flat_map(|division| division.sets(identities))
     }
 
     /// Whether the rule's scope can match this action and one of its resources.
@@ -93,6 +114,27 @@ impl Shelf {
     }
 
     fn add(&mut self, rule: &Rule, names: &Names) -> Result<(), IndexError> {
+        if rule.forbids {
+            return self.forbids.add(rule, names);
+        }
+        let Some(listed) = resource_names(rule) else { return self.permits.add(rule, names) };
+        let mut division = Division::default();
+        division.add(rule, names)?;
+        for name in listed {
+            self.by_name.entry(name).or_default().push(self.listed.len());
+        }
+        self.listed.push(division);
+        Ok(())
+    }
+}
+
+impl Division {
+    fn sets<'a>(&'a self, identities: &'a [EntityUid]) -> impl Iterator<Item = &'a PolicySet> {
+        let named = identities.iter().filter_map(|identity| self.named.get(identity));
+        std::iter::once(&self.anybody).filter(|set| !set.is_empty()).chain(named)
+    }
+
+    fn add(&mut self, rule: &Rule, names: &Names) -> Result<(), IndexError> {
         let known = |uid: EntityUid| (names.is_identity(&uid)).then_some(uid);
         let owner = match rule.policy.principal_constraint() {
             PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
@@ -106,4 +148,13 @@ impl Shelf {
         };
         set.add(rule.policy.clone()).map_err(|error| IndexError::Rule(error.to_string()))
     }
+}
+
+/// The only names of resources that a rule can match, where it lists them; `None` when it may match any.
+fn resource_names(rule: &Rule) -> Option<BTreeSet<String>> {
+    let policy = rule.policy.to_pst().ok()?;
+    policy.body().clauses().iter().find_map(|clause| match clause {
+        Clause::When(condition) => expression::resource_names(condition),
+        Clause::Unless(_) => None,
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{Authorizer, Entities, Entity, EntityUid, Request as CedarRequest};
+use cedar_policy::{Authorizer, Entities, Entity, EntityUid, PolicySet, Request as CedarRequest};
 
 use crate::{
     mask::Method,
@@ -28,7 +28,7 @@ pub struct Judgement<'a> {
     pub second: Option<Pass<'a>>,
 }
 
-/// The rules that matched in one pass.
+/// The rules that matched in one pass. Permits are looked for only where nothing forbids.
 #[derive(Clone, Debug, Default)]
 pub struct Pass<'a> {
     pub permits: Vec<&'a Rule>,
@@ -78,7 +78,8 @@ impl<'a> Speaker<'a> {
         let resource = self.book.names.resource(self.question.target, &access.resource, &self.book.vocabulary)?;
         entities::fits(access, &resource, &shelf.resources)?;
         let parties = Parties { resource: resource.uid(), entities: self.entities(shelf, resource)? };
-        let first = self.evaluate(access, shelf, &parties, &self.approvals, &BTreeSet::new())?;
+        let nothing = BTreeSet::new();
+        let first = self.evaluate(access, shelf, &parties, &self.approvals, &nothing)?;
         if !first.errors.is_empty() {
             return Ok((self.broken(&first), first, None));
         }
@@ -88,11 +89,7 @@ impl<'a> Speaker<'a> {
         if first.forbids.iter().any(|rule| rule.remedy.is_empty()) {
             return Ok((self.forbidden(access, &first.forbids), first, None));
         }
-        let mut approvals = self.approvals.clone();
-        let remedies = || first.forbids.iter().map(|rule| &rule.remedy);
-        approvals
-            .extend(remedies().flat_map(|remedy| &remedy.approval).flat_map(|a| &a.groups).map(AsRef::<str>::as_ref));
-        let masked: BTreeSet<&Class> = remedies().flat_map(|remedy| remedy.masks.keys()).collect();
+        let (approvals, masked) = self.needed(&first);
         let second = self.evaluate(access, shelf, &parties, &approvals, &masked)?;
         let decision = if !second.errors.is_empty() {
             self.broken(&second)
@@ -104,6 +101,14 @@ impl<'a> Speaker<'a> {
             self.obliged(access, &first.forbids, &second.permits)
         };
         Ok((decision, first, Some(second)))
+    }
+
+    /// What would lift the forbids of a pass, beside what is granted already.
+    fn needed(&self, pass: &Pass<'a>) -> (BTreeSet<&'a str>, BTreeSet<&'a Class>) {
+        let remedies = pass.forbids.iter().map(|rule| &rule.remedy);
+        let masked = remedies.clone().flat_map(|remedy| remedy.masks.keys()).collect();
+        let groups = remedies.flat_map(|remedy| &remedy.approval).flat_map(|approval| &approval.groups);
+        (self.approvals.iter().copied().chain(groups.map(AsRef::as_ref)).collect(), masked)
     }
 
     fn entities(&self, shelf: &Shelf, resource: Entity) -> Result<Entities, Unspeakable> {
@@ -124,21 +129,30 @@ impl<'a> Speaker<'a> {
             CedarRequest::new(self.workload.uid(), shelf.uid.clone(), parties.resource.clone(), context, None)
                 .map_err(|error| Unspeakable::Internal(error.to_string()))?;
         let mut pass = Pass::default();
-        for set in shelf.sets(&self.identities) {
-            let response = self.authorizer.is_authorized(&request, set, &parties.entities);
-            for reason in response.diagnostics().reason() {
-                match self.book.rules.get(reason) {
-                    Some(rule) if rule.forbids => pass.forbids.push(rule),
-                    Some(rule) => pass.permits.push(rule),
-                    None => pass.errors.push(format!("unknown rule `{reason}`")),
-                }
+        for set in shelf.forbids(&self.identities) {
+            self.ask(set, &request, parties, &mut pass);
+        }
+        if pass.forbids.is_empty() {
+            for set in shelf.permits(&self.identities, message::name(&access.resource)) {
+                self.ask(set, &request, parties, &mut pass);
             }
-            pass.errors.extend(response.diagnostics().errors().map(ToString::to_string));
         }
         pass.permits.sort_by(|a, b| a.id.cmp(&b.id));
         // What nothing lifts comes first, then what needs a person, then masks.
         pass.forbids.sort_by_key(|rule| (!rule.remedy.is_empty(), rule.remedy.approval.is_none(), rule.id.clone()));
         Ok(pass)
+    }
+
+    fn ask(&self, set: &PolicySet, request: &CedarRequest, parties: &Parties, pass: &mut Pass<'a>) {
+        let response = self.authorizer.is_authorized(request, set, &parties.entities);
+        for reason in response.diagnostics().reason() {
+            match self.book.rules.get(reason) {
+                Some(rule) if rule.forbids => pass.forbids.push(rule),
+                Some(rule) => pass.permits.push(rule),
+                None => pass.errors.push(format!("unknown rule `{reason}`")),
+            }
+        }
+        pass.errors.extend(response.diagnostics().errors().map(ToString::to_string));
     }
 
     fn unobliged(&self, access: &Access, pass: &Pass<'_>) -> Decision {

@@ -118,6 +118,11 @@ pub fn presentable(value: &str) -> String {
     clean
 }
 
+/// The attribute `name` of a resource.
+pub fn name(resource: &Resource) -> &str {
+    names(resource).0
+}
+
 /// Name, schema and database; what a resource does not have is empty.
 fn names(resource: &Resource) -> (&str, &str, &str) {
     match resource {

@@ -350,7 +350,7 @@ fn every_request_is_one_that_the_schema_describes() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     /// Adding accesses can only make a decision worse, and never takes an obligation away.
     #[test]
@@ -394,6 +394,13 @@ const SCOPES: &str = r#"
     @id("p-in-self") permit (principal in Workload::"bot", action == Sql::Action::"connect", resource in Target::"shop");
     @id("p-eq") permit (principal == Workload::"bot", action == Sql::Action::"set", resource);
     @id("p-is") permit (principal is Workload, action == Sql::Action::"maintain", resource is Sql::Database in Target::"shop");
+    @id("p-names") permit (principal, action, resource is Sql::Function) when { resource.schema == "s" && ["e", "f"].contains(resource.name) };
+    @id("p-other-names") permit (principal, action, resource is Sql::Function) when { ["g", "h"].contains(resource.name) };
+    @id("p-one-of") permit (principal, action == Sql::Action::"set", resource) when { ["x"].contains(resource.name) || resource.name like "j*" };
+    @id("p-twice") permit (principal, action == Sql::Action::"set", resource) when { ["x", "jit"].contains(resource.name) && ["jit"].contains(resource.name) };
+    @id("p-names-group") permit (principal in Group::"dba", action == Sql::Action::"call", resource) when { ["f"].contains(resource.name) };
+    @id("p-unless") permit (principal, action == Sql::Action::"notify", resource) unless { ["x"].contains(resource.name) };
+    @id("f-names") forbid (principal in Group::"ci", action == Sql::Action::"call", resource) when { ["f"].contains(resource.name) };
     @id("f-any") forbid (principal, action in [Sql::Action::"ddl", Sql::Action::"admin"], resource);
     @id("f-group") forbid (principal in Group::"ci", action in Sql::Action::"read", resource);
     @id("f-eq") forbid (principal == Workload::"bot", action == Sql::Action::"delete", resource == Sql::Table::"shop/shop/public/t");
