@@ -311,14 +311,17 @@ impl Conversation {
     }
 
     fn copy_in(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
-        if running(self.ledger.front_mut()).is_none_or(|running| running.denial.is_some()) {
-            return Err(unexpected(Tag::CopyIn));
-        }
         let is_extended = matches!(self.ledger.front(), Some(Expected::Execute(_)));
-        if is_extended && self.ledger.forget_early_syncs() {
+        let Some(running) = running(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
+            return Err(unexpected(Tag::CopyIn));
+        };
+        let is_ended = running.early_ends > 0;
+        running.early_ends = running.early_ends.saturating_sub(1);
+        let sent_before_end = is_ended.then_some(running.early_syncs);
+        if is_extended && self.ledger.forget_early_syncs(sent_before_end) && !is_ended {
             self.is_batch_open = true;
         }
-        self.copy_in = Some(CopyIn::default());
+        self.copy_in = (!is_ended).then(CopyIn::default);
         self.pass(total, wire)
     }
 
