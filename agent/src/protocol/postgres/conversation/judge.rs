@@ -23,8 +23,8 @@ use crate::{
             wire::Wire,
         },
     },
-    request::{Footprint, Operation, Request, Stage, sql},
-    sql::{Classified, Classifier},
+    request::{Request, Stage},
+    sql::{Classified, Classifier, StatementKind},
 };
 
 /// A request for which something is awaited.
@@ -243,13 +243,8 @@ fn unfulfillable(classified: &Classified, shield: &Shield) -> Option<Denial> {
     if classified.statements.iter().any(|statement| statement.sink) {
         return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
     }
-    if copies_out(&classified.footprint) {
+    if classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut) {
         return Some(refused(format!("COPY cannot mask the values of class {class} that it would read")));
     }
     None
-}
-
-fn copies_out(footprint: &Footprint) -> bool {
-    let copy = |operation| matches!(operation, Operation::Sql(sql::Operation::CopyOut));
-    footprint.accesses.iter().any(|access| copy(access.operation))
 }
