@@ -292,8 +292,7 @@ fn complaint(body: &[u8]) -> Result<String, codec::CodecError> {
     let parts = backend::notice(body)?;
     let part = |wanted| parts.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| text(value));
     let severity = part(b'V').or_else(|| part(b'S')).unwrap_or_default();
-    let mut complaint =
-        format!("{severity} {}: {}", part(b'C').unwrap_or_default(), part(b'M').unwrap_or_default());
+    let mut complaint = format!("{severity} {}: {}", part(b'C').unwrap_or_default(), part(b'M').unwrap_or_default());
     for (kind, label) in [(b'D', "detail"), (b'H', "hint")] {
         if let Some(more) = part(kind) {
             complaint.push_str(&format!("\n    {label}: {more}"));
@@ -366,7 +365,8 @@ end of session";
 
     #[test]
     fn bytes_without_sense_are_counted() {
-        let lines = read(&[(Side::Downstream, b"GET / HTTP/1.1\r\n".to_vec()), (Side::Downstream, b"abc".to_vec())], 64);
+        let lines =
+            read(&[(Side::Downstream, b"GET / HTTP/1.1\r\n".to_vec()), (Side::Downstream, b"abc".to_vec())], 64);
         assert!(lines.starts_with("unreadable from here on") && lines.ends_with("3 bytes from the workload"));
     }
 }
