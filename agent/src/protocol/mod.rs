@@ -2,6 +2,11 @@
 
 pub mod postgres;
 
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+pub(crate) mod playbook;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
