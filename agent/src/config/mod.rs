@@ -9,7 +9,9 @@ mod address;
 mod located;
 mod meaning;
 mod mistake;
+mod place;
 mod raw;
+mod report;
 mod shape;
 mod targets;
 #[cfg(test)]
@@ -24,8 +26,9 @@ use std::{
 
 use toml::de::{DeTable, Deserializer};
 
-pub use mistake::{ConfigErrors, MISTAKES_MAX, Mistake, Report};
+pub use mistake::{MISTAKES_MAX, Mistake};
 pub use raw::schema;
+pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
 use crate::{credential, target::Target};

@@ -179,7 +179,7 @@ pub enum Verify {
     Off,
 }
 
-/// One class, or several.
+/// A data class such as "email", or a list of them, by the column's quoted name: "public.customers.email".
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Classes {

@@ -1,5 +1,6 @@
 //! The registry of protocols, and the contract of a session.
 
+pub mod driver;
 pub mod postgres;
 
 #[cfg(test)]
@@ -29,6 +30,8 @@ pub struct Protocol {
     pub name: &'static str,
     /// Whether a connection's first bytes are of this protocol.
     pub detect: fn(&[u8]) -> Detection,
+    /// Application protocols that TLS towards the workload agrees to (RFC 7301).
+    pub alpn: &'static [&'static str],
     pub engine: Engine,
     /// Reads a recorded session back for people.
     pub transcript: fn() -> Box<dyn Transcript>,

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::SessionId;
 use crate::{
-    gate::Denial,
     mask::Method,
     policy::Decision,
     principal::Principal,
@@ -330,23 +329,17 @@ pub struct MaskEntry {
 }
 
 /// What the workload was told of a refusal.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct DenialEntry {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Arc<str>>,
+    /// The request's text, cut for display.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub hint: String,
-}
-
-impl From<&Denial> for DenialEntry {
-    fn from(denial: &Denial) -> Self {
-        Self {
-            message: denial.message.clone(),
-            rule: denial.rule.as_ref().map(|rule| rule.0.clone()),
-            hint: denial.hint.clone(),
-        }
-    }
+    pub summary: String,
+    /// What it would have touched: `update shop/public.customers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accesses: Vec<String>,
 }
 
 /// What went wrong, and who erred.

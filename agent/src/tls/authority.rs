@@ -119,7 +119,9 @@ fn create(directory: &Path) -> Result<(), AuthorityError> {
     let certificate =
         parameters(SystemTime::now()).self_signed(&key).map_err(|error| AuthorityError::unusable(directory, &error))?;
 
-    let new = directory.with_extension(format!("new-{}", std::process::id()));
+    let mut unique = [0; 8];
+    getrandom::fill(&mut unique).map_err(|error| AuthorityError::unusable(directory, &error))?;
+    let new = directory.with_extension(format!("new-{}", hex::encode(unique)));
     let written = || -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&new)?;
         write(&new.join(KEY_FILE), 0o600, Zeroizing::new(key.serialize_pem()).as_bytes())?;

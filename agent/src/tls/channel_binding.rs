@@ -67,6 +67,25 @@ mod tests {
         assert_eq!(channel_binding(&certificate384).unwrap(), digest(&SHA384, &certificate384).as_ref());
     }
 
+    /// A self-signed RSA certificate of openssl's making.
+    fn rsa(options: &[&str]) -> Vec<u8> {
+        let key = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=db"];
+        let made = std::process::Command::new("openssl").args(key).args(["-outform", "DER"]).args(options).output();
+        made.unwrap().stdout
+    }
+
+    #[test]
+    fn weak_hashes_become_sha256_and_pss_says_its_own() {
+        let pss = ["-sha384", "-sigopt", "rsa_padding_mode:pss"];
+        let cases: [(&[&str], _); 4] =
+            [(&["-md5"], &SHA256), (&["-sha1"], &SHA256), (&["-sha512"], &SHA512), (&pss, &SHA384)];
+        for (options, hash) in cases {
+            let certificate = rsa(options);
+            let expected = Some(digest(hash, &certificate).as_ref().to_vec());
+            assert_eq!(channel_binding(&certificate), expected, "{options:?}");
+        }
+    }
+
     #[test]
     fn a_signature_without_a_hash_gives_no_binding() {
         assert_eq!(channel_binding(&certificate(&rcgen::PKCS_ED25519)), None);

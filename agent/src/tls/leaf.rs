@@ -134,3 +134,56 @@ pub enum LeafError {
     #[error("the key cannot be encoded")]
     Key,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use super::*;
+
+    fn leaves() -> Leaves {
+        Leaves::new(Issuer::new(CertificateParams::default(), KeyPair::generate().unwrap())).unwrap()
+    }
+
+    fn name(host: Option<&str>) -> Name {
+        Name { host: host.map(str::to_owned), address: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    }
+
+    #[test]
+    fn a_leaf_names_host_and_address_and_is_short_lived() {
+        let certified = leaves().find_or_mint(name(Some("db.internal"))).unwrap();
+        let (_, leaf) = X509Certificate::from_der(&certified.cert[0]).unwrap();
+        let names = leaf.subject_alternative_name().unwrap().unwrap().value.general_names.clone();
+        assert_eq!(
+            names.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["DNSName(db.internal)", "IPAddress(7f:00:00:01)"]
+        );
+        let validity = leaf.validity();
+        assert!(validity.is_valid() && !leaf.is_ca());
+        let lifetime = u64::try_from((validity.not_after - validity.not_before).unwrap().whole_seconds()).unwrap();
+        assert_eq!(lifetime, (LEAF_LIFETIME + CLOCK_SKEW).as_secs());
+    }
+
+    #[test]
+    fn a_leaf_is_made_once() {
+        let leaves = leaves();
+        let [first, second] = [(); 2].map(|()| leaves.find_or_mint(name(None)).unwrap());
+        assert!(Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn a_workload_that_asks_for_ever_new_names_cannot_grow_the_cache() {
+        let leaves = leaves();
+        for number in 0..LEAVES_MAX + 10 {
+            leaves.find_or_mint(name(Some(&format!("host{number}.internal")))).unwrap();
+        }
+        assert_eq!(leaves.cached.lock().len(), LEAVES_MAX);
+    }
+
+    #[test]
+    fn a_name_that_no_certificate_can_have_gives_none() {
+        assert!(leaves().find_or_mint(name(Some("d\u{e4}"))).is_err());
+    }
+}

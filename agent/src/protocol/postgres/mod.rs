@@ -22,7 +22,7 @@ mod tests;
 
 pub use cancel::Cancels;
 pub use session::PostgresSession;
-pub use survey::{SurveyError, survey};
+pub use survey::{SurveyError, request_tls, survey};
 
 use crate::protocol::{Detection, Engine, Protocol};
 
@@ -30,6 +30,8 @@ use crate::protocol::{Detection, Engine, Protocol};
 pub const PROTOCOL: Protocol = Protocol {
     name: "postgres",
     detect,
+    // IANA's name for direct TLS, which PostgreSQL 17 introduced.
+    alpn: &["postgresql"],
     engine: Engine::Session(|opening| Box::new(PostgresSession::new(opening))),
     transcript: || Box::new(transcript::PostgresTranscript::default()),
 };

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_postgres::{Client, Config, NoTls};
 
+use super::codec::write;
 use crate::{
     credential::Credential,
     sql::{Catalogue, Column, Relation, RelationKind},
@@ -60,8 +61,22 @@ pub enum SurveyError {
     Server(#[from] tokio_postgres::Error),
     #[error("the server closed the connection")]
     Closed,
+    #[error("the connection broke: {0}")]
+    Broken(#[from] std::io::Error),
+    #[error("the server has no TLS, and the target asks for it")]
+    NoTls,
     #[error("the database has {0} relations, more than {RELATIONS_MAX}")]
     TooMany(usize),
+}
+
+/// Asks the server for TLS; the handshake may begin afterwards.
+pub async fn request_tls(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<(), SurveyError> {
+    stream.write_all(&write::ssl_request()).await?;
+    // Read alone: bytes behind the answer would belong to the handshake, or to an attacker.
+    match stream.read_u8().await? {
+        b'S' => Ok(()),
+        _ => Err(SurveyError::NoTls),
+    }
 }
 
 /// Reads the catalogue of `database` over `stream`, which is dialled and, where the target asks for it, secured.
