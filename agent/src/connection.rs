@@ -195,7 +195,7 @@ async fn converse(
         surveys: Arc::new(survey),
         signals,
     };
-    let outcome = drive(open(opening), tls::Stream::Plain(stream), drive_with).await;
+    let outcome = drive(open(opening), stream.into(), drive_with).await;
     recorder.end(outcome);
     Ok(())
 }

@@ -152,7 +152,7 @@ impl Site {
     async fn read(&self) -> Result<Catalogue, String> {
         let dialler = &self.dialler;
         let credential = dialler.credential.as_ref().ok_or("the target has no credential")?;
-        let mut stream = tls::Stream::Plain(dialler.dial().await.map_err(|error| error.to_string())?);
+        let mut stream: tls::Stream = dialler.dial().await.map_err(|error| error.to_string())?.into();
         if dialler.target.tls != Verify::Off {
             postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;
             (stream, _) = dialler.secure(stream).await.map_err(|error| error.to_string())?;

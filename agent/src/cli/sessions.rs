@@ -104,10 +104,7 @@ impl Records {
     fn open(state_dir: &Path) -> anyhow::Result<Self> {
         let root = record::folder_below(state_dir);
         if !Index::path(&root).exists() {
-            bail!(
-                "no records in `{}`\nhint: name the daemon's state directory with `--state`",
-                state_dir.display()
-            );
+            bail!("no records in `{}`\nhint: name the daemon's state directory with `--state`", state_dir.display());
         }
         let index = Index::open_to_read(&root).context("failed to open the index of records")?;
         Ok(Self { root, index })

@@ -182,7 +182,7 @@ fn target_status(target: &Arc<crate::target::Target>) -> TargetStatus {
 fn workload_status(workload: &Workload) -> WorkloadStatus {
     WorkloadStatus {
         name: workload.name.to_string(),
-        cgroup: workload.cgroup.clone(),
+        cgroup: workload.cgroup.display().to_string(),
         owner: workload.owner.clone(),
     }
 }

@@ -291,7 +291,7 @@ impl Driver {
     async fn upstream(&mut self) -> Result<&mut Leg, DriveError> {
         if self.upstream.is_none() {
             let stream = self.drive.dialler.dial().await?;
-            self.upstream = Some(Leg::new(tls::Stream::Plain(stream)));
+            self.upstream = Some(Leg::new(stream.into()));
         }
         self.upstream.as_mut().ok_or(DriveError::Silent)
     }

@@ -202,7 +202,7 @@ fn header_check(id: SessionId, header: &[u8; ENTRY_HEADER]) -> u32 {
 }
 
 /// Writes to the front of `to` and moves it on.
-fn put(to: &mut &mut [u8], bytes: &[u8]) {
+pub fn put(to: &mut &mut [u8], bytes: &[u8]) {
     if let Some((front, rest)) = std::mem::take(to).split_at_mut_checked(bytes.len()) {
         front.copy_from_slice(bytes);
         *to = rest;

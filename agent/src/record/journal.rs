@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use super::{
     APPEND_MAX, ENTRY_MAX, RecordError, SessionId, StoreError,
     folder::make_private_folder,
-    format::{ENTRY_HEADER, EntryHeader, take},
+    format::{ENTRY_HEADER, EntryHeader, put, take},
 };
 
 /// Least size of the ring: room for several entries of the largest size.
@@ -176,8 +176,8 @@ impl Journal {
         }
         let mut at = head;
         for (header, payload) in pieces {
-            let position = at.to_le_bytes();
-            for part in [id.to_bytes().as_slice(), &position, header, payload] {
+            let frame = frame_header(id, at, header);
+            for part in [frame.as_slice(), payload] {
                 // SAFETY: `at..at + part.len()` lies within `head..head + needed`, which is free
                 // (checked above) and ours alone while we hold `writing`.
                 unsafe { self.copy_in(at, part) };
@@ -309,6 +309,16 @@ impl Tail {
             ))
         }
     }
+}
+
+/// What stands before a payload in the ring.
+fn frame_header(id: SessionId, position: u64, header: &[u8; ENTRY_HEADER]) -> [u8; FRAME] {
+    let mut bytes = [0; FRAME];
+    let mut to = bytes.as_mut_slice();
+    put(&mut to, &id.to_bytes());
+    put(&mut to, &position.to_le_bytes());
+    put(&mut to, header);
+    bytes
 }
 
 /// Most bytes that an append of this length takes in the ring.

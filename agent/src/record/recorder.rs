@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{JoinHandle, Thread},
     time::{Duration, Instant, SystemTime},
@@ -64,6 +64,7 @@ pub struct Recorder {
 struct Shared {
     journal: Arc<Journal>,
     health: Arc<Health>,
+    clock: Clock,
     /// Told whenever the journal has room again, or the store's health changes.
     progress: Notify,
     writer: OnceLock<Thread>,
@@ -112,6 +113,7 @@ impl Recorder {
         let shared = Arc::new(Shared {
             journal,
             health,
+            clock: Clock::new(),
             progress: Notify::new(),
             writer: OnceLock::new(),
             beginning: Mutex::new(()),
@@ -292,8 +294,9 @@ impl Session {
     }
 
     fn stamp(&self) -> Stamp {
-        let elapsed = self.started.elapsed();
-        Stamp { elapsed: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), wall: micros(SystemTime::now()) }
+        let now = Instant::now();
+        let elapsed = now.saturating_duration_since(self.started);
+        Stamp { elapsed: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), wall: self.shared.clock.wall(now) }
     }
 }
 
@@ -350,6 +353,7 @@ impl Shared {
     fn write(&self, writer: &mut Writer) {
         loop {
             let closed = self.closed.load(Ordering::Acquire);
+            self.clock.follow();
             self.append_pending_ends();
             if self.journal.pending() == 0 {
                 if closed {
@@ -374,6 +378,36 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+/// Tells the host's time from the clock that never jumps, so that an append reads only one of the two.
+///
+/// The writer's thread follows the host's clock at least every [`IDLE`]: that long after somebody has set it, entries
+/// may bear the time before.
+struct Clock {
+    epoch: Instant,
+    /// The host's time at `epoch`, in microseconds since 1970.
+    wall: AtomicU64,
+}
+
+impl Clock {
+    fn new() -> Self {
+        let clock = Self { epoch: Instant::now(), wall: AtomicU64::new(0) };
+        clock.follow();
+        clock
+    }
+
+    fn follow(&self) {
+        self.wall.store(micros(SystemTime::now()).saturating_sub(self.since_epoch(Instant::now())), Ordering::Relaxed);
+    }
+
+    fn wall(&self, now: Instant) -> u64 {
+        self.wall.load(Ordering::Relaxed).saturating_add(self.since_epoch(now))
+    }
+
+    fn since_epoch(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.epoch).as_micros()).unwrap_or(u64::MAX)
     }
 }
 

@@ -191,18 +191,11 @@ impl Writer {
     }
 
     fn stage(&mut self, frame: &Frame) -> Result<(), RecordError> {
-        if !self.live.contains_key(&frame.id) {
-            let live = match Kind::from_code(frame.header.kind) {
-                Some(Kind::Begin) if !super::folder::path_of(&self.root, frame.id).exists() => {
-                    Live::new(SessionFile::new(&self.root, frame.id), Row::new(frame.id, None))
-                }
-                _ => self.resume(frame.id)?,
-            };
-            self.live.insert(frame.id, live);
-        }
-        let full = |live: &Live| live.block.is_full_for(ENTRY_HEADER + frame.header.length as usize);
-        if self.live.get(&frame.id).is_some_and(full) {
-            self.write(frame.id)?;
+        let length = ENTRY_HEADER + frame.header.length as usize;
+        match self.live.get(&frame.id).map(|live| live.block.is_full_for(length)) {
+            Some(false) => {}
+            Some(true) => self.write(frame.id)?,
+            None => self.meet(frame)?,
         }
         let Some(live) = self.live.get_mut(&frame.id) else { return Ok(()) };
         if frame.header.sequence < live.next() {
@@ -216,6 +209,18 @@ impl Writer {
         let tail = &self.tail;
         live.block.push(frame.header.sequence, &frame.encoded, |into| tail.copy_payload(frame, into));
         live.account(&frame.header);
+        Ok(())
+    }
+
+    /// Takes up a session of which there was nothing in memory.
+    fn meet(&mut self, frame: &Frame) -> Result<(), StoreError> {
+        let begins = Kind::from_code(frame.header.kind) == Some(Kind::Begin);
+        let live = if begins && !super::folder::path_of(&self.root, frame.id).exists() {
+            Live::new(SessionFile::new(&self.root, frame.id), Row::new(frame.id, None))
+        } else {
+            self.resume(frame.id)?
+        };
+        self.live.insert(frame.id, live);
         Ok(())
     }
 

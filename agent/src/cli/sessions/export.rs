@@ -92,7 +92,11 @@ fn write_asciicast(recording: &Recording, out: &mut dyn Write) -> anyhow::Result
     let begin = recording.begin()?;
     let title = format!("portcullis session {}", recording.id());
     let started = begin.started / 1_000_000;
-    writeln!(out, "{}", json!({ "version": 2, "width": COLUMNS, "height": LINES, "timestamp": started, "title": title }))?;
+    writeln!(
+        out,
+        "{}",
+        json!({ "version": 2, "width": COLUMNS, "height": LINES, "timestamp": started, "title": title })
+    )?;
     let mut timeline = Timeline::new(recording, false);
     for part in recording.entries() {
         for line in timeline.lines(&part?) {

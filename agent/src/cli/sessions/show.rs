@@ -14,7 +14,11 @@ use super::{
 };
 use crate::{
     principal::Principal,
-    record::{BeginEntry, DenialEntry, Kind, Outcome, Row, printable::printable, reader::{Part, Recording}},
+    record::{
+        BeginEntry, DenialEntry, Kind, Outcome, Row,
+        printable::printable,
+        reader::{Part, Recording},
+    },
 };
 
 /// Most notable entries that are shown; `replay` shows them all.

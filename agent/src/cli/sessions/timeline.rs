@@ -42,7 +42,9 @@ impl Timeline {
                 self.elapsed = entry.elapsed;
                 self.entry(entry)
             }
-            Part::Damage => vec![self.line("damage", "something here is damaged; `portcullis sessions verify` says what")],
+            Part::Damage => {
+                vec![self.line("damage", "something here is damaged; `portcullis sessions verify` says what")]
+            }
         }
     }
 
@@ -155,8 +157,6 @@ fn denied(denial: &DenialEntry) -> Vec<String> {
         Some(rule) => vec![format!("{} ({rule})", denial.message)],
         None => vec![denial.message.clone()],
     };
-    if !denial.hint.is_empty() {
-        lines.push(format!("hint: {}", denial.hint));
-    }
+    lines.extend(denial.accesses.iter().map(|access| format!("would: {access}")));
     lines
 }

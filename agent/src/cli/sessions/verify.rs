@@ -98,10 +98,6 @@ impl From<&StoreReport> for Verified {
             outcome: session.outcome,
             findings: session.findings.iter().map(ToString::to_string).collect(),
         });
-        Self {
-            sound: report.is_sound(),
-            sessions: sessions.collect(),
-            missing_numbers: report.missing_numbers.clone(),
-        }
+        Self { sound: report.is_sound(), sessions: sessions.collect(), missing_numbers: report.missing_numbers.clone() }
     }
 }

@@ -233,6 +233,7 @@ impl TargetFixture {
             database: self.database.clone(),
             search_path: vec!["pg_catalog".to_owned(), "public".to_owned()],
             relations: relations.clone(),
+            functions: Default::default(),
         };
         Place { target, database: self.database.clone(), catalogue }
     }
