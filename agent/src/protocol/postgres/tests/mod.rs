@@ -1,5 +1,8 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
+mod masking;
+mod names;
+
 use bytes::Bytes;
 
 use super::{
