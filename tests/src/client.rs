@@ -1,6 +1,7 @@
 //! The client matrix: how each program under `tests/clients` is started.
 
 use std::{
+    env,
     ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -60,6 +61,11 @@ impl Client {
         }
     }
 
+    /// Whether this machine can have the client at all: pgx alone wants a compiler newer than distributions have.
+    pub fn is_possible(self) -> bool {
+        self != Self::Pgx || cache::pgx_client().exists() || found("go")
+    }
+
     /// Program and arguments, as an agent would type them.
     ///
     /// Everything is copied to `place`, because a workload's user may enter neither the cache nor the repository.
@@ -105,6 +111,10 @@ impl Steps {
         let email = email.first().and_then(|line| line.strip_prefix("email ")).context("no `email` line")?;
         Ok(Self { lines: lines.join("\n"), email: email.to_owned() })
     }
+}
+
+fn found(program: &str) -> bool {
+    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
 }
 
 /// Copies a file or a folder into `place`, and says where it is then.
