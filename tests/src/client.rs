@@ -1,7 +1,6 @@
 //! The client matrix: how each program under `tests/clients` is started.
 
 use std::{
-    env,
     ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -61,9 +60,9 @@ impl Client {
         }
     }
 
-    /// Whether this machine can have the client at all: pgx alone wants a compiler newer than distributions have.
+    /// Whether this machine can have the client: pgx wants a newer Go than most distributions have.
     pub fn is_possible(self) -> bool {
-        self != Self::Pgx || cache::pgx_client().exists() || found("go")
+        self != Self::Pgx || go().is_some_and(|version| version >= GO_MIN)
     }
 
     /// Program and arguments, as an agent would type them.
@@ -90,6 +89,9 @@ impl Client {
     }
 }
 
+/// What `clients/pgx/go.mod` asks for.
+const GO_MIN: (u32, u32) = (1, 25);
+
 /// The JDBC driver's file on Maven Central.
 pub const JDBC: &str = "postgresql-42.7.14.jar";
 
@@ -113,8 +115,12 @@ impl Steps {
     }
 }
 
-fn found(program: &str) -> bool {
-    env::split_paths(&env::var_os("PATH").unwrap_or_default()).any(|folder| folder.join(program).is_file())
+/// Major and minor version of the Go on this machine.
+fn go() -> Option<(u32, u32)> {
+    let output = Command::new("go").args(["env", "GOVERSION"]).output().ok()?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().strip_prefix("go")?.to_owned();
+    let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 /// Copies a file or a folder into `place`, and says where it is then.
