@@ -69,10 +69,9 @@ fn steers(level: i32, name: i32) -> bool {
         // IPV6_2292PKTINFO, _2292HOPOPTS, _2292DSTOPTS, _2292RTHDR, _2292PKTOPTIONS, _MULTICAST_IF, _JOIN_GROUP,
         // _JOIN_ANYCAST, _HDRINCL, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP, MCAST_MSFILTER, IPV6_PKTINFO, _HOPOPTS,
         // _RTHDRDSTOPTS, _RTHDR, _DSTOPTS, _TRANSPARENT, _UNICAST_IF.
-        SOL_IPV6 => matches!(
-            name,
-            2 | 3 | 4 | 5 | 6 | 17 | 20 | 27 | 36 | 42 | 46 | 48 | 50 | 54 | 55 | 57 | 59 | 75 | 76
-        ),
+        SOL_IPV6 => {
+            matches!(name, 2 | 3 | 4 | 5 | 6 | 17 | 20 | 27 | 36 | 42 | 46 | 48 | 50 | 54 | 55 | 57 | 59 | 75 | 76)
+        }
         _ => false,
     }
 }

@@ -24,18 +24,24 @@ use aya::{Ebpf, maps::MapError};
 use thiserror::Error;
 
 pub use enrolment::{Enrolment, WorkloadId};
+pub use facts::{Fact, facts};
 pub use logs::Logs;
 pub use origin::Origin;
+
+pub mod canary;
+pub mod launcher;
 
 mod attachment;
 mod bpf;
 mod cgroup;
 mod enrolment;
+mod facts;
 mod logs;
 mod maps;
 mod origin;
 mod pins;
 mod programs;
+mod seccomp;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
@@ -63,6 +69,9 @@ pub struct CaptureConfig {
 pub const BPFFS: &str = "/sys/fs/bpf";
 
 /// A cgroup that somebody else manages.
+///
+/// The sockets that it has are cut: their packets are dropped from the moment of attachment. Processes in it keep the
+/// privileges that they have; root among them can leave the cgroup.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Existing {
     /// The workload's name.

@@ -48,7 +48,7 @@ impl Pins {
 
     /// Pins every program, for systemd's `BPFProgram=` and for whoever inspects them.
     pub(super) fn keep_programs(&self, ebpf: &Ebpf) -> Result<(), CaptureError> {
-        for (program, _) in programs::WORKLOAD.iter().chain(programs::DAEMON) {
+        for program in programs::all() {
             let path = self.programs().join(program);
             let fresh = self.programs().join(format!("{program}+new"));
             remove_if_there(&fresh)?;

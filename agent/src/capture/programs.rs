@@ -36,19 +36,29 @@ pub(super) const DAEMON: &[Entry] = &[("flow_in", AttachType::SockOps)];
 /// The maps that outlive the daemon.
 pub(super) const MAPS: &[&str] = &["SETTINGS", "NAMESPACES", "RESOLVERS", "ORIGINS", "FLOWS", "REFUSALS"];
 
-/// Loads the object, with the maps that are pinned in `maps`, or pins new ones there.
+/// Loads every program, with the maps that are pinned in `maps`, or pins new ones there.
 pub(super) fn load(maps: &Path) -> Result<Ebpf, CaptureError> {
-    let mut loader = EbpfLoader::new();
-    for name in MAPS {
-        loader.map_pin_path(name, maps.join(name));
-    }
-    let level = log_level();
-    loader.override_global("AYA_LOG_LEVEL", &level, false);
-    let mut ebpf = loader.load(OBJECT).map_err(Box::new)?;
-    for (name, _) in WORKLOAD.iter().chain(DAEMON) {
+    let mut ebpf = parse(Some(maps))?;
+    for name in all() {
         load_program(&mut ebpf, name)?;
     }
     Ok(ebpf)
+}
+
+/// The names of all programs, in the order of attachment.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    WORKLOAD.iter().chain(DAEMON).map(|(name, _)| *name)
+}
+
+/// Makes the maps, and prepares the programs. Without a directory nothing is pinned.
+pub(super) fn parse(maps: Option<&Path>) -> Result<Ebpf, CaptureError> {
+    let mut loader = EbpfLoader::new();
+    for (directory, name) in maps.iter().flat_map(|directory| MAPS.iter().map(move |name| (directory, name))) {
+        loader.map_pin_path(name, directory.join(name));
+    }
+    let level = log_level();
+    loader.override_global("AYA_LOG_LEVEL", &level, false);
+    Ok(loader.load(OBJECT).map_err(Box::new)?)
 }
 
 /// aya-log's number of the level: refusals are told at `debug`, and cost nothing above it.
@@ -56,7 +66,7 @@ fn log_level() -> u8 {
     if tracing::enabled!(tracing::Level::DEBUG) { 4 } else { 3 }
 }
 
-fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), CaptureError> {
+pub(super) fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), CaptureError> {
     let program = ebpf.program_mut(name).ok_or(CaptureError::MissingProgram(name))?;
     let loaded = match program {
         Program::CgroupSkb(program) => program.load(),

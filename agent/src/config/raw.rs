@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::Recursiv
 use serde::Deserialize;
 
 use super::{
-    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX, PENDING_DEFAULT,
-    PENDING_MAX, located::Located,
+    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX,
+    located::Located,
 };
 
 type Text = Located<String>;
@@ -60,8 +60,6 @@ pub struct File {
     pub policy: Policy,
     #[serde(default)]
     pub record: Record,
-    #[serde(default)]
-    pub approval: Approval,
     #[serde(default)]
     pub workload_defaults: WorkloadDefaults,
     /// The places that workloads dial. What is not listed cannot be reached.
@@ -116,15 +114,6 @@ pub struct Record {
         extend("default" = JOURNAL_BYTES_DEFAULT)
     )]
     pub journal_bytes: Option<Located<u64>>,
-}
-
-/// How requests wait for a person.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Approval {
-    /// Most requests that wait at once; one more is denied.
-    #[schemars(range(min = 1, max = PENDING_MAX), extend("default" = PENDING_DEFAULT))]
-    pub pending: Option<Located<u32>>,
 }
 
 /// What `portcullis run` gives to workloads.

@@ -37,6 +37,11 @@ impl ConfigErrors {
         self.mistakes.iter().map(|mistake| self.report(mistake)).collect()
     }
 
+    /// Whether the file could not be read at all.
+    pub fn is_unreadable(&self) -> bool {
+        self.mistakes.iter().all(|mistake| mistake.span.is_none())
+    }
+
     fn report<'a>(&'a self, mistake: &'a Mistake) -> Report<'a> {
         let place = mistake.span.as_ref().map(|span| Place::of(&self.source, span));
         Report {

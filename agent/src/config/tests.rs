@@ -28,9 +28,6 @@ time_zone = "UTC"
 [record]
 journal_bytes = 67108864
 
-[approval]
-pending = 10
-
 [workload_defaults]
 groups = ["agents", "night"]
 
@@ -100,7 +97,6 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.capture.resolvers, Some(["10.0.0.2", "2001:db8::53"].map(|ip| ip.parse().unwrap()).to_vec()));
     assert_eq!(config.policy, Policy { directory: Some(at("policies")), time_zone: jiff::tz::TimeZone::UTC });
     assert_eq!(config.record, Record { journal_bytes: 64 * 1024 * 1024 });
-    assert_eq!(config.approval, Approval { pending: 10 });
     assert_eq!(config.workload_defaults.groups, ["agents".into(), "night".into()]);
 
     let [target] = config.targets.as_slice() else { panic!("{:?}", config.targets) };
@@ -216,7 +212,7 @@ fn the_schema_has_every_table_and_no_null() {
     let keys: Vec<_> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys.join(" "),
-        "state_dir control listen capture policy record approval workload_defaults target credential workload approvers"
+        "state_dir control listen capture policy record workload_defaults target credential workload approvers"
     );
 }
 

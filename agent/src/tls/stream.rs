@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use rustls::ProtocolVersion;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -21,17 +22,17 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// One side's socket, before or after its handshake.
 #[derive(Debug)]
 pub enum Stream {
-    Plain(Rewind),
+    Plain(TcpStream),
     /// Towards the workload.
     Server(Box<server::TlsStream<Rewind>>),
     /// Towards the target.
-    Client(Box<client::TlsStream<Rewind>>),
+    Client(Box<client::TlsStream<TcpStream>>),
 }
 
 impl Stream {
     /// Answers the workload's handshake. `read` holds the bytes of it that have come already.
     pub async fn accept(self, read: Bytes, acceptor: &TlsAcceptor) -> Result<Self, HandshakeError> {
-        let socket = self.into_plain()?.rewound(read);
+        let socket = Rewind { socket: self.into_plain()?, read };
         let secured = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await;
         let secured = secured.map_err(|_| HandshakeError::Timeout)?.map_err(HandshakeError::Failed)?;
         Ok(Self::Server(Box::new(secured)))
@@ -52,17 +53,9 @@ impl Stream {
     /// The socket under everything.
     pub fn socket(&self) -> &TcpStream {
         match self {
-            Self::Plain(plain) => &plain.socket,
+            Self::Plain(socket) => socket,
             Self::Server(secured) => &secured.get_ref().0.socket,
-            Self::Client(secured) => &secured.get_ref().0.socket,
-        }
-    }
-
-    /// The bare socket, where nothing stands between it and the reader: no TLS, no bytes read before.
-    pub fn as_plain(&mut self) -> Option<&mut TcpStream> {
-        match self {
-            Self::Plain(plain) if plain.read.is_empty() => Some(&mut plain.socket),
-            Self::Plain(_) | Self::Server(_) | Self::Client(_) => None,
+            Self::Client(secured) => secured.get_ref().0,
         }
     }
 
@@ -75,9 +68,24 @@ impl Stream {
         }
     }
 
-    fn into_plain(self) -> Result<Rewind, HandshakeError> {
+    /// The version that the handshake agreed on, as people write it.
+    pub fn tls_version(&self) -> Option<&'static str> {
+        let version = match self {
+            Self::Plain(_) => None,
+            Self::Server(secured) => secured.get_ref().1.protocol_version(),
+            Self::Client(secured) => secured.get_ref().1.protocol_version(),
+        };
+        match version? {
+            ProtocolVersion::TLSv1_2 => Some("TLS 1.2"),
+            ProtocolVersion::TLSv1_3 => Some("TLS 1.3"),
+            // Older versions are not compiled in.
+            _ => None,
+        }
+    }
+
+    fn into_plain(self) -> Result<TcpStream, HandshakeError> {
         match self {
-            Self::Plain(plain) => Ok(plain),
+            Self::Plain(socket) => Ok(socket),
             Self::Server(_) | Self::Client(_) => Err(HandshakeError::Twice),
         }
     }
@@ -85,7 +93,7 @@ impl Stream {
 
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Self {
-        Self::Plain(Rewind { socket, read: Bytes::new() })
+        Self::Plain(socket)
     }
 }
 
@@ -105,16 +113,6 @@ pub enum HandshakeError {
 pub struct Rewind {
     socket: TcpStream,
     read: Bytes,
-}
-
-impl Rewind {
-    /// Puts bytes back in front of all others.
-    fn rewound(self, read: Bytes) -> Self {
-        if self.read.is_empty() {
-            return Self { read, ..self };
-        }
-        Self { read: [read, self.read].concat().into(), ..self }
-    }
 }
 
 impl AsyncRead for Rewind {

@@ -6,14 +6,20 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicU16, AtomicU32, Ordering},
+    },
     thread,
 };
 
-use portcullis::capture::{self, BPFFS, Capture, CaptureConfig, Existing};
+use portcullis::capture::{
+    self, BPFFS, Capture, CaptureConfig, Existing, Origin,
+    canary::{self, Canary},
+};
 
 pub const ROLE: &str = "PORTCULLIS_TEST_ROLE";
 const INSTANCE: &str = "PORTCULLIS_TEST_INSTANCE";
@@ -79,11 +85,7 @@ impl Rig {
 
     /// A workload's process that makes one attempt after another.
     pub fn client(&self, workload: &Path) -> Role {
-        let role = Role::start("client", |command| {
-            command.env(PORT, self.port.to_string());
-        });
-        fs::write(workload.join("cgroup.procs"), role.child.id().to_string()).unwrap();
-        role
+        Role::client(workload)
     }
 
     pub fn links(&self) -> PathBuf {
@@ -100,7 +102,9 @@ impl Drop for Rig {
             eprintln!("failed to remove {}: {error:?}", self.instance);
         }
         if let Some(cgroup) = &self.existing {
-            let _ = fs::remove_dir(mount().join(cgroup.strip_prefix("/").unwrap()));
+            let directory = mount().join(cgroup.strip_prefix("/").unwrap());
+            let _ = fs::remove_dir(&directory);
+            let _ = fs::remove_dir(directory.parent().unwrap());
         }
     }
 }
@@ -111,10 +115,23 @@ pub fn mount() -> PathBuf {
     mounts.lines().find(|line| line.contains(" - cgroup2 ")).unwrap().split(' ').nth(4).unwrap().into()
 }
 
-/// Below the ephemeral range.
-fn free_port() -> u16 {
-    let start = 20_000 + (std::process::id() as u16 % 8_000);
-    (start..).find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap()
+/// A port of this test's own, below the ephemeral range.
+pub fn free_port() -> u16 {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let start = 20_000 + (std::process::id() % 400) as u16 * 30;
+    loop {
+        let port = start + TAKEN.fetch_add(1, Ordering::SeqCst);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// This program, to play a role.
+pub fn role_command(role: &str) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "role", "--ignored", "--nocapture"]).env(ROLE, role);
+    command
 }
 
 /// This program in another role. Dropping it kills it.
@@ -126,13 +143,19 @@ pub struct Role {
 
 impl Role {
     fn start(role: &str, prepare: impl FnOnce(&mut Command)) -> Self {
-        let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "role", "--ignored", "--nocapture"]).env(ROLE, role);
+        let mut command = role_command(role);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         prepare(&mut command);
         let mut child = command.spawn().unwrap();
         let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, input, output }
+    }
+
+    /// A process in a cgroup, which it entered before it made a socket.
+    pub fn client(cgroup: &Path) -> Self {
+        let role = Self::start("client", |_| {});
+        fs::write(cgroup.join("cgroup.procs"), role.child.id().to_string()).unwrap();
+        role
     }
 
     pub fn ask(&mut self, question: &str) -> String {
@@ -172,14 +195,9 @@ fn say(line: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-/// The port that the daemon's role listens on.
-pub fn daemon_port() -> u16 {
-    env::var(PORT).unwrap().parse().unwrap()
-}
-
 /// The daemon: tells each connection its origin, and closes it.
 pub fn daemon() {
-    let port = daemon_port();
+    let port = env::var(PORT).unwrap().parse().unwrap();
     let existing = env::var(EXISTING).ok().map(|cgroup| Existing { name: "existing".into(), cgroup });
     let config = CaptureConfig {
         instance: env::var(INSTANCE).unwrap(),
@@ -192,34 +210,46 @@ pub fn daemon() {
     let capture = Arc::new(Capture::load(&config).unwrap());
     let listeners = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
         .map(|address| TcpListener::bind(SocketAddr::new(address, port)).unwrap());
-    let refused = Arc::new(Mutex::new(0_u32));
+    let (canary, refused) = (Arc::new(Canary::default()), Arc::new(AtomicU32::new(0)));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     for listener in listeners {
-        let (capture, refused) = (capture.clone(), refused.clone());
-        thread::spawn(move || serve(&listener, &capture, &refused));
+        let (capture, canary, refused, runtime) =
+            (capture.clone(), canary.clone(), refused.clone(), runtime.handle().clone());
+        thread::spawn(move || {
+            for accepted in listener.incoming() {
+                let accepted = accepted.unwrap();
+                match capture.origin(&accepted) {
+                    Ok(origin) if Canary::is_destination(&origin.destination) => {
+                        let _context = runtime.enter();
+                        accepted.set_nonblocking(true).unwrap();
+                        let accepted = tokio::net::TcpStream::from_std(accepted).unwrap();
+                        runtime.block_on(canary.answer(&origin, accepted)).unwrap();
+                    }
+                    Ok(origin) => tell(accepted, &capture, &origin),
+                    Err(_) => drop(refused.fetch_add(1, Ordering::SeqCst)),
+                }
+            }
+        });
     }
     say("ready");
     answer_each(|question| match question.split_once(' ').unwrap_or((question, "")) {
         ("enrol", name) => capture.enrol(name).unwrap().directory().display().to_string(),
+        ("prove", _) => {
+            let proof = canary::prove(&capture, &canary, role_command("canary").into());
+            runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
+        }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
         ("recapture", _) => capture.recapture().unwrap().to_string(),
-        ("refused", _) => refused.lock().unwrap().to_string(),
-        ("refusals", _) => format!("{:?}", capture.refusals().unwrap()),
+        ("refused", _) => refused.load(Ordering::SeqCst).to_string(),
         other => panic!("{other:?}"),
     });
 }
 
-fn serve(listener: &TcpListener, capture: &Capture, refused: &Mutex<u32>) {
-    for accepted in listener.incoming() {
-        let mut accepted = accepted.unwrap();
-        match capture.origin(&accepted) {
-            Ok(origin) => {
-                let workload = capture.workload(origin.cgroup_id).map_or("-".into(), |workload| workload.name);
-                let _ = writeln!(accepted, "{} {} {} {workload}", origin.destination, origin.pid, origin.uid);
-            }
-            Err(_) => *refused.lock().unwrap() += 1,
-        }
-        // The workload closes first: a port reused from TIME_WAIT is then its own.
-        let _ = accepted.shutdown(std::net::Shutdown::Write);
-        let _ = accepted.read(&mut [0]);
-    }
+fn tell(mut accepted: TcpStream, capture: &Capture, origin: &Origin) {
+    let workload = capture.workload(origin.cgroup_id).map_or("-".into(), |workload| workload.name);
+    let answer = format!("{} {} {} {workload}\n", origin.destination, origin.pid, origin.uid);
+    let _ = accepted.write_all(answer.as_bytes());
+    // The workload closes first: a port reused from TIME_WAIT is then its own.
+    let _ = accepted.shutdown(Shutdown::Write);
+    let _ = accepted.read(&mut [0]);
 }
