@@ -223,6 +223,13 @@ impl Index {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Every row there is.
+    pub fn every_session(&self) -> Result<Vec<Row>, StoreError> {
+        let mut statement = self.connection.prepare("SELECT * FROM sessions ORDER BY id")?;
+        let rows = statement.query_map([], read_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     pub fn find(&self, id: SessionId) -> Result<Option<Row>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT * FROM sessions WHERE id = ?1")?;
         let mut rows = statement.query_map([id.to_string()], read_row)?;

@@ -108,19 +108,21 @@ impl Journal {
             Err(TryLockError::Error(error)) => return Err(StoreError::file("lock", path)(error).into()),
         }
         let boot = boot_id();
-        let (capacity, rebooted) = match Existing::read(&file) {
-            Some(existing) => {
-                let rebooted = existing.boot != boot;
-                (existing.capacity, rebooted)
+        let existing = Existing::read(&file);
+        if existing.is_none() && file.metadata().is_ok_and(|file| file.len() > 0) {
+            tracing::error!(path = %path.display(), "the journal is not readable and made anew: what it held is lost");
+        }
+        let (capacity, rebooted) = match existing {
+            // A journal with entries is emptied first; it gets its new size with the next start.
+            Some(existing) if existing.capacity == capacity || existing.pending > 0 => {
+                file.write_all_at(&boot, BOOT_AT as u64).map_err(StoreError::file("write", path))?;
+                (existing.capacity, existing.boot != boot)
             }
-            None => {
-                make(&file, path, capacity, boot)?;
-                (capacity, false)
+            existing => {
+                make(&file, path, capacity, existing.as_ref(), boot)?;
+                (capacity, existing.is_some_and(|existing| existing.boot != boot))
             }
         };
-        if rebooted {
-            file.write_all_at(&boot, BOOT_AT as u64).map_err(StoreError::file("write", path))?;
-        }
         let map = MmapOptions::new().populate().map_raw(&file).map_err(StoreError::file("map", path))?;
         let journal = Arc::new(Self { map, capacity, writing: Mutex::new(()), _file: file });
         let tail = Tail { journal: Arc::clone(&journal) };
@@ -341,6 +343,7 @@ struct Existing {
     capacity: u64,
     pending: u64,
     next_number: u64,
+    stale: u64,
     boot: [u8; BOOT_LENGTH],
 }
 
@@ -352,20 +355,28 @@ impl Existing {
         let at = |offset: usize| page.get(offset..)?.first_chunk().copied().map(u64::from_le_bytes);
         let capacity = at(CAPACITY_AT)?;
         let pending = at(HEAD_AT)?.checked_sub(at(TAIL_AT)?)?;
-        let next_number = at(NUMBER_AT)?;
+        let (next_number, stale) = (at(NUMBER_AT)?, at(STALE_AT)?);
         let whole = file.metadata().ok()?.len() == PAGE.checked_add(capacity)?;
         let boot = *page.get(BOOT_AT..)?.first_chunk()?;
         (page.starts_with(&MAGIC) && whole && capacity >= JOURNAL_LEAST && pending <= capacity).then_some(Self {
             capacity,
             pending,
             next_number,
+            stale,
             boot,
         })
     }
 }
 
-/// Makes an empty journal. The magic goes last: a journal that was half made is made again.
-fn make(file: &File, path: &Path, capacity: u64, boot: [u8; BOOT_LENGTH]) -> Result<(), StoreError> {
+/// Makes an empty journal, with the numbers of the one before. The magic goes last: a journal that was half made is made
+/// again.
+fn make(
+    file: &File,
+    path: &Path,
+    capacity: u64,
+    before: Option<&Existing>,
+    boot: [u8; BOOT_LENGTH],
+) -> Result<(), StoreError> {
     let length = PAGE.saturating_add(capacity);
     file.set_len(0).map_err(StoreError::file("empty", path))?;
     let wanted = i64::try_from(length).unwrap_or(i64::MAX);
@@ -375,7 +386,8 @@ fn make(file: &File, path: &Path, capacity: u64, boot: [u8; BOOT_LENGTH]) -> Res
     let write = |bytes: &[u8], at: usize| file.write_all_at(bytes, at as u64).map_err(StoreError::file("write", path));
     write(&capacity.to_le_bytes(), CAPACITY_AT)?;
     write(&boot, BOOT_AT)?;
-    write(&1_u64.to_le_bytes(), NUMBER_AT)?;
+    write(&before.map_or(1, |before| before.next_number).to_le_bytes(), NUMBER_AT)?;
+    write(&before.map_or(0, |before| before.stale).to_le_bytes(), STALE_AT)?;
     write(&MAGIC, 0)?;
     file.sync_all().map_err(StoreError::file("flush", path))
 }

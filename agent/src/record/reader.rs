@@ -379,6 +379,8 @@ impl Iterator for Entries<'_> {
                         return Some(Ok(Part::Damage));
                     }
                 }
+                // The block that is being written, or was when the daemon was killed.
+                Ok(Piece::Junk(junk)) if junk.torn => {}
                 Ok(Piece::Junk(_)) => return Some(Ok(Part::Damage)),
                 Err(error) => return Some(Err(error.into())),
             }

@@ -53,7 +53,7 @@ impl RecorderConfig {
     }
 }
 
-/// Records sessions. Cheap to clone; when the last clone goes, everything appended is written first.
+/// Records sessions. Cheap to clone. Dropping the last clone waits until everything appended is on the disk.
 #[derive(Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -158,6 +158,11 @@ impl Recorder {
     /// Bytes that wait in the journal, and how many it holds.
     pub fn journal_level(&self) -> (u64, u64) {
         (self.shared.journal.pending(), self.shared.journal.capacity())
+    }
+
+    /// Waits until a session can begin, or the store breaks.
+    pub async fn ready(&self) -> Result<(), RecordError> {
+        self.shared.wait_until(|shared| shared.journal.has_room()).await
     }
 
     /// Waits until all that was appended so far is in the sessions' files and the index, where readers find it.

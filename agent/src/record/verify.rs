@@ -7,10 +7,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
-    Index, Kind, Outcome, Row, SEARCH_MAX, Search, SessionId, StoreError,
+    Index, Kind, Outcome, Row, SessionId, StoreError,
     folder::{journal_of, path_of, session_files},
     format::{Hash, genesis},
     journal,
@@ -19,6 +20,10 @@ use super::{
 
 /// Most findings about one file; a file that is wrong throughout is not worth more.
 pub const FINDINGS_MAX: usize = 1000;
+
+/// How often a file that is being written is looked at again, and how long after.
+const ATTEMPTS: u32 = 5;
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// What was found out about one session's file.
 #[derive(Clone, Debug)]
@@ -147,21 +152,18 @@ pub fn verify_all(root: &Path) -> Result<StoreReport, StoreError> {
     // First, so that sessions which begin meanwhile are not missed.
     let next_number = journal::next_number_of(&journal_of(root));
     let index = Index::open_to_read(root)?;
-    let all = Search { limit: Some(SEARCH_MAX), ..Search::default() };
-    let mut rows: BTreeMap<_, _> = index.search(&all)?.into_iter().map(|row| (row.id, row)).collect();
+    let mut rows: BTreeMap<_, _> = index.every_session()?.into_iter().map(|row| (row.id, row)).collect();
     let mut numbers: BTreeSet<u64> = rows.values().map(|row| row.number).collect();
     let mut sessions = Vec::new();
     for id in session_files(root)? {
-        let path = path_of(root, id);
-        // A session that began after the search is in the index by now.
-        let row = rows.remove(&id).map_or_else(|| index.find(id), |row| Ok(Some(row)))?;
-        if row.is_none() {
-            numbers.extend(Recording::open(&path).and_then(|recording| recording.begin()).map(|begin| begin.number));
+        if rows.remove(&id).is_none() {
+            let recording = Recording::open(&path_of(root, id));
+            numbers.extend(recording.and_then(|recording| recording.begin()).map(|begin| begin.number));
         }
-        sessions.push(verify_indexed(&path, id, row.as_ref())?);
+        sessions.push(verify_settled(root, &index, id)?);
     }
-    for (id, row) in rows {
-        sessions.push(verify_indexed(&path_of(root, id), id, Some(&row))?);
+    for id in rows.into_keys() {
+        sessions.push(verify_settled(root, &index, id)?);
     }
     sessions.sort_by(|left, right| left.path.cmp(&right.path));
     let end = next_number.unwrap_or_else(|| numbers.last().map_or(1, |last| last + 1));
@@ -171,14 +173,35 @@ pub fn verify_all(root: &Path) -> Result<StoreReport, StoreError> {
 
 /// Verifies one session against its row in the index.
 pub fn verify_session(root: &Path, id: SessionId) -> Result<Report, StoreError> {
-    let row = Index::open_to_read(root)?.find(id)?;
-    verify_indexed(&path_of(root, id), id, row.as_ref())
+    verify_settled(root, &Index::open_to_read(root)?, id)
 }
 
 /// Verifies a file on its own. A file that was cut between two blocks is told from a session that goes on only by the
 /// index, or by whoever knows that it has ended.
 pub fn verify_file(path: &Path) -> Result<Report, StoreError> {
     Ok(Verifier::new(path, None).run()?.0)
+}
+
+/// Verifies a session that the daemon may be writing at this moment: what is wrong now may be well in the next.
+fn verify_settled(root: &Path, index: &Index, id: SessionId) -> Result<Report, StoreError> {
+    let path = path_of(root, id);
+    let mut attempts = 0;
+    loop {
+        // The row first: the file may be ahead of it, never behind.
+        let row = index.find(id)?;
+        let report = verify_indexed(&path, id, row.as_ref())?;
+        attempts += 1;
+        if report.is_sound() || attempts == ATTEMPTS || !is_being_written(&path) {
+            return Ok(report);
+        }
+        std::thread::sleep(SETTLE);
+    }
+}
+
+/// Whether the file has changed a moment ago.
+fn is_being_written(path: &Path) -> bool {
+    let changed = path.metadata().and_then(|file| file.modified()).ok();
+    changed.is_some_and(|changed| changed.elapsed().is_ok_and(|since| since < SETTLE * ATTEMPTS))
 }
 
 fn verify_indexed(path: &Path, id: SessionId, row: Option<&Row>) -> Result<Report, StoreError> {

@@ -179,3 +179,40 @@ fn a_second_daemon_is_refused() {
     let _first = Recorder::open(&small(folder.path())).unwrap();
     assert!(matches!(Recorder::open(&small(folder.path())), Err(RecordError::InUse { .. })));
 }
+
+#[test]
+fn a_journal_is_given_the_size_that_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    for journal_bytes in [JOURNAL_LEAST, 2 * JOURNAL_LEAST, JOURNAL_LEAST] {
+        let config = RecorderConfig { journal_bytes, ..small(folder.path()) };
+        let recorder = Recorder::open(&config).unwrap();
+        assert_eq!(recorder.journal_level().1, journal_bytes);
+        recorder.begin(&header()).unwrap().end(Outcome::Closed);
+    }
+    assert_eq!(search_all(folder.path()).iter().map(|row| row.number).collect::<Vec<_>>(), [3, 2, 1]);
+    let tiny = RecorderConfig { journal_bytes: JOURNAL_LEAST - 1, ..small(folder.path()) };
+    assert!(matches!(Recorder::open(&tiny), Err(RecordError::JournalTooSmall { .. })));
+}
+
+#[tokio::test]
+async fn a_live_store_verifies_at_any_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(&small(folder.path())).unwrap();
+    let root = folder.path().to_owned();
+    let verifier = tokio::task::spawn_blocking(move || {
+        for _ in 0..20 {
+            let report = verify::verify_all(&root).unwrap();
+            let unsound: Vec<_> = report.sessions.iter().filter(|session| !session.is_sound()).collect();
+            assert!(report.is_sound(), "{unsound:?}, missing {:?}", report.missing_numbers);
+        }
+    });
+    while !verifier.is_finished() {
+        let session = recorder.begin(&header()).unwrap();
+        for _ in 0..20 {
+            session.write(Kind::ToWorkload, &[1; 40_000]).await.unwrap();
+        }
+        tokio::time::sleep(FLUSH_EVERY / 4).await;
+        session.end(Outcome::Closed);
+    }
+    verifier.await.unwrap();
+}
