@@ -32,8 +32,6 @@ use crate::{
 
 /// The object identifier of `public.customers` in [`catalogue`].
 pub const CUSTOMERS: u32 = 16384;
-/// The object identifier of `public.orders` in [`catalogue`].
-pub const ORDERS: u32 = 16385;
 
 /// A session before its first byte.
 pub fn fresh(judge: Judge, tls: Verify) -> Playbook {

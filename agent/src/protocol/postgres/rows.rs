@@ -93,6 +93,11 @@ impl Shield {
         self.flow.as_ref().map(|(class, _)| class)
     }
 
+    /// What each column of the answer is masked as, where the statement says how many there are.
+    pub fn outputs(&self) -> Option<&[Option<(Class, Method)>]> {
+        self.outputs.as_deref()
+    }
+
     /// How each column of a result is treated, by the body of its description and the formats that the
     /// workload chose for it.
     pub fn columns(&self, description: &Bytes, formats: &Formats) -> Result<Arc<Columns>, CodecError> {

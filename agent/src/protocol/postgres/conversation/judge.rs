@@ -18,13 +18,14 @@ use crate::{
         postgres::{
             classify,
             codec::{backend::Status, write},
+            copy,
             reply::{self, DENIED, Fatal, POISON, POISON_NAME, Severity},
             rows::Shield,
             wire::Wire,
         },
     },
-    request::{Footprint, Operation, Request, Stage, sql},
-    sql::{Classified, Classifier},
+    request::{Request, Stage},
+    sql::{Classified, Classifier, StatementKind},
 };
 
 /// A request for which something is awaited.
@@ -53,6 +54,13 @@ pub enum Way {
 }
 
 impl Subject {
+    fn text(&self) -> &Bytes {
+        match self {
+            Self::Query { text } | Self::Parse { text, .. } => text,
+            Self::Execute { portal, .. } => &portal.statement.text,
+        }
+    }
+
     const fn way(&self) -> Way {
         match self {
             Self::Query { .. } => Way::Simple,
@@ -179,7 +187,9 @@ impl Conversation {
             return Ok(());
         }
         let shield = self.shield(&classified, permit.obligations());
-        if let Some(unfulfilled) = shield.as_deref().and_then(|shield| unfulfillable(&classified, shield)) {
+        if let Some(unfulfilled) =
+            shield.as_deref().and_then(|shield| unfulfillable(subject.text(), &classified, shield))
+        {
             let error = reply::denied(&unfulfilled, Severity::Error, DENIED);
             return self.deny(way, error, total, wire);
         }
@@ -236,20 +246,18 @@ impl Conversation {
 }
 
 /// An obligation that this request's answer cannot fulfil: then it is refused.
-fn unfulfillable(classified: &Classified, shield: &Shield) -> Option<Denial> {
+fn unfulfillable(text: &[u8], classified: &Classified, shield: &Shield) -> Option<Denial> {
     let class = shield.flow()?;
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
-    const HINT: &str = "read with SELECT, or leave the masked columns out";
+    const HINT: &str = "leave the masked columns out, read with SELECT, or use COPY … TO STDOUT without options";
     if classified.statements.iter().any(|statement| statement.sink) {
         return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
     }
-    if copies_out(&classified.footprint) {
-        return Some(refused(format!("COPY cannot mask the values of class {class} that it would read")));
+    let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
+    if copies_out && !(shield.outputs().is_some() && copy::is_divisible(text)) {
+        return Some(refused(format!(
+            "COPY with these options cannot mask the values of class {class} that it would read"
+        )));
     }
     None
-}
-
-fn copies_out(footprint: &Footprint) -> bool {
-    let copy = |operation| matches!(operation, Operation::Sql(sql::Operation::CopyOut));
-    footprint.accesses.iter().any(|access| copy(access.operation))
 }

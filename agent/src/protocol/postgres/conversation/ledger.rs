@@ -97,6 +97,10 @@ pub struct Running {
     pub completed: usize,
     /// Whether the catalogue was read again for its result; once is enough.
     pub is_surveyed: bool,
+    /// Ends of COPY data that were sent before the server asked for data: some clients do not wait.
+    pub early_ends: usize,
+    /// How many Syncs were sent between the request and the last of these ends.
+    pub early_syncs: usize,
     /// What to say in place of the server's error.
     pub denial: Option<Bytes>,
 }
@@ -119,6 +123,8 @@ impl Running {
             copy: CopyOut::Verbatim,
             completed: 0,
             is_surveyed: false,
+            early_ends: 0,
+            early_syncs: 0,
             denial: None,
         }
     }
@@ -133,6 +139,8 @@ impl Running {
             copy: CopyOut::Verbatim,
             completed: 0,
             is_surveyed: false,
+            early_ends: 0,
+            early_syncs: 0,
             denial: Some(denial),
         }
     }
@@ -303,9 +311,34 @@ impl Ledger {
         sync.is_some()
     }
 
-    /// COPY from the workload has begun: the server overlooks what was sent as Sync meanwhile.
-    pub fn forget_early_syncs(&mut self) -> bool {
-        let early = self.expected.iter().skip(1).take_while(|expected| matches!(expected, Expected::Sync)).count();
+    /// The end of COPY data was sent before the server asked for any: it belongs to the last request.
+    pub fn end_early(&mut self) {
+        let mut syncs = 0;
+        for expected in self.expected.iter_mut().rev() {
+            match expected {
+                Expected::Sync => syncs += 1,
+                Expected::Query(running) | Expected::Execute(running) => {
+                    running.early_ends += 1;
+                    running.early_syncs = syncs;
+                    return;
+                }
+                Expected::Parse { .. }
+                | Expected::Poison(_)
+                | Expected::Bind { .. }
+                | Expected::Describe { .. }
+                | Expected::CloseStatement { .. }
+                | Expected::ClosePortal { .. } => return,
+            }
+        }
+    }
+
+    /// The server has begun to read COPY data for the Execute at the front. It overlooks what was sent as
+    /// Sync before the data's end; at most `sent_before_end` were, when that end is sent already.
+    /// True when there was any.
+    pub fn forget_early_syncs(&mut self, sent_before_end: Option<usize>) -> bool {
+        let max = sent_before_end.unwrap_or(usize::MAX);
+        let early =
+            self.expected.iter().skip(1).take(max).take_while(|expected| matches!(expected, Expected::Sync)).count();
         self.expected.drain(1..1 + early);
         self.batches_done += early as u64;
         early > 0

@@ -66,8 +66,11 @@ impl Conversation {
         if running.denial.is_some() {
             return Err(unexpected(tag));
         }
-        let Some(shield) = running.shield.clone().filter(|_| tag == Tag::DataRow || running.copy != CopyOut::Verbatim)
-        else {
+        if tag == Tag::CopyData && running.shield.is_some() && running.copy == CopyOut::Verbatim {
+            // Nobody announced it, so that nobody can say how it is masked.
+            return Err(unexpected(tag));
+        }
+        let Some(shield) = running.shield.clone() else {
             self.from_server = Rest { count: head.total, is_dropped: false };
             return Ok(true);
         };
@@ -311,14 +314,17 @@ impl Conversation {
     }
 
     fn copy_in(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
-        if running(self.ledger.front_mut()).is_none_or(|running| running.denial.is_some()) {
-            return Err(unexpected(Tag::CopyIn));
-        }
         let is_extended = matches!(self.ledger.front(), Some(Expected::Execute(_)));
-        if is_extended && self.ledger.forget_early_syncs() {
+        let Some(running) = running(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
+            return Err(unexpected(Tag::CopyIn));
+        };
+        let is_ended = running.early_ends > 0;
+        running.early_ends = running.early_ends.saturating_sub(1);
+        let sent_before_end = is_ended.then_some(running.early_syncs);
+        if is_extended && self.ledger.forget_early_syncs(sent_before_end) && !is_ended {
             self.is_batch_open = true;
         }
-        self.copy_in = Some(CopyIn::default());
+        self.copy_in = (!is_ended).then(CopyIn::default);
         self.pass(total, wire)
     }
 
@@ -403,13 +409,16 @@ fn rows_end(bytes: &[u8]) -> Result<usize, codec::CodecError> {
     Ok(end)
 }
 
-/// Searches one message of COPY data.
+/// Masks one message of COPY data.
 fn copied(format: CopyOut, shield: &Shield, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
     let body = wire.up.slice(HEAD..total);
-    let masked = match format {
-        CopyOut::Verbatim => None,
-        CopyOut::Text => shield.words(&body),
-        CopyOut::Binary => copy::scan_binary(shield, &body)?,
+    // Without a masked class in the answer, only the detectors have a say.
+    let masks = shield.flow().and(shield.outputs());
+    let masked = match (format, masks) {
+        (CopyOut::Verbatim, _) => None,
+        (CopyOut::Text, None) => copy::scan_text(shield, &body),
+        (CopyOut::Text, Some(masks)) => copy::mask_text(shield, masks, &body)?,
+        (CopyOut::Binary, masks) => copy::mask_binary(shield, masks, &body)?,
     };
     match masked {
         None => wire.up.keep(total),

@@ -38,7 +38,10 @@ impl Conversation {
             let Some(head) = codec::head(wire.down.unread()).map_err(by_workload)? else { break };
             let tag = Tag::of(head).map_err(by_workload)?;
             if tag == Tag::CopyData {
-                self.from_workload = Rest { count: head.total, is_dropped: self.copy_in.is_none() };
+                // Late data of a COPY that failed is ignored by the server too. Early data is not: some
+                // clients do not wait for the server to ask.
+                let is_late = self.copy_in.is_none() && (self.ledger.is_settled() || self.skip != Skip::Nothing);
+                self.from_workload = Rest { count: head.total, is_dropped: is_late };
                 self.is_urgent = true;
                 continue;
             }
@@ -110,7 +113,12 @@ impl Conversation {
                 self.is_urgent = true;
                 Ok(())
             }
-            // Late data of a COPY that failed; the server ignores it too.
+            (Tag::CopyDone | Tag::CopyFail, Skip::Nothing) if !self.ledger.is_settled() => {
+                self.ledger.end_early();
+                wire.down.keep(total);
+                self.is_urgent = true;
+                Ok(())
+            }
             (Tag::CopyData | Tag::CopyDone | Tag::CopyFail, Skip::Nothing) => {
                 wire.drop_down(total);
                 Ok(())

@@ -1,5 +1,8 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
+mod masking;
+mod names;
+
 use bytes::Bytes;
 
 use super::{
@@ -190,6 +193,42 @@ fn copy_in_overlooks_a_sync_that_came_early() {
     book.up(&[write::complete(b"COPY 1"), write::ready(Status::Idle)].concat());
     assert_eq!(tags(&book.downstream), "CZ");
     assert!(!book.is_closed);
+}
+
+#[test]
+fn copy_data_that_does_not_wait_to_be_asked_for_passes() {
+    let mut book = logged_in(permit);
+    let data = [write::copy_data(b"1\t2\n"), write::bare(b'c')].concat();
+    let request = write::query(b"COPY orders FROM STDIN");
+    book.down(&[&request[..], &data].concat());
+    assert_eq!(tags(&book.upstream), "Qdc");
+    book.up(&write::copy_response(b'G', false, 2));
+    book.up(&[write::complete(b"COPY 1"), write::ready(Status::Idle)].concat());
+    book.forget();
+    book.down(&write::query(b"SELECT id FROM orders"));
+    assert_eq!((tags(&book.upstream), book.is_closed), ("Q".to_owned(), false));
+}
+
+#[test]
+fn copy_data_behind_a_refused_copy_never_leaves() {
+    let mut book = logged_in(refuse);
+    book.down(&[write::query(b"COPY orders FROM STDIN"), write::copy_data(b"1\t2\n"), write::bare(b'c')].concat());
+    assert_eq!((tags(&book.downstream), book.upstream.len(), book.is_closed), ("EZ".to_owned(), 0, false));
+}
+
+#[test]
+fn absurd_lengths_are_not_waited_for() {
+    for tag in 0..=255_u8 {
+        let head = [&[tag][..], &(super::codec::FRAME_MAX as u32).to_be_bytes()].concat();
+        let mut book = logged_in(permit_masked);
+        book.down(&head);
+        assert!(book.is_closed || tag == b'd', "{tag:#x}");
+        let mut book = logged_in(permit_masked);
+        book.down(&write::query(b"SELECT id FROM customers"));
+        book.up(&write::row_description(&[field("id", CUSTOMERS, 2, 25)]));
+        book.up(&head);
+        assert!(book.is_closed || tag == b'd', "{tag:#x}");
+    }
 }
 
 #[test]
