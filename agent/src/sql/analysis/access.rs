@@ -222,6 +222,7 @@ impl<'a> Analysis<'a> {
     /// Notes that the statement names a column.
     pub(super) fn name_column(&mut self, access: usize, column: &str) {
         if let Some(Draft::Table(draft)) = self.accesses.get_mut(access)
+            && !column.is_empty()
             && !draft.columns.contains(column)
         {
             draft.columns.insert(column.to_owned());

@@ -1,6 +1,7 @@
 //! One statement's tree to what it touches and what flows out of it.
 
 mod access;
+mod copy;
 mod definition;
 mod expression;
 mod flow;
@@ -8,11 +9,14 @@ mod from;
 mod function;
 mod json;
 mod merge;
+mod named;
 mod nodes;
 mod object;
 mod query;
 mod scope;
 mod setting;
+mod table;
+mod tag;
 mod target;
 mod utility;
 mod write;
@@ -148,6 +152,7 @@ impl<'a> Analysis<'a> {
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
+            stored_classes: self.classes(&self.stored.columns),
             opaque_flow: flow.opaque,
             outputs,
             flows: flow.columns,
@@ -186,8 +191,11 @@ impl<'a> Analysis<'a> {
 
     /// A statement that is not understood as a whole.
     fn not_understood(&mut self, what: &str) -> Effect {
+        if self.level.verb.is_empty() {
+            self.level.verb = "UNKNOWN";
+        }
         self.unknown(format!("{what} is not understood"));
-        Effect::silent(StatementKind::Unknown, "UNKNOWN")
+        Effect::silent(StatementKind::Unknown, self.level.verb)
     }
 
     /// Enters a node of the tree; says whether there is room, and notes it as unknown when there is none.
