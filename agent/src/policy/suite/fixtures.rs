@@ -13,12 +13,9 @@ use crate::{
     policy::{Bundle, Finding, bundle::FIXTURES, schema::Vocabulary},
     principal::{Principal, Process},
     request::Footprint,
-    sql::{Catalogue, Column, Relation, RelationKind},
+    sql::{Catalogue, Classifier, SessionState},
     target::{Class, Target, Verify},
 };
-
-/// Object identifiers of fixture tables start here, as those of a database's own tables do.
-const FIRST_OID: u32 = 16_384;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,7 +79,7 @@ pub struct Stage {
 struct Place {
     target: Target,
     database: String,
-    catalogue: Catalogue,
+    classifier: Classifier,
 }
 
 impl Stage {
@@ -106,7 +103,7 @@ impl Stage {
                 TimeZone::UTC
             }
         };
-        let tables = fixtures.relations(findings);
+        let tables = fixtures.tables(findings);
         let place = |(name, fixture): (&String, &TargetFixture)| (name.clone(), fixture.place(name, &tables));
         Self {
             zone,
@@ -134,8 +131,11 @@ impl Stage {
 
     /// What a statement would touch, by the classifier that judges real sessions.
     pub fn footprint(&self, target: &str, sql: &str) -> Arc<Footprint> {
-        let _ = (Bytes::copy_from_slice(sql.as_bytes()), self.targets.get(target).map(|p| &p.catalogue));
-        Arc::default()
+        let text = Bytes::copy_from_slice(sql.as_bytes());
+        match self.targets.get(target) {
+            Some(place) => Arc::clone(&place.classifier.classify(&text, &SessionState::default()).footprint),
+            None => Arc::default(),
+        }
     }
 }
 
@@ -170,31 +170,27 @@ impl Fixtures {
         }
     }
 
-    fn relations(&self, findings: &mut Vec<Finding>) -> HashMap<u32, Relation> {
-        let mut relations = HashMap::new();
-        for (oid, (full, table)) in (FIRST_OID..).zip(&self.tables) {
+    /// Each table by schema and name, with its columns and their classes.
+    fn tables(&self, findings: &mut Vec<Finding>) -> Vec<TableParts> {
+        let mut tables = Vec::new();
+        for (full, table) in &self.tables {
             let Some((schema, name)) = full.split_once('.') else {
-                findings.push(
-                    Finding::in_file(FIXTURES, format!("table `{full}` has no schema"))
-                        .hint(format!("write `public.{full}`")),
-                );
+                let finding = Finding::in_file(FIXTURES, format!("table `{full}` has no schema"));
+                findings.push(finding.hint(format!("write `public.{full}`")));
                 continue;
             };
-            let columns: Vec<Column> = (1..)
-                .zip(&table.columns)
-                .map(|(number, (column, classes))| Column {
-                    number,
-                    name: column.as_str().unwrap_or_default().to_owned(),
-                    classes: words(classes).iter().map(|class| Class::from(class.as_str())).collect(),
-                })
-                .collect();
-            let classified = columns.iter().any(|column| !column.classes.is_empty());
-            let (schema, name) = (schema.to_owned(), name.to_owned());
-            relations.insert(oid, Relation { oid, schema, name, kind: RelationKind::Table, columns, classified });
+            let column = |(name, classes): (&serde_yaml_ng::Value, &serde_yaml_ng::Value)| {
+                let classes = words(classes).iter().map(|class| Class::from(class.as_str())).collect();
+                (name.as_str().unwrap_or_default().to_owned(), classes)
+            };
+            tables.push((schema.to_owned(), name.to_owned(), table.columns.iter().map(column).collect()));
         }
-        relations
+        tables
     }
 }
+
+/// Schema, name, and columns with their classes: what a catalogue is made of.
+type TableParts = (String, String, Vec<(String, Vec<Class>)>);
 
 impl WorkloadFixture {
     fn principal(&self, name: &str) -> Principal {
@@ -218,7 +214,7 @@ impl WorkloadFixture {
 }
 
 impl TargetFixture {
-    fn place(&self, name: &str, relations: &HashMap<u32, Relation>) -> Place {
+    fn place(&self, name: &str, tables: &[TableParts]) -> Place {
         let target = Target {
             name: name.into(),
             protocol: self.protocol.as_str().into(),
@@ -229,13 +225,8 @@ impl TargetFixture {
             labels: self.labels.clone(),
             classes: BTreeMap::new(),
         };
-        let catalogue = Catalogue {
-            database: self.database.clone(),
-            search_path: vec!["pg_catalog".to_owned(), "public".to_owned()],
-            relations: relations.clone(),
-            functions: Default::default(),
-        };
-        Place { target, database: self.database.clone(), catalogue }
+        let catalogue = Catalogue::from_tables(&self.database, &["pg_catalog", "public"], tables.to_vec());
+        Place { target, database: self.database.clone(), classifier: Classifier::new(catalogue) }
     }
 }
 

@@ -101,6 +101,15 @@ fn the_site_s_schema_holds_three_enumerations_and_nothing_else() {
     assert!(refused("entity Group enum [").contains("site.cedarschema:1:"));
 }
 
+#[test]
+fn the_embedded_policy_passes_its_own_tests_and_each_rule_is_pinned_by_one() {
+    let tests = Tests::read(&Bundle::embedded()).unwrap_or_else(|findings| panic!("{findings}"));
+    let report = tests.run(embedded());
+    assert_eq!(report.failed, 0, "{}", report.findings);
+    assert!(report.passed > 50);
+    assert_eq!(tests.unpinned(embedded()).expect("engines"), []);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
