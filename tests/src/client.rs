@@ -60,6 +60,11 @@ impl Client {
         }
     }
 
+    /// Whether this machine can have the client: pgx wants a newer Go than most distributions have.
+    pub fn is_possible(self) -> bool {
+        self != Self::Pgx || go().is_some_and(|version| version >= GO_MIN)
+    }
+
     /// Program and arguments, as an agent would type them.
     ///
     /// Everything is copied to `place`, because a workload's user may enter neither the cache nor the repository.
@@ -84,6 +89,9 @@ impl Client {
     }
 }
 
+/// What `clients/pgx/go.mod` asks for.
+const GO_MIN: (u32, u32) = (1, 25);
+
 /// The JDBC driver's file on Maven Central.
 pub const JDBC: &str = "postgresql-42.7.14.jar";
 
@@ -105,6 +113,14 @@ impl Steps {
         let email = email.first().and_then(|line| line.strip_prefix("email ")).context("no `email` line")?;
         Ok(Self { lines: lines.join("\n"), email: email.to_owned() })
     }
+}
+
+/// Major and minor version of the Go on this machine.
+fn go() -> Option<(u32, u32)> {
+    let output = Command::new("go").args(["env", "GOVERSION"]).output().ok()?;
+    let version = String::from_utf8_lossy(&output.stdout).trim().strip_prefix("go")?.to_owned();
+    let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
 }
 
 /// Copies a file or a folder into `place`, and says where it is then.

@@ -43,16 +43,24 @@ fn gated(client: Client) -> Result<()> {
     Ok(())
 }
 
+/// Says so when a client is left out.
+fn possible(client: Client) -> bool {
+    if !client.is_possible() {
+        eprintln!("{} cannot be had on this machine and is left out", client.name());
+    }
+    client.is_possible()
+}
+
 macro_rules! matrix {
     ($($name:ident: $client:expr,)*) => {
         mod direct {
             use super::*;
-            $(#[test] fn $name() -> Result<()> { directly($client) })*
+            $(#[test] fn $name() -> Result<()> { if possible($client) { directly($client) } else { Ok(()) } })*
         }
 
         mod through_the_gate {
             use super::*;
-            $(#[test] fn $name() -> Result<()> { gated($client) })*
+            $(#[test] fn $name() -> Result<()> { if possible($client) { gated($client) } else { Ok(()) } })*
         }
 
         #[test]

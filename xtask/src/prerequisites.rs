@@ -10,7 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use portcullis_tests::{cache, client, place, postgres::Release};
+use portcullis_tests::{
+    cache,
+    client::{self, Client},
+    place,
+    postgres::Release,
+};
 
 use crate::progress;
 
@@ -164,7 +169,7 @@ fn clients() -> Result<()> {
     maven("org.postgresql:postgresql:42.7.14", client::JDBC, JDBC_SHA256)?;
     python(&clients.join("requirements.txt"))?;
     node(&clients.join("node-postgres"))?;
-    if found("go").is_some() {
+    if Client::Pgx.is_possible() {
         pgx(&clients.join("pgx"))?;
     }
     Ok(())
