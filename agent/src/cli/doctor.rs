@@ -25,7 +25,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         let mut rows = table(["", "WHAT", "MEANING"]);
         for fact in &facts {
-            rows.add_row([if fact.present { "yes" } else { "NO" }.to_owned(), fact.name.clone(), fact.meaning.clone()]);
+            rows.add_row([if fact.present { "yes" } else { "NO" }.to_owned(), fact.name.clone(), fact.meaning.to_string()]);
         }
         print_table(rows)?;
     }
@@ -54,7 +54,7 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
         let mut rows = table(["", "ATTEMPT", "WHAT HAPPENED"]);
         for attempt in &attempts {
             let held = if attempt.held { "held" } else { "GOT OUT" };
-            rows.add_row([held.to_owned(), attempt.name.clone(), attempt.outcome.clone()]);
+            rows.add_row([held.to_owned(), attempt.name.to_owned(), attempt.outcome.clone()]);
         }
         print_table(rows)?;
     }
