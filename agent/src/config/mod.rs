@@ -46,7 +46,7 @@ pub const FILE_MAX: usize = 1024 * 1024;
 pub const LISTEN_PORT_MAX: u16 = 32767;
 pub const LISTEN_PORT_DEFAULT: u16 = 15001;
 
-pub const JOURNAL_BYTES_MIN: u64 = 1024 * 1024;
+pub const JOURNAL_BYTES_MIN: u64 = crate::record::JOURNAL_LEAST;
 pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub const JOURNAL_BYTES_DEFAULT: u64 = 32 * 1024 * 1024;
 
