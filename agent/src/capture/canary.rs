@@ -112,6 +112,11 @@ impl Canary {
         self.expected.lock().remove(&cgroup_id);
     }
 
+    /// Whether a connection comes from a process that is proving its capture.
+    pub fn is_expected(&self, origin: &Origin) -> bool {
+        self.expected.lock().contains_key(&origin.cgroup_id)
+    }
+
     /// Writes the token that belongs to the origin's cgroup, or nothing, and closes.
     pub async fn answer(&self, origin: &Origin, mut stream: tokio::net::TcpStream) -> io::Result<()> {
         let token = self.expected.lock().get(&origin.cgroup_id).cloned();
@@ -127,20 +132,48 @@ impl Canary {
 /// Dials documentation addresses, and beyond that only itself on the loopback: even where capture is missing, nothing
 /// reaches anybody. IPv6 may be refused rather than redirected.
 pub fn probe(token: &Token) -> Result<(), CanaryError> {
-    hear(DESTINATION_V4, token)?;
+    ATTEMPTS.iter().try_for_each(|(_, attempt)| attempt(token))
+}
+
+/// One thing that a canary tried, and what came of it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Attempt {
+    pub name: &'static str,
+    /// Whether capture held.
+    pub held: bool,
+    pub outcome: String,
+}
+
+/// Tries everything that [`probe`] tries, and goes on after what got out.
+pub fn attempts(token: &Token) -> Vec<Attempt> {
+    let tried = ATTEMPTS.iter().map(|(name, attempt)| match attempt(token) {
+        Ok(()) => Attempt { name, held: true, outcome: "captured or refused".to_owned() },
+        Err(error) => Attempt { name, held: false, outcome: error.to_string() },
+    });
+    tried.collect()
+}
+
+type Try = fn(&Token) -> Result<(), CanaryError>;
+
+const ATTEMPTS: &[(&str, Try)] = &[
+    ("TCP over IPv4 to an address outside", |token| hear(DESTINATION_V4, token)),
+    ("TCP over IPv6 to an address outside", hear_v6),
+    ("TCP to a service of this host", |_| stay_off_local_services()),
+    ("UDP", |_| send_no_datagram()),
+    ("a raw socket", |_| make_no_socket("a raw socket", libc::SOCK_RAW, libc::IPPROTO_ICMP)),
+    ("a ping socket", |_| make_no_socket("a ping socket", libc::SOCK_DGRAM, libc::IPPROTO_ICMP)),
+    ("an MPTCP socket", |_| make_no_socket("an MPTCP socket", libc::SOCK_STREAM, libc::IPPROTO_MPTCP)),
+    ("the choice of an interface", |_| choose_no_interface()),
+];
+
+fn hear_v6(token: &Token) -> Result<(), CanaryError> {
     match TcpStream::connect_timeout(&DESTINATION_V6, ANSWER_TIMEOUT) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         // No IPv6 in this kernel.
-        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {}
-        Err(error) => return Err(CanaryError::NoAnswer(DESTINATION_V6, error)),
-        Ok(stream) => compare(DESTINATION_V6, stream, token)?,
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        Err(error) => Err(CanaryError::NoAnswer(DESTINATION_V6, error)),
+        Ok(stream) => compare(DESTINATION_V6, stream, token),
     }
-    stay_off_local_services()?;
-    send_no_datagram()?;
-    make_no_socket("a raw socket", libc::SOCK_RAW, libc::IPPROTO_ICMP)?;
-    make_no_socket("a ping socket", libc::SOCK_DGRAM, libc::IPPROTO_ICMP)?;
-    make_no_socket("an MPTCP socket", libc::SOCK_STREAM, libc::IPPROTO_MPTCP)?;
-    choose_no_interface()
 }
 
 fn hear(destination: SocketAddr, token: &Token) -> Result<(), CanaryError> {

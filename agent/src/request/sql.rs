@@ -59,6 +59,45 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Every operation, in the order of declaration.
+    pub const ALL: [Self; 35] = [
+        Self::Connect,
+        Self::Select,
+        Self::CopyOut,
+        Self::Insert,
+        Self::Update,
+        Self::Delete,
+        Self::Merge,
+        Self::Truncate,
+        Self::CopyIn,
+        Self::Lock,
+        Self::CreateTable,
+        Self::AlterTable,
+        Self::DropTable,
+        Self::CreateDatabase,
+        Self::AlterDatabase,
+        Self::DropDatabase,
+        Self::CreateSchema,
+        Self::AlterSchema,
+        Self::DropSchema,
+        Self::CreateObject,
+        Self::AlterObject,
+        Self::DropObject,
+        Self::Maintain,
+        Self::Grant,
+        Self::CreateRole,
+        Self::AlterRole,
+        Self::DropRole,
+        Self::SetRole,
+        Self::AlterSystem,
+        Self::CopyProgram,
+        Self::CopyFile,
+        Self::Call,
+        Self::Set,
+        Self::Notify,
+        Self::Unknown,
+    ];
+
     /// The policy's name of this action.
     pub const fn name(self) -> &'static str {
         match self {

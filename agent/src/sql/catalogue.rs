@@ -1,11 +1,11 @@
 //! What a database holds, as far as classification and masking need it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::target::Class;
 
 /// A snapshot of one database's catalogue, as one upstream user sees it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalogue {
     pub database: String,
     /// Schemas in which an unqualified name is looked up, in order: `pg_catalog` first, as the server does
@@ -13,10 +13,42 @@ pub struct Catalogue {
     pub search_path: Vec<String>,
     /// By object identifier.
     pub relations: HashMap<u32, Relation>,
+    /// Schemas other than `pg_catalog` that hold a function, procedure or aggregate of this name.
+    pub functions: BTreeMap<String, BTreeSet<String>>,
 }
 
+impl Catalogue {
+    /// Makes a catalogue of ordinary tables from their names, for tests and for policy tables.
+    ///
+    /// Each table is its schema, its name and its columns with their classes; object identifiers are
+    /// numbered from 16384, where those of users start.
+    pub fn from_tables<T>(database: &str, search_path: &[&str], tables: T) -> Self
+    where
+        T: IntoIterator<Item = (String, String, Vec<(String, Vec<Class>)>)>,
+    {
+        let relations = (FIRST_USER_OID..)
+            .zip(tables)
+            .map(|(oid, (schema, name, columns))| {
+                let columns: Vec<Column> =
+                    (1..).zip(columns).map(|(number, (name, classes))| Column { number, name, classes }).collect();
+                let classified = columns.iter().any(|column| !column.classes.is_empty());
+                (oid, Relation { oid, schema, name, kind: RelationKind::Table, columns, classified })
+            })
+            .collect();
+        Self {
+            database: database.to_owned(),
+            search_path: search_path.iter().map(|&schema| schema.to_owned()).collect(),
+            relations,
+            functions: BTreeMap::new(),
+        }
+    }
+}
+
+/// Objects below this identifier come with the server: `FirstNormalObjectId` in PostgreSQL's `access/transam.h`.
+const FIRST_USER_OID: u32 = 16384;
+
 /// A table, view, foreign table, partition, sequence or index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relation {
     pub oid: u32,
     pub schema: String,
@@ -38,11 +70,64 @@ pub enum RelationKind {
     Other,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// The attribute number.
     pub number: i16,
     pub name: String,
     /// Own classes, and for a view those of every base column that the view can reach.
     pub classes: Vec<Class>,
+}
+
+/// A catalogue with its relations by name.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub catalogue: Catalogue,
+    by_schema: HashMap<String, HashMap<String, u32>>,
+}
+
+impl Names {
+    pub fn new(mut catalogue: Catalogue) -> Self {
+        // The server looks there first even when the path does not say so.
+        if !catalogue.search_path.iter().any(|schema| schema == "pg_catalog") {
+            catalogue.search_path.insert(0, "pg_catalog".to_owned());
+        }
+        let mut by_schema: HashMap<String, HashMap<String, u32>> = HashMap::new();
+        for relation in catalogue.relations.values() {
+            by_schema.entry(relation.schema.clone()).or_default().insert(relation.name.clone(), relation.oid);
+        }
+        Self { catalogue, by_schema }
+    }
+
+    /// Finds a relation by its full name.
+    pub fn relation(&self, schema: &str, name: &str) -> Option<&Relation> {
+        let oid = self.by_schema.get(schema)?.get(name)?;
+        self.catalogue.relations.get(oid)
+    }
+
+    /// Finds a relation as an unqualified name does, temporary ones aside.
+    pub fn visible(&self, name: &str) -> Option<&Relation> {
+        self.catalogue.search_path.iter().find_map(|schema| self.relation(schema, name))
+    }
+
+    /// The classes of one column; empty when the column is not known.
+    pub fn classes(&self, column: super::ColumnRef) -> &[Class] {
+        self.catalogue
+            .relations
+            .get(&column.relation)
+            .and_then(|relation| relation.columns.iter().find(|known| known.number == column.column))
+            .map_or(&[], |known| &known.classes)
+    }
+
+    /// Where an unqualified name is created: the first schema of the search path that is not the server's own.
+    pub fn creation_schema(&self) -> Option<&str> {
+        self.catalogue.search_path.iter().map(String::as_str).find(|&schema| schema != "pg_catalog")
+    }
+
+    /// The schemas in which a relation that the catalogue lacks could be, when its name is unqualified.
+    pub fn only_user_schema(&self) -> Option<&str> {
+        let mut schemas = self.catalogue.search_path.iter().filter(|schema| *schema != "pg_catalog");
+        let first = schemas.next()?;
+        schemas.next().is_none().then_some(first)
+    }
 }

@@ -1,9 +1,22 @@
 //! SQL text to accesses: what a statement would touch, decided on the server's own grammar.
+//!
+//! ```text
+//! text ─▶ scan ─▶ pg_query's parser ─▶ analysis ─▶ Classified
+//!  limits, UTF-8      the tree     scopes, accesses, flows
+//! ```
+//! `README.md` beside this module says what is understood, what is unknown, and where the limits are.
 
+mod analysis;
+mod cache;
 mod catalogue;
+mod classifier;
+mod scan;
+mod statement;
+#[cfg(test)]
+mod tests;
 
+pub use analysis::{STEPS_MAX, TREE_DEPTH_MAX};
 pub use catalogue::{Catalogue, Column, Relation, RelationKind};
-
-/// Classifies statements against one catalogue, with a cache by text.
-#[derive(Debug)]
-pub struct Classifier;
+pub use classifier::{Classifier, STATEMENTS_MAX};
+pub use scan::{COMMENT_DEPTH_MAX, OPERATOR_RUN_MAX, STATEMENT_BYTES_MAX};
+pub use statement::{Classified, ColumnRef, Output, Prepared, SessionState, Statement, StatementKind};

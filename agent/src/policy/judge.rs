@@ -1,0 +1,290 @@
+//! Judging one access: two passes over the rules, and what they oblige to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{Authorizer, Entities, Entity, EntityUid, PolicySet, Request as CedarRequest};
+
+use crate::{
+    mask::Method,
+    policy::{
+        Decision, Effect, Obligations, Question, Rule, RuleId, Terms,
+        engine::Rules,
+        entities::{self, Unspeakable},
+        index::Shelf,
+        message,
+    },
+    request::{Access, Operation, sql},
+    target::Class,
+};
+
+/// What the rules say of one access.
+#[derive(Clone, Debug)]
+pub struct Judgement<'a> {
+    pub access: &'a Access,
+    pub decision: Decision,
+    /// Nothing granted but what was approved before; absent when the access could not be put to the rules.
+    pub first: Option<Pass<'a>>,
+    /// Everything granted that the first pass needs; absent when it needs nothing or cannot be helped.
+    pub second: Option<Pass<'a>>,
+}
+
+/// The rules that matched in one pass. Permits are looked for only where nothing forbids.
+#[derive(Clone, Debug, Default)]
+pub struct Pass<'a> {
+    pub permits: Vec<&'a Rule>,
+    pub forbids: Vec<&'a Rule>,
+    /// Rules that could not be evaluated. One is enough for a denial.
+    pub errors: Vec<String>,
+}
+
+/// One question, put into Cedar's words.
+pub struct Speaker<'a> {
+    book: &'a Rules,
+    question: &'a Question<'a>,
+    identities: Vec<EntityUid>,
+    workload: Entity,
+    target: Entity,
+    approvals: BTreeSet<&'a str>,
+    authorizer: Authorizer,
+}
+
+impl<'a> Speaker<'a> {
+    pub fn of(book: &'a Rules, question: &'a Question<'a>) -> Result<Self, Unspeakable> {
+        let identities = book.names.identities(question.principal, &book.vocabulary);
+        let workload = book.names.workload(question.principal, &identities)?;
+        let target = book.names.target(question.target, &book.vocabulary)?;
+        let known = |group: &&str| book.vocabulary.groups.contains(*group);
+        let approvals = question.approvals.iter().map(AsRef::as_ref).filter(known).collect();
+        Ok(Self { book, question, identities, workload, target, approvals, authorizer: Authorizer::new() })
+    }
+
+    pub fn judge(&self, access: &'a Access) -> Judgement<'a> {
+        let unspeakable =
+            |error: Unspeakable| Judgement { access, decision: deny(error.to_string()), first: None, second: None };
+        let Some(shelf) = self.book.index.shelf(access.operation) else {
+            return unspeakable(Unspeakable::Internal(format!("there are no rules for `{}`", access.operation)));
+        };
+        match self.passes(access, shelf) {
+            Ok((decision, first, second)) => Judgement { access, decision, first: Some(first), second },
+            Err(error) => unspeakable(error),
+        }
+    }
+
+    fn passes(
+        &self,
+        access: &'a Access,
+        shelf: &'a Shelf,
+    ) -> Result<(Decision, Pass<'a>, Option<Pass<'a>>), Unspeakable> {
+        let resource = self.book.names.resource(self.question.target, &access.resource, &self.book.vocabulary)?;
+        entities::fits(access, &resource, &shelf.resources)?;
+        let parties = Parties { resource: resource.uid(), entities: self.entities(shelf, resource)? };
+        let nothing = BTreeSet::new();
+        let first = self.evaluate(access, shelf, &parties, &self.approvals, &nothing)?;
+        if !first.errors.is_empty() {
+            return Ok((self.broken(&first), first, None));
+        }
+        if first.forbids.is_empty() {
+            return Ok((self.unobliged(access, &first), first, None));
+        }
+        if first.forbids.iter().any(|rule| rule.remedy.is_empty()) {
+            return Ok((self.forbidden(access, &first.forbids), first, None));
+        }
+        let (approvals, masked) = self.needed(&first);
+        let second = self.evaluate(access, shelf, &parties, &approvals, &masked)?;
+        let decision = if !second.errors.is_empty() {
+            self.broken(&second)
+        } else if !second.forbids.is_empty() {
+            self.forbidden(access, &second.forbids)
+        } else if second.permits.is_empty() {
+            self.unpermitted(access)
+        } else {
+            self.obliged(access, &first.forbids, &second.permits)
+        };
+        Ok((decision, first, Some(second)))
+    }
+
+    /// What would lift the forbids of a pass, beside what is granted already.
+    fn needed(&self, pass: &Pass<'a>) -> (BTreeSet<&'a str>, BTreeSet<&'a Class>) {
+        let remedies = pass.forbids.iter().map(|rule| &rule.remedy);
+        let masked = remedies.clone().flat_map(|remedy| remedy.masks.keys()).collect();
+        let groups = remedies.flat_map(|remedy| &remedy.approval).flat_map(|approval| &approval.groups);
+        (self.approvals.iter().copied().chain(groups.map(AsRef::as_ref)).collect(), masked)
+    }
+
+    fn entities(&self, shelf: &Shelf, resource: Entity) -> Result<Entities, Unspeakable> {
+        let all = [shelf.action.clone(), self.workload.clone(), self.target.clone(), resource];
+        Entities::from_entities(all, None).map_err(|error| Unspeakable::Internal(error.to_string()))
+    }
+
+    fn evaluate(
+        &self,
+        access: &Access,
+        shelf: &'a Shelf,
+        parties: &Parties,
+        approvals: &BTreeSet<&str>,
+        masked: &BTreeSet<&Class>,
+    ) -> Result<Pass<'a>, Unspeakable> {
+        let context = self.book.names.context(self.question.clock, &access.facts, approvals, masked)?;
+        let request =
+            CedarRequest::new(self.workload.uid(), shelf.uid.clone(), parties.resource.clone(), context, None)
+                .map_err(|error| Unspeakable::Internal(error.to_string()))?;
+        let mut pass = Pass::default();
+        for set in shelf.forbids(&self.identities) {
+            self.ask(set, &request, parties, &mut pass);
+        }
+        if pass.forbids.is_empty() {
+            for set in shelf.permits(&self.identities, message::name(&access.resource)) {
+                self.ask(set, &request, parties, &mut pass);
+            }
+        }
+        pass.permits.sort_by(|a, b| a.id.cmp(&b.id));
+        // What nothing lifts comes first, then what needs a person, then masks.
+        pass.forbids.sort_by_key(|rule| (!rule.remedy.is_empty(), rule.remedy.approval.is_none(), rule.id.clone()));
+        Ok(pass)
+    }
+
+    fn ask(&self, set: &PolicySet, request: &CedarRequest, parties: &Parties, pass: &mut Pass<'a>) {
+        let response = self.authorizer.is_authorized(request, set, &parties.entities);
+        for reason in response.diagnostics().reason() {
+            match self.book.rules.get(reason) {
+                Some(rule) if rule.forbids => pass.forbids.push(rule),
+                Some(rule) => pass.permits.push(rule),
+                None => pass.errors.push(format!("unknown rule `{reason}`")),
+            }
+        }
+        pass.errors.extend(response.diagnostics().errors().map(ToString::to_string));
+    }
+
+    fn unobliged(&self, access: &Access, pass: &Pass<'_>) -> Decision {
+        if pass.permits.is_empty() {
+            return self.unpermitted(access);
+        }
+        Decision {
+            effect: Effect::Allow,
+            obligations: Obligations::default(),
+            rules: ids(&pass.permits),
+            message: String::new(),
+        }
+    }
+
+    fn unpermitted(&self, access: &Access) -> Decision {
+        deny(self.about(access, message::no_permit(self.question, access)))
+    }
+
+    fn forbidden(&self, access: &Access, forbids: &[&Rule]) -> Decision {
+        Decision { rules: ids(forbids), ..deny(self.about(access, self.message(access, forbids))) }
+    }
+
+    fn obliged(&self, access: &Access, forbids: &[&Rule], permits: &[&Rule]) -> Decision {
+        let mut masks: BTreeMap<Class, Method> = BTreeMap::new();
+        let mut terms: Option<Terms> = None;
+        for rule in forbids {
+            strictest(&mut masks, &rule.remedy.masks);
+            if let Some(approval) = &rule.remedy.approval {
+                let own = Terms { groups: vec![approval.groups.clone()], wait: approval.wait, valid: approval.valid };
+                terms = Some(combine(terms, own));
+            }
+        }
+        let effect = if terms.is_some() { Effect::RequireApproval } else { Effect::Allow };
+        let asking: Vec<&Rule> = forbids.iter().copied().filter(|rule| rule.remedy.approval.is_some()).collect();
+        let message = if asking.is_empty() { String::new() } else { self.message(access, &asking) };
+        Decision {
+            effect,
+            obligations: Obligations { masks, approval: terms },
+            rules: [ids(forbids), ids(permits)].concat(),
+            message,
+        }
+    }
+
+    /// A rule that cannot be evaluated would vanish, and with it what it forbids.
+    fn broken(&self, pass: &Pass<'_>) -> Decision {
+        for error in &pass.errors {
+            tracing::error!(error, "a policy rule failed, and what it was asked about is denied");
+        }
+        deny("a policy rule could not be evaluated, so this is refused".to_owned())
+    }
+
+    /// The worst rule's message.
+    fn message(&self, access: &Access, rules: &[&Rule]) -> String {
+        let Some(rule) = rules.first() else { return String::new() };
+        match &rule.message {
+            Some(message) => message.fill(self.question, access),
+            None => format!(
+                "rule `{}` does not allow {} on {}",
+                rule.id,
+                access.operation,
+                message::presentable(&access.resource.to_string())
+            ),
+        }
+    }
+
+    /// What could not be analysed is explained beside what refused it.
+    fn about(&self, access: &Access, message: String) -> String {
+        match access.operation {
+            Operation::Sql(sql::Operation::Unknown) => with_caveats(message, self.question),
+            Operation::Sql(_) => message,
+        }
+    }
+}
+
+struct Parties {
+    resource: EntityUid,
+    entities: Entities,
+}
+
+pub fn with_caveats(mut message: String, question: &Question<'_>) -> String {
+    let caveats: Vec<String> =
+        question.request.footprint.caveats.iter().map(|text| message::presentable(text)).collect();
+    if !caveats.is_empty() {
+        message.push_str(": ");
+        message.push_str(&caveats.join("; "));
+    }
+    message
+}
+
+pub fn deny(message: String) -> Decision {
+    Decision { effect: Effect::Deny, obligations: Obligations::default(), rules: Vec::new(), message }
+}
+
+/// Adds the decision on one more access; the worst rules stand first.
+pub fn add(total: &mut Decision, next: Decision) {
+    strictest(&mut total.obligations.masks, &next.obligations.masks);
+    if let Some(terms) = next.obligations.approval {
+        total.obligations.approval = Some(combine(total.obligations.approval.take(), terms));
+    }
+    let (mut worse, better) = if next.effect > total.effect {
+        total.message = next.message;
+        (next.rules, std::mem::take(&mut total.rules))
+    } else {
+        (std::mem::take(&mut total.rules), next.rules)
+    };
+    worse.extend(better);
+    let mut seen = BTreeSet::new();
+    worse.retain(|rule| seen.insert(rule.clone()));
+    total.rules = worse;
+    total.effect = total.effect.max(next.effect);
+}
+
+fn strictest(masks: &mut BTreeMap<Class, Method>, more: &BTreeMap<Class, Method>) {
+    for (class, method) in more {
+        let strict = masks.entry(class.clone()).or_insert(*method);
+        *strict = (*strict).max(*method);
+    }
+}
+
+/// Everybody who is needed, and the shorter of the times.
+fn combine(known: Option<Terms>, more: Terms) -> Terms {
+    let Some(mut terms) = known else { return more };
+    for any_of in more.groups {
+        if !terms.groups.contains(&any_of) {
+            terms.groups.push(any_of);
+        }
+    }
+    terms.wait = terms.wait.min(more.wait);
+    terms.valid = terms.valid.min(more.valid);
+    terms
+}
+
+fn ids(rules: &[&Rule]) -> Vec<RuleId> {
+    rules.iter().map(|rule| rule.id.clone()).collect()
+}

@@ -1,0 +1,313 @@
+//! Accesses while they are collected: columns are added until the statement's end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use pg_query::protobuf::RangeVar;
+
+use super::{
+    Analysis, bare,
+    flow::{Flow, Origin, Row, Slot},
+};
+use crate::{
+    request::{
+        self, ACCESSES_MAX, Access, Facts, Resource,
+        sql::{Database, Function, Operation, Setting, Table},
+    },
+    sql::{
+        ColumnRef,
+        catalogue::{Names, Relation},
+    },
+    target::Class,
+};
+
+/// The schema of a session's temporary relations, as policy sees it.
+pub const TEMPORARY_SCHEMA: &str = "pg_temp";
+
+/// An access that may still gain columns.
+#[derive(Debug)]
+pub enum Draft {
+    Table(TableDraft),
+    Other(Access),
+}
+
+#[derive(Debug)]
+pub struct TableDraft {
+    operation: Operation,
+    /// The catalogue's identifier; `None` for a table that this session has just made.
+    relation: Option<u32>,
+    schema: String,
+    name: String,
+    columns: BTreeSet<String>,
+    facts: Facts,
+}
+
+/// What the name of a relation means.
+enum Meaning<'a> {
+    Known(&'a Relation),
+    /// A temporary relation; where the catalogue has one of the same name too, either may be meant.
+    Temporary(Option<&'a Relation>),
+    /// A table that an earlier statement of the same text creates.
+    Created(String),
+    Missing,
+    Foreign,
+}
+
+/// A relation that a statement accesses.
+#[derive(Debug)]
+pub struct Touched {
+    /// The position of the access; `None` when the relation is unknown.
+    pub access: Option<usize>,
+    pub row: Row,
+}
+
+impl Draft {
+    pub fn complete(self, names: &Names, read: &BTreeMap<u32, BTreeSet<Class>>) -> Access {
+        let draft = match self {
+            Self::Other(access) => return access,
+            Self::Table(draft) => draft,
+        };
+        let relation = draft.relation.and_then(|oid| names.catalogue.relations.get(&oid));
+        let classes = relation
+            .filter(|relation| relation.classified)
+            .map(|relation| relation.columns.iter().flat_map(|column| &column.classes).cloned().collect());
+        let read_classes = draft.relation.and_then(|oid| read.get(&oid)).cloned().unwrap_or_default();
+        let table = Table {
+            database: names.catalogue.database.clone(),
+            schema: draft.schema,
+            name: draft.name,
+            columns: draft.columns,
+            classes,
+            read_classes,
+        };
+        bare(draft.operation, Resource::Table(table), draft.facts)
+    }
+}
+
+impl<'a> Analysis<'a> {
+    /// Notes an access to a relation in FROM or as the target of a command, and gives its columns.
+    pub(super) fn table(&mut self, name: &RangeVar, operation: Operation) -> Touched {
+        match self.meaning(name) {
+            Meaning::Known(relation) => self.known(relation, operation),
+            Meaning::Temporary(shadowed) => {
+                self.remarks.depends_on_session = true;
+                let access = self.draft(operation, None, TEMPORARY_SCHEMA, &name.relname);
+                let mut flow = Flow::opaque();
+                if let Some(relation) = shadowed {
+                    let known = self.known(relation, operation);
+                    self.name_all(&known.row);
+                    flow.absorb(&known.row.whole());
+                }
+                Touched { access: Some(access), row: Row::unknown(flow) }
+            }
+            Meaning::Created(schema) => {
+                let access = self.draft(operation, None, &schema, &name.relname);
+                Touched { access: Some(access), row: Row::unknown(Flow::opaque()) }
+            }
+            Meaning::Missing => {
+                self.missing(name);
+                Touched { access: None, row: Row::unknown(Flow::opaque()) }
+            }
+            Meaning::Foreign => {
+                self.unknown(format!("relation {} is in another database", quoted(name)));
+                Touched { access: None, row: Row::unknown(Flow::opaque()) }
+            }
+        }
+    }
+
+    /// Notes that a relation is not in the catalogue.
+    pub(super) fn missing(&mut self, name: &RangeVar) {
+        self.remarks.unknown_relations = true;
+        let database = &self.names.catalogue.database;
+        self.unknown(format!("relation {} is not in the catalogue of database \"{database}\"", quoted(name)));
+    }
+
+    /// Notes an access to a relation of the catalogue or one that is about to be, whose columns do not matter.
+    /// What the catalogue lacks is taken at its word when only one schema can be meant.
+    pub(super) fn definition(&mut self, name: &RangeVar, operation: Operation) -> Option<usize> {
+        if let Meaning::Missing = self.meaning(name) {
+            let schema =
+                if name.schemaname.is_empty() { self.names.only_user_schema() } else { Some(&*name.schemaname) };
+            return match schema.filter(|&schema| !is_temporary(schema)) {
+                Some(schema) => {
+                    let schema = schema.to_owned();
+                    Some(self.draft(operation, None, &schema, &name.relname))
+                }
+                None => {
+                    self.missing(name);
+                    None
+                }
+            };
+        }
+        self.table(name, operation).access
+    }
+
+    fn known(&mut self, relation: &'a Relation, operation: Operation) -> Touched {
+        self.step(relation.columns.len());
+        let access = self.draft(operation, Some(relation.oid), &relation.schema, &relation.name);
+        let slots = relation.columns.iter().map(|column| {
+            let name: Arc<str> = column.name.as_str().into();
+            Slot {
+                name: Some(Arc::clone(&name)),
+                flow: Flow::of(ColumnRef { relation: relation.oid, column: column.number }),
+                origin: Some(Origin { access, column: name }),
+            }
+        });
+        let mut row = Row { slots: slots.collect(), rest: None };
+        let key = || (relation.schema.clone(), relation.name.clone());
+        let earlier = self.earlier;
+        if earlier.redefined || (!earlier.created.is_empty() && earlier.created.contains(&key())) {
+            row.widen(&Flow::opaque());
+        }
+        Touched { access: Some(access), row }
+    }
+
+    fn meaning(&mut self, name: &RangeVar) -> Meaning<'a> {
+        if !name.catalogname.is_empty() && name.catalogname != self.names.catalogue.database {
+            return Meaning::Foreign;
+        }
+        if name.schemaname == TEMPORARY_SCHEMA {
+            return if self.state.temporary.contains(&name.relname) {
+                Meaning::Temporary(None)
+            } else {
+                Meaning::Missing
+            };
+        }
+        if !name.schemaname.is_empty() {
+            return match self.names.relation(&name.schemaname, &name.relname) {
+                Some(relation) => Meaning::Known(relation),
+                None => self.created(&name.schemaname, &name.relname),
+            };
+        }
+        self.remarks.unqualified.insert(name.relname.clone());
+        let visible = self.names.visible(&name.relname);
+        if self.state.temporary.contains(&name.relname) {
+            return Meaning::Temporary(visible);
+        }
+        match (visible, self.names.creation_schema()) {
+            (Some(relation), _) => Meaning::Known(relation),
+            (None, Some(schema)) => self.created(schema, &name.relname),
+            (None, None) => Meaning::Missing,
+        }
+    }
+
+    fn created(&self, schema: &str, name: &str) -> Meaning<'a> {
+        let key = (schema.to_owned(), name.to_owned());
+        if self.earlier.created.contains(&key) { Meaning::Created(key.0) } else { Meaning::Missing }
+    }
+
+    /// Notes an access to a table, or finds the one of the same operation and level.
+    pub(super) fn draft(&mut self, operation: Operation, relation: Option<u32>, schema: &str, name: &str) -> usize {
+        let facts = self.facts();
+        let known = self.accesses.iter().position(|draft| match draft {
+            Draft::Table(known) => {
+                known.operation == operation
+                    && known.relation == relation
+                    && known.facts == facts
+                    && known.name == name
+                    && known.schema == schema
+            }
+            Draft::Other(_) => false,
+        });
+        known.unwrap_or_else(|| {
+            if !self.has_room() {
+                return usize::MAX;
+            }
+            let (schema, name, columns) = (schema.to_owned(), name.to_owned(), BTreeSet::new());
+            self.accesses.push(Draft::Table(TableDraft { operation, relation, schema, name, columns, facts }));
+            self.accesses.len() - 1
+        })
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        Facts { verb: self.level.verb, has_where: self.level.has_where, has_limit: self.level.has_limit }
+    }
+
+    /// Notes that the statement names a column.
+    pub(super) fn name_column(&mut self, access: usize, column: &str) {
+        if let Some(Draft::Table(draft)) = self.accesses.get_mut(access)
+            && !column.is_empty()
+            && !draft.columns.contains(column)
+        {
+            draft.columns.insert(column.to_owned());
+        }
+    }
+
+    pub(super) fn name_slot(&mut self, slot: &Slot) {
+        if let Some(origin) = &slot.origin {
+            self.name_column(origin.access, &origin.column);
+        }
+    }
+
+    pub(super) fn name_all(&mut self, row: &Row) {
+        for slot in &row.slots {
+            self.name_slot(slot);
+        }
+    }
+
+    pub(super) fn on_database(&mut self, operation: Operation) {
+        let name = self.names.catalogue.database.clone();
+        self.on_named_database(operation, name);
+    }
+
+    pub(super) fn on_named_database(&mut self, operation: Operation, name: String) {
+        self.other(operation, Resource::Database(Database { name }));
+    }
+
+    pub(super) fn on_function(&mut self, schema: &str, name: &str) {
+        let database = self.names.catalogue.database.clone();
+        let function = Function { database, schema: schema.to_owned(), name: name.to_owned() };
+        self.other(Operation::Call, Resource::Function(function));
+    }
+
+    pub(super) fn on_setting(&mut self, name: &str) {
+        let database = self.names.catalogue.database.clone();
+        self.other(Operation::Set, Resource::Setting(Setting { database, name: name.to_owned() }));
+    }
+
+    fn other(&mut self, operation: Operation, resource: Resource) {
+        let access = bare(operation, resource, self.facts());
+        self.adopt(access);
+    }
+
+    /// Whether the statement calls a function that is not the server's own.
+    pub(super) fn calls_unknown(&self) -> bool {
+        self.accesses.iter().any(|draft| match draft {
+            Draft::Other(Access { resource: Resource::Function(function), .. }) => function.schema != "pg_catalog",
+            Draft::Other(_) | Draft::Table(_) => false,
+        })
+    }
+
+    /// Notes an access as it stands, unless it is there already.
+    pub(super) fn adopt(&mut self, access: Access) {
+        let known = self.accesses.iter().any(|draft| match draft {
+            Draft::Other(known) => *known == access,
+            Draft::Table(_) => false,
+        });
+        if !known && (access.operation == request::Operation::Sql(Operation::Unknown) || self.has_room()) {
+            self.accesses.push(Draft::Other(access));
+        }
+    }
+
+    /// Whether one more access may be noted; the first that may not makes the statement unknown.
+    fn has_room(&mut self) -> bool {
+        let room = self.accesses.len() < ACCESSES_MAX;
+        if !room {
+            self.unknown(format!("the statement needs more than {ACCESSES_MAX} accesses"));
+        }
+        room
+    }
+}
+
+/// Whether a schema's name means temporary relations of this or another session.
+pub fn is_temporary(schema: &str) -> bool {
+    schema.starts_with(TEMPORARY_SCHEMA)
+}
+
+fn quoted(name: &RangeVar) -> String {
+    let parts = [&name.catalogname, &name.schemaname, &name.relname];
+    let named: Vec<&str> = parts.iter().map(|part| part.as_str()).filter(|part| !part.is_empty()).collect();
+    format!("\"{}\"", named.join("."))
+}

@@ -1,0 +1,276 @@
+//! Values: where they come from, and what is touched while they are computed.
+
+use pg_query::{
+    NodeEnum,
+    protobuf::{AExpr, AIndirection, ColumnRef, Node, SubLink, SubLinkType, WindowDef},
+};
+
+use super::{
+    Analysis,
+    flow::Flow,
+    nodes::{analysed_nodes, clause_nodes, from_nodes, statement_nodes},
+    scope::{Found, Scope},
+    strings,
+};
+
+impl Analysis<'_> {
+    /// The flow of one value.
+    pub(super) fn value(&mut self, node: &Node, scope: &Scope<'_>) -> Flow {
+        if !self.enter() {
+            self.leave();
+            return Flow::opaque();
+        }
+        let flow = node.node.as_ref().map_or_else(Flow::default, |node| self.node(node, scope));
+        self.step(flow.columns.len());
+        self.leave();
+        flow
+    }
+
+    /// The flow of what may be absent.
+    pub(super) fn maybe<'n, N>(&mut self, node: N, scope: &Scope<'_>) -> Flow
+    where
+        N: Into<Option<&'n Box<Node>>>,
+    {
+        node.into().map_or_else(Flow::default, |node| self.value(node, scope))
+    }
+
+    /// The flow of several values together.
+    pub(super) fn values<'n>(&mut self, nodes: impl IntoIterator<Item = &'n Node>, scope: &Scope<'_>) -> Flow {
+        let mut flow = Flow::default();
+        for node in nodes {
+            flow.absorb(&self.value(node, scope));
+        }
+        flow
+    }
+
+    fn node(&mut self, node: &NodeEnum, scope: &Scope<'_>) -> Flow {
+        match node {
+            // Leaves.
+            NodeEnum::AConst(_)
+            | NodeEnum::Integer(_)
+            | NodeEnum::Float(_)
+            | NodeEnum::Boolean(_)
+            | NodeEnum::String(_)
+            | NodeEnum::BitString(_)
+            | NodeEnum::ParamRef(_)
+            | NodeEnum::SetToDefault(_)
+            | NodeEnum::CurrentOfExpr(_)
+            | NodeEnum::SqlvalueFunction(_)
+            | NodeEnum::MergeSupportFunc(_)
+            | NodeEnum::JsonTablePathSpec(_) => Flow::default(),
+            NodeEnum::ColumnRef(column) => self.column_reference(column, scope),
+            NodeEnum::AStar(_) => scope.everything(),
+
+            // What decides for itself.
+            NodeEnum::FuncCall(call) => self.call(call, scope),
+            NodeEnum::SubLink(link) => self.sub_link(link, scope),
+            NodeEnum::AExpr(expression) => self.operator(expression, scope),
+            NodeEnum::AIndirection(indirection) => self.indirection(indirection, scope),
+            NodeEnum::GroupingFunc(function) => {
+                self.values(&function.args, scope);
+                Flow::default()
+            }
+
+            // What is all of its parts.
+            NodeEnum::List(list) => self.values(&list.items, scope),
+            NodeEnum::BoolExpr(node) => self.values(&node.args, scope),
+            NodeEnum::RowExpr(node) => self.values(&node.args, scope),
+            NodeEnum::CoalesceExpr(node) => self.values(&node.args, scope),
+            NodeEnum::MinMaxExpr(node) => self.values(&node.args, scope),
+            NodeEnum::AArrayExpr(node) => self.values(&node.elements, scope),
+            NodeEnum::GroupingSet(node) => self.values(&node.content, scope),
+            NodeEnum::NamedArgExpr(node) => self.maybe(&node.arg, scope),
+            NodeEnum::NullTest(node) => self.maybe(&node.arg, scope),
+            NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope),
+            NodeEnum::TypeCast(node) => self.maybe(&node.arg, scope),
+            NodeEnum::CollateClause(node) => self.maybe(&node.arg, scope),
+            NodeEnum::MultiAssignRef(node) => self.maybe(&node.source, scope),
+            NodeEnum::ResTarget(node) => self.maybe(&node.val, scope),
+            NodeEnum::SortBy(node) => self.maybe(&node.node, scope),
+            NodeEnum::XmlSerialize(node) => self.maybe(&node.expr, scope),
+            NodeEnum::AIndices(node) => self.maybe(&node.lidx, scope).and(&self.maybe(&node.uidx, scope)),
+            NodeEnum::CaseWhen(node) => self.maybe(&node.expr, scope).and(&self.maybe(&node.result, scope)),
+            NodeEnum::CaseExpr(node) => {
+                let flow = self.maybe(&node.arg, scope).and(&self.values(&node.args, scope));
+                flow.and(&self.maybe(&node.defresult, scope))
+            }
+            NodeEnum::XmlExpr(node) => self.values(&node.named_args, scope).and(&self.values(&node.args, scope)),
+            NodeEnum::WindowDef(window) => self.window(window, scope),
+            NodeEnum::JsonValueExpr(_)
+            | NodeEnum::JsonIsPredicate(_)
+            | NodeEnum::JsonBehavior(_)
+            | NodeEnum::JsonArgument(_)
+            | NodeEnum::JsonFuncExpr(_)
+            | NodeEnum::JsonKeyValue(_)
+            | NodeEnum::JsonParseExpr(_)
+            | NodeEnum::JsonScalarExpr(_)
+            | NodeEnum::JsonSerializeExpr(_)
+            | NodeEnum::JsonObjectConstructor(_)
+            | NodeEnum::JsonArrayConstructor(_)
+            | NodeEnum::JsonArrayQueryConstructor(_)
+            | NodeEnum::JsonObjectAgg(_)
+            | NodeEnum::JsonArrayAgg(_) => self.json(node, scope),
+
+            from_nodes!() | statement_nodes!() | clause_nodes!() | analysed_nodes!() => {
+                self.unknown("an expression of an unexpected kind is not understood");
+                Flow::opaque()
+            }
+        }
+    }
+
+    /// A column, a whole row, or (`t.f`) a function of a whole row.
+    fn column_reference(&mut self, reference: &ColumnRef, scope: &Scope<'_>) -> Flow {
+        let parts = strings(&reference.fields);
+        let star = matches!(reference.fields.last().map(|node| &node.node), Some(Some(NodeEnum::AStar(_))));
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        match (parts.as_slice(), star) {
+            ([], _) => self.whole_scope(scope),
+            ([column], false) => self.unqualified_column(column, scope),
+            ([table], true) => self.whole_row(None, table, scope),
+            ([table, column], false) => self.qualified_column(None, table, column, scope),
+            ([schema, table], true) => self.whole_row(Some(schema), table, scope),
+            ([schema, table, column], false) | ([_, schema, table, column], false) => {
+                self.qualified_column(Some(schema), table, column, scope)
+            }
+            ([_, schema, table], true) => self.whole_row(Some(schema), table, scope),
+            ([..], _) => self.unresolved(scope),
+        }
+    }
+
+    fn unqualified_column(&mut self, name: &str, scope: &Scope<'_>) -> Flow {
+        let found = scope.column(name);
+        let flow = self.named(&found);
+        if found.certain {
+            return flow;
+        }
+        if let Some(item) = scope.item(None, name) {
+            self.name_all(&item.row);
+            return flow.and(&item.row.whole());
+        }
+        match (is_system_column(name), found.possible) {
+            (true, _) | (false, true) => flow,
+            (false, false) => self.unresolved(scope),
+        }
+    }
+
+    fn qualified_column(&mut self, schema: Option<&str>, table: &str, column: &str, scope: &Scope<'_>) -> Flow {
+        let Some(item) = scope.item(schema, table) else { return self.unresolved(scope) };
+        let mut found = Found::default();
+        let certain = found.look(&item.row, column);
+        let flow = self.named(&found);
+        if certain || is_system_column(column) {
+            return flow;
+        }
+        // Functional notation: `t.f` is `f(t)` when `t` has no column `f`.
+        if found.possible && !self.is_function(column) {
+            return flow;
+        }
+        self.name_all(&item.row);
+        let added = self.function(&[column]);
+        flow.and(&item.row.whole()).and(&added)
+    }
+
+    pub(super) fn whole_row(&mut self, schema: Option<&str>, table: &str, scope: &Scope<'_>) -> Flow {
+        let Some(item) = scope.item(schema, table) else { return self.unresolved(scope) };
+        self.name_all(&item.row);
+        item.row.whole()
+    }
+
+    fn whole_scope(&mut self, scope: &Scope<'_>) -> Flow {
+        for scope in scope.levels() {
+            for item in &scope.items {
+                self.name_all(&item.row);
+            }
+        }
+        scope.everything()
+    }
+
+    /// A name that nothing is known by: the server refuses it, or knows more than the catalogue.
+    fn unresolved(&mut self, scope: &Scope<'_>) -> Flow {
+        scope.everything().and(&Flow::opaque())
+    }
+
+    fn named(&mut self, found: &Found) -> Flow {
+        let mut flow = found.rest.clone();
+        for slot in &found.slots {
+            self.name_slot(slot);
+            flow.absorb(&slot.flow);
+        }
+        flow
+    }
+
+    fn sub_link(&mut self, link: &SubLink, scope: &Scope<'_>) -> Flow {
+        let tested = self.maybe(&link.testexpr, scope);
+        self.check_operator(&link.oper_name);
+        let row = match link.subselect.as_ref().and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::SelectStmt(select)) => self.select(select, scope),
+            Some(_) | None => {
+                self.unknown("a sub-query of an unexpected kind is not understood");
+                return Flow::opaque();
+            }
+        };
+        match link.sub_link_type() {
+            SubLinkType::ExistsSublink => Flow::default(),
+            SubLinkType::AllSublink
+            | SubLinkType::AnySublink
+            | SubLinkType::RowcompareSublink
+            | SubLinkType::ExprSublink
+            | SubLinkType::MultiexprSublink
+            | SubLinkType::ArraySublink
+            | SubLinkType::CteSublink
+            | SubLinkType::Undefined => tested.and(&row.whole()),
+        }
+    }
+
+    fn operator(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
+        self.check_operator(&expression.name);
+        self.maybe(&expression.lexpr, scope).and(&self.maybe(&expression.rexpr, scope))
+    }
+
+    /// The server's own operators touch nothing but their operands; those of other schemas may be anything.
+    pub(super) fn check_operator(&mut self, name: &[Node]) {
+        if let [schema, .., operator] = strings(name).as_slice()
+            && schema != "pg_catalog"
+        {
+            self.unknown(format!("operator {operator} of schema \"{schema}\" is not understood"));
+        }
+    }
+
+    /// `(row).column`, `(row).function`, `array[index]`.
+    fn indirection(&mut self, indirection: &AIndirection, scope: &Scope<'_>) -> Flow {
+        let mut flow = self.maybe(&indirection.arg, scope);
+        for step in &indirection.indirection {
+            match &step.node {
+                Some(NodeEnum::String(field)) if self.is_function(&field.sval) => {
+                    flow.absorb(&self.function(&[&field.sval]));
+                }
+                Some(NodeEnum::String(_) | NodeEnum::AStar(_)) => {}
+                _ => flow.absorb(&self.value(step, scope)),
+            }
+        }
+        flow
+    }
+
+    /// Walks a window: it decides on the order of rows, and its values go nowhere.
+    pub(super) fn window(&mut self, window: &WindowDef, scope: &Scope<'_>) -> Flow {
+        self.values(&window.partition_clause, scope);
+        self.sort(&window.order_clause, scope);
+        self.maybe(&window.start_offset, scope);
+        self.maybe(&window.end_offset, scope);
+        Flow::default()
+    }
+
+    pub(super) fn sort(&mut self, nodes: &[Node], scope: &Scope<'_>) {
+        for node in nodes {
+            if let Some(NodeEnum::SortBy(sort)) = &node.node {
+                self.check_operator(&sort.use_op);
+            }
+            self.value(node, scope);
+        }
+    }
+}
+
+/// Columns that every table has and none declares, as "System Columns" in PostgreSQL's documentation lists them.
+fn is_system_column(name: &str) -> bool {
+    matches!(name, "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid")
+}

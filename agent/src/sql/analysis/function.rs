@@ -1,0 +1,165 @@
+//! Functions: which one a name means, and what may come out of it.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use pg_query::{
+    NodeEnum,
+    protobuf::{FuncCall, Node, a_const::Val},
+};
+
+use super::{Analysis, flow::Flow, scope::Scope, strings};
+
+/// The schema of a function that is neither the server's own nor in the catalogue. No schema has this name.
+pub const UNRESOLVED_SCHEMA: &str = "?";
+
+const SERVER_SCHEMA: &str = "pg_catalog";
+
+/// The functions of `pg_catalog` in PostgreSQL 15 to 18, one a line. A `!` before a name says that it may
+/// answer with values that are not among its arguments: tables by name or as a query in text, files, large
+/// objects, statistics, other sessions.
+static SERVER_FUNCTIONS: LazyLock<HashMap<&'static str, Body>> = LazyLock::new(|| {
+    let lines = include_str!("functions.txt").lines();
+    lines.map(|line| line.strip_prefix('!').map_or((line, Body::Pure), |name| (name, Body::Opaque))).collect()
+});
+
+/// What is known of a function's body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Body {
+    /// It computes from its arguments and from what is no data: the clock, the catalogue, settings.
+    Pure,
+    Opaque,
+}
+
+impl Analysis<'_> {
+    /// A call: what flows through its arguments, and what the function itself may add.
+    pub(super) fn call(&mut self, call: &FuncCall, scope: &Scope<'_>) -> Flow {
+        let arguments = self.values(&call.args, scope);
+        self.sort(&call.agg_order, scope);
+        let ordered = if call.agg_within_group { self.values(&call.agg_order, scope) } else { Flow::default() };
+        self.maybe(&call.agg_filter, scope);
+        if let Some(window) = &call.over {
+            self.window(window, scope);
+        }
+        let name = strings(&call.funcname);
+        let parts: Vec<&str> = name.iter().map(String::as_str).collect();
+        let added = self.function(&parts);
+        match parts.last() {
+            Some(&"count") if self.is_server_function(&parts) => return Flow::default(),
+            Some(&"set_config") => self.set_config(&call.args, &arguments),
+            Some(&name) if stores_arguments(name) => self.stored.absorb(&arguments),
+            Some(_) | None => {}
+        }
+        arguments.and(&ordered).and(&added)
+    }
+
+    /// Notes a call of the function that a name means, and says what its body may add.
+    pub(super) fn function(&mut self, parts: &[&str]) -> Flow {
+        match *parts {
+            [name] => self.unqualified_function(name),
+            [schema, name] => self.qualified_function(schema, name),
+            [database, schema, name] if database == self.names.catalogue.database => {
+                self.qualified_function(schema, name)
+            }
+            [..] => {
+                self.unknown(format!("function {} is in another database", parts.join(".")));
+                Flow::opaque()
+            }
+        }
+    }
+
+    /// Whether a name alone means a function that is known.
+    pub(super) fn is_function(&self, name: &str) -> bool {
+        SERVER_FUNCTIONS.contains_key(name) || self.names.catalogue.functions.contains_key(name)
+    }
+
+    /// An unqualified name means the best match for its arguments among all schemas of the search path, so
+    /// every one of them that has such a function must be permitted.
+    fn unqualified_function(&mut self, name: &str) -> Flow {
+        let names = self.names;
+        let mut flow = Flow::default();
+        let mut resolved = false;
+        if let Some(body) = SERVER_FUNCTIONS.get(name) {
+            self.on_function(SERVER_SCHEMA, name);
+            flow.opaque |= *body == Body::Opaque;
+            resolved = true;
+        }
+        if let Some(schemas) = names.catalogue.functions.get(name) {
+            for schema in names.catalogue.search_path.iter().filter(|schema| schemas.contains(*schema)) {
+                self.on_function(schema, name);
+                flow.opaque = true;
+                resolved = true;
+            }
+        }
+        if !resolved {
+            self.on_function(UNRESOLVED_SCHEMA, name);
+            flow.opaque = true;
+        }
+        flow
+    }
+
+    fn qualified_function(&mut self, schema: &str, name: &str) -> Flow {
+        self.on_function(schema, name);
+        let body = match schema {
+            SERVER_SCHEMA => SERVER_FUNCTIONS.get(name).copied(),
+            // JDBC takes index keys apart with it.
+            "information_schema" if name == "_pg_expandarray" => Some(Body::Pure),
+            _ => None,
+        };
+        Flow { opaque: body != Some(Body::Pure), ..Flow::default() }
+    }
+
+    fn is_server_function(&self, parts: &[&str]) -> bool {
+        match *parts {
+            [name] => SERVER_FUNCTIONS.contains_key(name) && !self.names.catalogue.functions.contains_key(name),
+            [schema, name] => schema == SERVER_SCHEMA && SERVER_FUNCTIONS.contains_key(name),
+            [..] => false,
+        }
+    }
+
+    /// `set_config(name, value, local)` sets what SET would.
+    fn set_config(&mut self, arguments: &[Node], flow: &Flow) {
+        self.stored.absorb(flow);
+        match arguments.first().and_then(text) {
+            Some(name) => {
+                let value = arguments.get(1).and_then(text).map(|value| vec![value.to_owned()]);
+                self.setting(name, value.as_deref());
+            }
+            None => self.unknown("set_config of a computed name is not understood"),
+        }
+    }
+}
+
+/// Functions of the server and of extensions that come with it that keep or send their arguments.
+fn stores_arguments(name: &str) -> bool {
+    matches!(name, "pg_notify" | "lo_put" | "lo_from_bytea" | "lowrite" | "pg_logical_emit_message" | "pg_file_write")
+        || name.starts_with("dblink")
+}
+
+/// A string literal.
+pub fn text(node: &Node) -> Option<&str> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(Val::Sval(string)) => Some(&string.sval),
+            Some(Val::Ival(_) | Val::Fval(_) | Val::Boolval(_) | Val::Bsval(_)) | None => None,
+        },
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().and_then(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_that_read_on_their_own_are_not_pure() {
+        for name in ["query_to_xml", "table_to_xml", "pg_read_file", "lo_get", "ts_stat", "pg_ls_dir", "cursor_to_xml"]
+        {
+            assert_eq!(SERVER_FUNCTIONS.get(name), Some(&Body::Opaque), "{name}");
+        }
+        for name in ["lower", "count", "now", "row_to_json", "jsonb_build_object", "uuidv7"] {
+            assert_eq!(SERVER_FUNCTIONS.get(name), Some(&Body::Pure), "{name}");
+        }
+        assert!(!SERVER_FUNCTIONS.contains_key("dblink"));
+    }
+}

@@ -1,0 +1,268 @@
+//! One statement's tree to what it touches and what flows out of it.
+
+mod access;
+mod copy;
+mod definition;
+mod expression;
+mod flow;
+mod from;
+mod function;
+mod json;
+mod merge;
+mod named;
+mod nodes;
+mod object;
+mod query;
+mod scope;
+mod setting;
+mod table;
+mod tag;
+mod target;
+mod utility;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pg_query::{NodeEnum, protobuf::Node};
+
+use self::{
+    access::Draft,
+    flow::{Flow, Row},
+};
+use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names};
+use crate::{
+    request::{Access, Facts, Footprint, Operation, Resource, sql},
+    target::Class,
+};
+
+/// Most steps that one text's analysis takes; a step is a node visited or a base column carried along.
+/// Recursive queries are walked twice, so that nesting them multiplies the work.
+pub const STEPS_MAX: usize = 1 << 19;
+
+/// Deepest nesting of nodes that is walked. The decoder of trees stops at 100 messages, two for each node.
+pub const TREE_DEPTH_MAX: usize = 100;
+
+/// Most reasons that are listed for what is unknown in one statement.
+pub const CAVEATS_MAX: usize = 16;
+
+/// What one statement of a text turned out to do.
+#[derive(Debug)]
+pub struct Analysed {
+    pub statement: Statement,
+    pub footprint: Footprint,
+    pub remarks: Remarks,
+}
+
+/// What earlier statements of the same text have done to the catalogue.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    /// Tables that they create, by schema and name.
+    pub created: BTreeSet<(String, String)>,
+    /// Whether names may mean something else now: a view was replaced, a column renamed.
+    pub redefined: bool,
+}
+
+impl Earlier {
+    /// Takes note of one statement.
+    pub fn note(&mut self, analysed: &Analysed) {
+        self.created.extend(analysed.remarks.created.iter().cloned());
+        let harmless = |access: &Access| {
+            let Operation::Sql(operation) = access.operation;
+            matches!(operation, sql::Operation::CreateTable | sql::Operation::Select | sql::Operation::Call)
+        };
+        let definition = analysed.statement.kind == StatementKind::Define;
+        self.redefined |= definition && !analysed.footprint.accesses.iter().all(harmless);
+    }
+}
+
+/// What the analysis of a text learnt beside its statements.
+#[derive(Debug, Default)]
+pub struct Remarks {
+    pub unknown_relations: bool,
+    pub unqualified: BTreeSet<String>,
+    pub depends_on_session: bool,
+    /// Whether integers decide what a column of the answer or a setting is.
+    pub numbers_matter: bool,
+    /// Tables that the statement creates, by schema and name.
+    pub created: BTreeSet<(String, String)>,
+}
+
+impl Remarks {
+    pub fn merge(&mut self, other: Self) {
+        self.unknown_relations |= other.unknown_relations;
+        self.depends_on_session |= other.depends_on_session;
+        self.numbers_matter |= other.numbers_matter;
+        self.unqualified.extend(other.unqualified);
+        self.created.extend(other.created);
+    }
+}
+
+/// What classification and walk of one statement share.
+#[derive(Debug)]
+pub struct Analysis<'a> {
+    names: &'a Names,
+    state: &'a SessionState,
+    earlier: &'a Earlier,
+    accesses: Vec<Draft>,
+    caveats: Vec<String>,
+    /// What is stored somewhere.
+    stored: Flow,
+    /// What the query level at hand is.
+    level: Level,
+    depth: usize,
+    steps: usize,
+    remarks: Remarks,
+}
+
+/// What policy may know of the query level that touches something.
+#[derive(Clone, Copy, Debug, Default)]
+struct Level {
+    verb: &'static str,
+    has_where: bool,
+    has_limit: bool,
+}
+
+/// What a statement answers and does, before its flows are put together.
+#[derive(Debug)]
+struct Effect {
+    kind: StatementKind,
+    verb: &'static str,
+    /// The answer; `None` when there are no rows.
+    answer: Option<Row>,
+}
+
+impl Effect {
+    fn silent(kind: StatementKind, verb: &'static str) -> Self {
+        Self { kind, verb, answer: None }
+    }
+}
+
+impl<'a> Analysis<'a> {
+    pub fn new(names: &'a Names, state: &'a SessionState, earlier: &'a Earlier) -> Self {
+        Self {
+            names,
+            state,
+            earlier,
+            accesses: Vec::new(),
+            caveats: Vec::new(),
+            stored: Flow::default(),
+            level: Level::default(),
+            depth: 0,
+            steps: 0,
+            remarks: Remarks::default(),
+        }
+    }
+
+    /// Analyses one statement.
+    pub fn run(mut self, node: Option<&Node>) -> Analysed {
+        let effect = match node.and_then(|node| node.node.as_ref()) {
+            Some(node) => self.statement(node),
+            None => self.not_understood("an empty statement"),
+        };
+        self.finish(effect)
+    }
+
+    fn finish(self, effect: Effect) -> Analysed {
+        let answered = effect.answer.is_some();
+        let answer = effect.answer.unwrap_or_default();
+        let flow = answer.whole().and(&self.stored);
+        let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
+        let statement = Statement {
+            returns_rows: answered && effect.kind != StatementKind::CopyOut,
+            kind: effect.kind,
+            verb: effect.verb,
+            flow_classes: self.classes(&flow.columns),
+            sink: !self.stored.is_clean(),
+            stored_classes: self.classes(&self.stored.columns),
+            opaque_flow: flow.opaque,
+            outputs,
+            flows: flow.columns,
+        };
+        let read = self.read_classes(&statement.flows);
+        let accesses = self.accesses.into_iter().map(|draft| draft.complete(self.names, &read)).collect();
+        let footprint = Footprint { accesses, caveats: self.caveats };
+        Analysed { statement, footprint, remarks: self.remarks }
+    }
+
+    fn output(&self, flow: &Flow) -> Output {
+        Output { columns: flow.columns.clone(), classes: self.classes(&flow.columns), opaque: flow.opaque }
+    }
+
+    fn classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeSet<Class> {
+        columns.iter().flat_map(|&column| self.names.classes(column)).cloned().collect()
+    }
+
+    /// The classes that flow, by the relation that they flow from.
+    fn read_classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeMap<u32, BTreeSet<Class>> {
+        let mut read: BTreeMap<u32, BTreeSet<Class>> = BTreeMap::new();
+        for &column in columns {
+            read.entry(column.relation).or_default().extend(self.names.classes(column).iter().cloned());
+        }
+        read
+    }
+
+    /// Notes something that is not understood: one unknown access, and why.
+    fn unknown(&mut self, caveat: impl Into<String>) {
+        let caveat = caveat.into();
+        if self.caveats.len() < CAVEATS_MAX && !self.caveats.contains(&caveat) {
+            self.caveats.push(caveat);
+        }
+        self.on_database(sql::Operation::Unknown);
+    }
+
+    /// A statement that is not understood as a whole.
+    fn not_understood(&mut self, what: &str) -> Effect {
+        if self.level.verb.is_empty() {
+            self.level.verb = "UNKNOWN";
+        }
+        self.unknown(format!("{what} is not understood"));
+        Effect::silent(StatementKind::Unknown, self.level.verb)
+    }
+
+    /// Enters a node of the tree; says whether there is room, and notes it as unknown when there is none.
+    fn enter(&mut self) -> bool {
+        self.step(1);
+        self.depth += 1;
+        if self.depth > TREE_DEPTH_MAX {
+            self.unknown(format!("the statement is nested deeper than {TREE_DEPTH_MAX} levels"));
+            return false;
+        }
+        self.steps <= STEPS_MAX
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn step(&mut self, work: usize) {
+        let before = self.steps;
+        self.steps = self.steps.saturating_add(work);
+        if before <= STEPS_MAX && self.steps > STEPS_MAX {
+            self.unknown(format!("the statement takes more than {STEPS_MAX} steps to analyse"));
+        }
+    }
+
+    /// Runs `walk` at a query level of its own.
+    fn at_level<T>(&mut self, level: Level, walk: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.level, level);
+        let result = walk(self);
+        self.level = outer;
+        result
+    }
+}
+
+/// The strings of a list of names.
+fn strings(nodes: &[Node]) -> Vec<String> {
+    nodes
+        .iter()
+        .filter_map(|node| match &node.node {
+            Some(NodeEnum::String(string)) => Some(string.sval.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// An access as the request carries it, when it is not on a table.
+fn bare(operation: sql::Operation, resource: Resource, facts: Facts) -> Access {
+    Access { operation: Operation::Sql(operation), resource, facts }
+}

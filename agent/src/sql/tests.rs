@@ -1,0 +1,260 @@
+//! The corpus: every statement with what it touches and what flows out of it, as reviewed text.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    request::{Operation, Resource, sql},
+    target::Class,
+};
+
+/// A small shop, with classified columns.
+fn shop() -> Catalogue {
+    let table = |schema: &str, name: &str, columns: &[(&str, &str)]| {
+        let columns = columns.iter().map(|&(column, class)| {
+            let classes = (!class.is_empty()).then(|| Class::from(class)).into_iter().collect();
+            (column.to_owned(), classes)
+        });
+        (schema.to_owned(), name.to_owned(), columns.collect::<Vec<_>>())
+    };
+    let mut catalogue = Catalogue::from_tables(
+        "shop",
+        &["pg_catalog", "public"],
+        [
+            table(
+                "public",
+                "customers",
+                &[("id", ""), ("name", ""), ("email", "email"), ("ssn", "ssn"), ("card", "credit_card")],
+            ),
+            table("public", "orders", &[("id", ""), ("customer_id", ""), ("total", ""), ("note", "")]),
+            table("public", "products", &[("id", ""), ("name", ""), ("price", "")]),
+            table("public", "Weird Table", &[("The Column", "pii"), ("id", "")]),
+            table("audit", "log", &[("id", ""), ("at", ""), ("message", "")]),
+            table("pg_catalog", "pg_class", &[("oid", ""), ("relname", ""), ("relkind", "")]),
+            table("pg_catalog", "pg_settings", &[("name", ""), ("setting", "")]),
+            table("pg_catalog", "pg_stats", &[("tablename", ""), ("most_common_vals", "")]),
+        ],
+    );
+    for (name, schema) in [("audit_note", "public"), ("lower", "public"), ("digest", "crypto")] {
+        catalogue.functions.entry(name.to_owned()).or_default().insert(schema.to_owned());
+    }
+    catalogue
+}
+
+fn classifier() -> Classifier {
+    Classifier::new(shop())
+}
+
+fn classify(classifier: &Classifier, text: &str) -> std::sync::Arc<Classified> {
+    classifier.classify(&Bytes::copy_from_slice(text.as_bytes()), &SessionState::default())
+}
+
+/// What a text turned out to be, for people to review.
+fn report(classifier: &Classifier, text: &str, state: &SessionState) -> String {
+    let classified = classifier.classify(&Bytes::copy_from_slice(text.as_bytes()), state);
+    let mut out = String::new();
+    for access in &classified.footprint.accesses {
+        let Operation::Sql(operation) = access.operation;
+        write!(out, "  {operation:?} {}", access.resource).unwrap();
+        if let Resource::Table(table) = &access.resource {
+            let columns: Vec<&str> = table.columns.iter().map(String::as_str).collect();
+            write!(out, "({})", columns.join(", ")).unwrap();
+            if !table.read_classes.is_empty() {
+                let classes: Vec<String> = table.read_classes.iter().map(Class::to_string).collect();
+                write!(out, " reads {}", classes.join("+")).unwrap();
+            }
+        }
+        write!(out, " [{}", access.facts.verb).unwrap();
+        for (fact, name) in [(access.facts.has_where, " where"), (access.facts.has_limit, " limit")] {
+            out.push_str(if fact { name } else { "" });
+        }
+        out.push_str("]\n");
+    }
+    for caveat in &classified.footprint.caveats {
+        writeln!(out, "  ! {caveat}").unwrap();
+    }
+    for statement in &classified.statements {
+        writeln!(out, "  = {}", flows(classifier, statement)).unwrap();
+    }
+    out
+}
+
+fn flows(classifier: &Classifier, statement: &Statement) -> String {
+    let name = |column: &ColumnRef| {
+        let relation = &classifier.catalogue().relations[&column.relation];
+        let column = relation.columns.iter().find(|known| known.number == column.column).unwrap();
+        format!("{}.{}", relation.name, column.name)
+    };
+    let mut out = statement.verb.to_owned();
+    match &statement.outputs {
+        _ if !statement.returns_rows && statement.kind != StatementKind::CopyOut => out.push_str(" silent"),
+        Some(outputs) => {
+            let columns = outputs.iter().map(|output| {
+                let mut parts: Vec<String> = output.columns.iter().map(name).collect();
+                parts.extend(output.opaque.then(|| "?".to_owned()));
+                parts.join("+")
+            });
+            write!(out, " ({})", columns.collect::<Vec<_>>().join(", ")).unwrap();
+        }
+        None => {
+            let mut parts: Vec<String> = statement.flows.iter().map(name).collect();
+            parts.extend(statement.opaque_flow.then(|| "?".to_owned()));
+            write!(out, " any of ({})", parts.join("+")).unwrap();
+        }
+    }
+    if statement.sink {
+        let parts: Vec<String> = statement.flows.iter().map(name).collect();
+        write!(out, " stores {}{}", parts.join("+"), if statement.opaque_flow { "+?" } else { "" }).unwrap();
+    }
+    out
+}
+
+/// The texts of a corpus file, which blank lines set apart.
+fn texts(corpus: &str) -> impl Iterator<Item = &str> {
+    corpus.split("\n\n").map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn reviewed(name: &str, corpus: &str) {
+    let classifier = classifier();
+    let mut out = String::new();
+    for text in texts(corpus) {
+        write!(out, "{text}\n{}\n", report(&classifier, text, &SessionState::default())).unwrap();
+    }
+    insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
+        insta::assert_snapshot!(name, out);
+    });
+}
+
+const CORPUS: [(&str, &str); 6] = [
+    ("queries", include_str!("corpus/queries.sql")),
+    ("flows", include_str!("corpus/flows.sql")),
+    ("writes", include_str!("corpus/writes.sql")),
+    ("utility", include_str!("corpus/utility.sql")),
+    ("definitions", include_str!("corpus/definitions.sql")),
+    ("tricks", include_str!("corpus/tricks.sql")),
+];
+
+#[test]
+fn the_corpus_is_as_reviewed() {
+    for (name, corpus) in CORPUS {
+        reviewed(name, corpus);
+    }
+}
+
+#[test]
+fn the_cache_never_changes_an_answer() {
+    let classifier = classifier();
+    let state = SessionState::default();
+    for (_, corpus) in CORPUS {
+        for text in texts(corpus) {
+            let fresh = classifier.classify_afresh(text.as_bytes(), &state);
+            assert_eq!(*classify(&classifier, text), fresh, "first: {text}");
+            assert_eq!(*classify(&classifier, text), fresh, "again: {text}");
+        }
+    }
+    for number in ["1", "2", "999999999", "1234567890", "1.5", "0x1f", "1e5"] {
+        for text in [
+            format!("SELECT name FROM customers WHERE id = {number}"),
+            format!("SELECT name, ssn FROM customers ORDER BY {number}"),
+            format!("SELECT count(1) FROM orders GROUP BY ROLLUP ({number})"),
+            format!("SET standard_conforming_strings = {number}"),
+            format!("SET row_security = {number}; SELECT {number}"),
+            format!("SELECT {number}; DROP TABLE orders"),
+        ] {
+            let fresh = classifier.classify_afresh(text.as_bytes(), &state);
+            assert_eq!(*classify(&classifier, &text), fresh, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_temporary_table_never_hides_behind_the_cache() {
+    let classifier = classifier();
+    let text = "SELECT ssn FROM customers";
+    let before = report(&classifier, text, &SessionState::default());
+    let mut state = SessionState::default();
+    let created = classify(&classifier, "CREATE TEMP TABLE customers (ssn text)");
+    created.statements.iter().for_each(|statement| state.apply(statement));
+
+    let shadowed = report(&classifier, text, &state);
+    assert!(shadowed.contains("pg_temp.customers") && shadowed.contains("public.customers"), "{shadowed}");
+    assert!(shadowed.contains('?'), "what it holds is not known: {shadowed}");
+    assert_eq!(report(&classifier, text, &SessionState::default()), before);
+}
+
+#[test]
+fn names_are_resumed_with_what_they_stand_for() {
+    let classifier = classifier();
+    let mut state = SessionState::default();
+    let run = |text: &str, state: &mut SessionState| {
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        let classified = classifier.classify(&text, state);
+        classified.statements.iter().for_each(|statement| state.apply(statement));
+        classified
+    };
+    run("PREPARE p (int) AS SELECT ssn FROM customers WHERE id = $1", &mut state);
+    let executed = run("EXECUTE p (1)", &mut state);
+    assert_eq!(executed.statements[0].flow_classes, [Class::from("ssn")].into());
+    assert!(
+        matches!(&executed.footprint.accesses[..], [access] if access.resource.to_string() == "shop/public.customers")
+    );
+
+    run("BEGIN; DECLARE c CURSOR FOR SELECT email FROM customers", &mut state);
+    assert_eq!(run("FETCH 5 FROM c", &mut state).statements[0].flow_classes, [Class::from("email")].into());
+    run("CLOSE c; DEALLOCATE ALL", &mut state);
+    for text in ["FETCH c", "EXECUTE p (1)"] {
+        assert!(is_unknown(&run(text, &mut state)), "{text}");
+    }
+}
+
+fn is_unknown(classified: &Classified) -> bool {
+    classified.footprint.accesses.iter().any(|access| access.operation == Operation::Sql(sql::Operation::Unknown))
+}
+
+#[test]
+fn what_is_too_much_is_unknown() {
+    let classifier = classifier();
+    for text in [
+        format!("SELECT 1{}", "+1".repeat(35_000)),
+        format!("SELECT {}1{}", "(".repeat(9_000), ")".repeat(12_000)),
+        format!("SELECT {}1{}", "(SELECT ".repeat(60), ")".repeat(60)),
+        format!("SELECT 1{}", " UNION SELECT 1".repeat(5_000)),
+        "SELECT 1;".repeat(STATEMENTS_MAX + 1),
+        (0..300).map(|number| format!("SELECT f{number}();")).collect(),
+        format!("SELECT {}", "customers, ".repeat(90_000)) + "1 FROM customers",
+        "SELECT 1\0".to_owned(),
+        " ".repeat(STATEMENT_BYTES_MAX + 1),
+        format!("{}SELECT 1{}", "WITH RECURSIVE a AS (".repeat(18), ") SELECT * FROM a".repeat(18)),
+    ] {
+        let classified = classify(&classifier, &text);
+        assert!(is_unknown(&classified), "{:.60} {:?}", text, classified.footprint.caveats);
+        assert!(!classified.footprint.caveats.is_empty());
+        assert!(classified.footprint.accesses.len() <= crate::request::ACCESSES_MAX + 1);
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
+        classifier().classify(&text.into(), &SessionState::default());
+    }
+
+    /// Texts that mean something more often than not, cut and joined anywhere.
+    #[test]
+    fn arbitrary_statements_never_panic(
+        pieces in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6),
+    ) {
+        let all: Vec<&str> = CORPUS.iter().flat_map(|(_, corpus)| texts(corpus)).collect();
+        let mut text = String::new();
+        for (which, cut) in pieces {
+            let words: Vec<&str> = which.get(&all).split_inclusive(' ').collect();
+            text.extend(words.into_iter().take(cut.index(30) + 1));
+        }
+        let classifier = classifier();
+        let first = classify(&classifier, &text);
+        prop_assert_eq!(&*first, &classifier.classify_afresh(text.as_bytes(), &SessionState::default()));
+    }
+}
