@@ -40,13 +40,13 @@ pub fn settings() -> Settings {
     }
 }
 
-/// Counts and logs a refusal, and is the answer that refuses.
+/// Counts and logs a refusal, and is the answer that refuses. The daemon puts the reason's name for its number.
 #[inline(always)]
 pub fn refuse(ctx: &impl EbpfContext, refusal: Refusal, address: Address, port: u16) -> bool {
     if let Some(count) = REFUSALS.get_ptr_mut(refusal as u32) {
         // SAFETY: an element of this CPU's own array, and a program is not preempted by itself.
         unsafe { *count += 1 };
     }
-    debug!(ctx, "refused {}: [{:i}]:{}", refusal as u32, address, port);
+    debug!(ctx, "{} [{:i}]:{}", refusal as u32, address, port);
     false
 }

@@ -2,6 +2,7 @@
 
 use aya::Ebpf;
 use aya_log::EbpfLogger;
+use portcullis_common::Refusal;
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// The programs' log. Each refusal is a `debug` line; at other levels the programs write nothing.
@@ -35,7 +36,10 @@ impl log::Log for Forward {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        tracing::debug!(target: "portcullis::kernel", "{}", record.args());
+        let line = record.args().to_string();
+        let (number, destination) = line.split_once(' ').unwrap_or(("", &line));
+        let refusal = number.parse().ok().and_then(|number: usize| Refusal::ALL.get(number));
+        tracing::debug!(target: "portcullis::kernel", destination, "refused: {}", refusal.map_or("unknown", |it| it.name()));
     }
 
     fn flush(&self) {}

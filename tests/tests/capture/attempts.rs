@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use nix::sched::{CloneFlags, unshare};
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::socket::{MsgFlags, SockaddrIn, bind, connect, sendto},
+};
 use portcullis::capture::{
     canary::{self, Token},
     launcher::{self, Identity},
@@ -34,6 +37,8 @@ fn make(attempt: &str, held: &mut Option<TcpStream>) -> io::Result<String> {
         ["tcp-by", device, address] => {
             heard(connect_from(0, parse(address), &[(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())])?)
         }
+        ["fast-open", address] => heard(fast_open(parse(address))?),
+        ["reconnect", first, second] => heard(reconnect(parse(first), parse(second))?),
         ["peer", address] => Ok(TcpStream::connect_timeout(&parse(address), PATIENCE)?.peer_addr()?.to_string()),
         ["hold", address] => {
             TcpStream::connect_timeout(&parse(address), PATIENCE).map(|it| *held = Some(it)).map(answer)
@@ -107,23 +112,50 @@ fn heard(mut stream: TcpStream) -> io::Result<String> {
 
 /// Connects from a port of one's choice, and leaves by RST: the port is free at once.
 pub fn connect_from(source: u16, to: SocketAddr, options: &[(i32, i32, &[u8])]) -> io::Result<TcpStream> {
-    let socket = socket2(source)?;
+    let socket = bound(source)?;
     for (level, name, value) in options {
         set(&socket, *level, *name, value)?;
     }
-    let SocketAddr::V4(to) = to else { panic!("IPv4 only") };
-    let address = nix::sys::socket::SockaddrIn::from(to);
-    nix::sys::socket::connect(socket.as_raw_fd(), &address)?;
+    connect(socket.as_raw_fd(), &ipv4(to))?;
     Ok(socket.into())
 }
 
-fn socket2(source: u16) -> io::Result<OwnedFd> {
+/// Connects by sending, TCP Fast Open: `connect` is never called.
+fn fast_open(to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = bound(0)?;
+    let address = ipv4(to);
+    sendto(socket.as_raw_fd(), b"out", &address, MsgFlags::from_bits_retain(libc::MSG_FASTOPEN))?;
+    Ok(socket.into())
+}
+
+/// Connects, disconnects by AF_UNSPEC, and connects the same socket to somewhere else.
+fn reconnect(first: SocketAddr, second: SocketAddr) -> io::Result<TcpStream> {
+    let socket = bound(0)?;
+    connect(socket.as_raw_fd(), &ipv4(first))?;
+    // SAFETY: an address of one word, the family, zero for AF_UNSPEC.
+    unsafe {
+        let nowhere: libc::sockaddr = std::mem::zeroed();
+        if libc::connect(socket.as_raw_fd(), &raw const nowhere, size_of::<libc::sockaddr>() as libc::socklen_t) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    connect(socket.as_raw_fd(), &ipv4(second))?;
+    Ok(socket.into())
+}
+
+fn ipv4(address: SocketAddr) -> SockaddrIn {
+    let SocketAddr::V4(address) = address else { panic!("IPv4 only") };
+    address.into()
+}
+
+/// A TCP socket with this source port; zero leaves the choice to the kernel.
+fn bound(source: u16) -> io::Result<OwnedFd> {
     let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
     let linger = [1_i32.to_ne_bytes(), 0_i32.to_ne_bytes()].concat();
     set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &linger)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32.to_ne_bytes())?;
-    let address = nix::sys::socket::SockaddrIn::new(0, 0, 0, 0, source);
-    nix::sys::socket::bind(socket.as_raw_fd(), &address)?;
+    let address = SockaddrIn::new(0, 0, 0, 0, source);
+    bind(socket.as_raw_fd(), &address)?;
     Ok(socket)
 }
 

@@ -1,5 +1,7 @@
 //! Capture on the real kernel: needs root, touches loopback and its own namespaces only.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod attempts;
 mod rig;
 mod wire;
@@ -8,6 +10,7 @@ use std::{
     fs,
     io::{ErrorKind, Read},
     net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -241,6 +244,34 @@ fn a_reused_port_has_the_origin_of_its_own_connection() {
 }
 
 #[test]
+fn a_socket_connected_twice_has_the_origin_of_the_second() {
+    let mut rig = Rig::start("twice");
+    let workload = rig.enrol("agent");
+    let answer = rig.attempt(&workload, "reconnect 192.0.2.7:1 192.0.2.8:2");
+    assert!(answer.starts_with("192.0.2.8:2 "), "{answer}");
+    let answer = rig.attempt(&workload, "fast-open 192.0.2.9:3");
+    assert!(answer.starts_with("192.0.2.9:3 "), "{answer}");
+}
+
+#[test]
+fn origins_are_right_when_many_connect_at_once() {
+    let mut rig = Rig::start("many");
+    let workloads: Vec<_> = (0..4).map(|number| rig.enrol(&format!("agent{number}"))).collect();
+    let dialling = workloads.iter().enumerate().map(|(number, workload)| {
+        let mut client = rig.client(workload);
+        std::thread::spawn(move || {
+            for round in 1..=200 {
+                let expected = format!("10.{number}.0.{round}:{round} {} 0 agent{number}", client.child.id());
+                assert_eq!(client.ask(&format!("tcp 10.{number}.0.{round}:{round}")), expected);
+            }
+        })
+    });
+    for dialled in dialling.collect::<Vec<_>>() {
+        dialled.join().unwrap();
+    }
+}
+
+#[test]
 fn an_outsider_does_not_inherit_the_origin_of_a_refused_connect() {
     let mut rig = Rig::start("stale");
     let workload = rig.enrol("agent");
@@ -381,4 +412,25 @@ fn a_launched_command_has_nothing_to_undo_capture_with() {
     let procs = workload.join("../../daemon/cgroup.procs");
     assert_eq!(said(&format!("echo $$ 2>&- > {}; echo '~' $?", procs.display())), "2");
     assert_eq!(said("unshare -n true 2>&-; echo '~' $?"), "1");
+}
+
+#[test]
+fn ordinary_programs_run_when_launched() {
+    let mut rig = Rig::start("programs");
+    let workload = rig.enrol("agent");
+    let python = "/usr/bin/python3 -c 'import asyncio, subprocess, threading; t = threading.Thread(target=print); \
+                  t.start(); t.join(); subprocess.run([\"true\"], check=True); asyncio.run(asyncio.sleep(0))'";
+    let node = "/usr/bin/node -e 'require(\"child_process\").execSync(\"true\"); setTimeout(() => 0, 1)'";
+    for (program, script) in [
+        ("/usr/bin/git", "cd /tmp && git --version"),
+        ("/usr/bin/psql", "psql --version"),
+        ("/usr/bin/python3", python),
+        ("/usr/bin/node", node),
+        ("/usr/bin/java", "java -Xshare:off -version"),
+    ] {
+        if Path::new(program).exists() {
+            let answer = rig.attempt(&workload, &format!("exec {script} >/dev/null; echo '~' $?"));
+            assert_eq!(answer, "0", "{program}");
+        }
+    }
 }
