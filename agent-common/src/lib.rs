@@ -1,1 +1,131 @@
+//! What the kernel side and the daemon say to each other: keys and values of the maps that they share.
+//!
+//! Every type here is `repr(C)` without implicit padding. A change to one of them changes [`LAYOUT`], so that
+//! a newer daemon never reads the maps of an older one.
 
+#![no_std]
+
+/// The version of the maps' layout; it stands in the path under which maps are pinned.
+pub const LAYOUT: u32 = 1;
+
+/// Most connections that are between their SYN and their accept at one moment.
+pub const FLOWS_MAX: usize = 65_536;
+
+/// Most resolvers that workloads may ask directly.
+pub const RESOLVERS_MAX: usize = 64;
+
+/// Most network namespaces whose sockets may be captured.
+pub const NAMESPACES_MAX: usize = 64;
+
+/// The port of DNS, the one thing that leaves without the daemon.
+pub const DNS_PORT: u16 = 53;
+
+/// The index that the loopback interface has in every network namespace.
+pub const LOOPBACK_INDEX: u32 = 1;
+
+/// An IPv6 address in network order; IPv4 is written as `::ffff:a.b.c.d`.
+pub type Address = [u8; 16];
+
+/// `127.0.0.1` as an [`Address`].
+pub const LOOPBACK_V4: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1];
+
+/// `::1` as an [`Address`].
+pub const LOOPBACK_V6: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// What the daemon tells the programs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Settings {
+    /// Where the daemon listens, on `127.0.0.1` and `::1`, in host order. Zero refuses every connect.
+    pub port: u16,
+    /// Zero when the daemon does not listen on `::1`: IPv6 connects are then refused.
+    pub ipv6: u8,
+    pub reserved: u8,
+}
+
+/// Who connected, and where to: written in the context of the connecting process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Origin {
+    pub address: Address,
+    pub netns_cookie: u64,
+    /// The cgroup of the connecting process.
+    pub cgroup_id: u64,
+    /// Nanoseconds since boot, sleep included.
+    pub connected_at: u64,
+    /// Thread group id in the initial PID namespace.
+    pub pid: u32,
+    pub uid: u32,
+    /// Host order.
+    pub port: u16,
+    pub reserved: [u8; 6],
+}
+
+/// A connection under way, by its source: unique while the port is held.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Flow {
+    pub address: Address,
+    pub netns_cookie: u64,
+    /// Host order.
+    pub port: u32,
+    pub reserved: u32,
+}
+
+/// Why a program refused; the index into the map of counters.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// A connect from a network namespace that is not captured.
+    Namespace = 0,
+    /// A connect by a protocol that cannot be captured.
+    Connect = 1,
+    /// A connect to the daemon's own listener.
+    Loop = 2,
+    /// A datagram to anything but a configured resolver.
+    Datagram = 3,
+    /// A socket of a type or protocol that cannot be captured.
+    Socket = 4,
+    /// A bind of the daemon's port.
+    Bind = 5,
+    /// A socket option that steers packets around the capture.
+    Option = 6,
+    /// A packet that no other program had stopped.
+    Packet = 7,
+}
+
+impl Refusal {
+    pub const ALL: [Self; 8] = [
+        Self::Namespace,
+        Self::Connect,
+        Self::Loop,
+        Self::Datagram,
+        Self::Socket,
+        Self::Bind,
+        Self::Option,
+        Self::Packet,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::Connect => "connect",
+            Self::Loop => "loop",
+            Self::Datagram => "datagram",
+            Self::Socket => "socket",
+            Self::Bind => "bind",
+            Self::Option => "option",
+            Self::Packet => "packet",
+        }
+    }
+}
+
+#[cfg(feature = "user")]
+mod user {
+    // SAFETY: `repr(C)`, integers only, no implicit padding.
+    unsafe impl aya::Pod for super::Settings {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Origin {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Flow {}
+}

@@ -22,6 +22,7 @@ pub mod connection;
 pub mod detect;
 pub mod protocol;
 pub mod tls;
+pub mod surveys;
 pub mod upstream;
 
 // The nouns that everything speaks of.
@@ -43,3 +44,4 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod live;

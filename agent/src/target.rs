@@ -38,6 +38,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// The name that stands for "no target is declared there"; configured names cannot hold parentheses.
+    pub const UNDECLARED: &str = "(undeclared)";
+
+    pub fn is_declared(&self) -> bool {
+        *self.name != *Self::UNDECLARED
+    }
+
     /// The label `environment`, or `unknown`.
     pub fn environment(&self) -> &str {
         self.labels.get("environment").map_or("unknown", String::as_str)
@@ -58,6 +65,15 @@ pub enum Address {
     Tcp(HostPort),
     /// A directory with PostgreSQL's sockets, or a socket's path.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(place) => place.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// A host name or address, and a port.

@@ -1,10 +1,114 @@
 //! The command line.
+//!
+//! Exit codes: 0 done, 1 a finding or a refusal, 2 wrong usage or something unreadable, 126 and 127
+//! from `run` when the command cannot be run or found, as shells have them.
 
-pub mod policy;
+mod approvals;
+mod ca;
+mod config;
+mod doctor;
+mod generate;
+mod highlight;
+mod output;
+mod policy;
+mod run;
+mod sessions;
+mod status;
+mod target;
+mod up;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::control::{Client, ClientError, socket_path};
+
+/// A gate that no AI agent on this host can walk around.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// The daemon's control socket [default: $PORTCULLIS_CONTROL, else /run/portcullis/control.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    control: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Subject,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subject {
+    /// Run the daemon in the foreground
+    Up(up::Args),
+    /// Take the capture away, when no workload runs any more
+    Down(up::DownArgs),
+    /// Run a command under capture
+    Run(run::Args),
+    /// Show what is enforced
+    Status(status::Args),
+    /// Say what this kernel allows, and what that means
+    Doctor(doctor::Args),
+    /// Try to get out, and show what held
+    Prove(doctor::ProveArgs),
+    /// Answer requests that wait for a person
+    Approvals(approvals::Args),
+    /// Show and revoke standing grants
+    Grants(approvals::GrantArgs),
+    /// List, replay and verify recorded sessions; end running ones
+    Sessions(sessions::Sessions),
+    /// Check, test and explain policy
+    Policy(policy::Policy),
+    /// List and try the configured targets
+    Target(target::Args),
+    /// Show the local certificate authority
+    Ca(ca::Args),
+    /// Check the configuration
+    Config(config::Args),
+    /// Print completions for a shell
+    Completions(generate::CompletionArgs),
+    /// Write the man pages
+    Man(generate::ManArgs),
+    /// The probing half of the canary
+    #[command(hide = true)]
+    Canary,
+}
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let control = socket_path(cli.control.as_deref());
+    let ended = match cli.command {
+        Subject::Up(args) => up::run(args),
+        Subject::Down(args) => up::down(args),
+        Subject::Run(args) => return run::run(args, control),
+        Subject::Status(args) => status::run(args, control),
+        Subject::Doctor(args) => doctor::run(args),
+        Subject::Prove(args) => doctor::prove(args, control),
+        Subject::Approvals(args) => approvals::run(args, control),
+        Subject::Grants(args) => approvals::grants(args, control),
+        Subject::Sessions(args) => args.run(control),
+        Subject::Policy(args) => return policy::run(args),
+        Subject::Target(args) => return target::run(args),
+        Subject::Ca(args) => return ca::run(args),
+        Subject::Config(args) => return config::run(args),
+        Subject::Completions(args) => return generate::completions(args),
+        Subject::Man(args) => return generate::man(args),
+        Subject::Canary => doctor::canary(),
+    };
+    ended.unwrap_or_else(|error| {
+        output::fail(&error);
+        ExitCode::from(code_of(&error))
+    })
+}
+
+/// 1 for a refusal, 2 for everything that kept the command from being carried out.
+fn code_of(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused { .. }) => 1,
+        Some(ClientError::Unreachable { .. } | ClientError::BrokeOff { .. } | ClientError::Foreign { .. }) | None => 2,
+    }
+}
+
+/// Asks the daemon one thing.
+fn ask(control: PathBuf, command: &crate::control::Command) -> anyhow::Result<crate::control::Reply> {
+    Ok(Client::connect(control)?.ask(command)?)
 }

@@ -1,1 +1,133 @@
+//! The local API: one JSON command a line over a Unix socket, one JSON reply a line back.
 //!
+//! Who may do what follows from the peer's credentials, as the kernel gives them (unix(7),
+//! `SO_PEERCRED`). A process of a workload may do nothing here.
+
+mod client;
+mod peer;
+mod server;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use client::{Client, ClientError, socket_path};
+pub use peer::{Peer, Role};
+pub use server::{Control, serve};
+
+use crate::approval::{Grant, PendingView};
+
+/// Most bytes of one command line; a longer one closes the connection.
+pub const COMMAND_BYTES_MAX: u64 = 64 * 1024;
+/// Most control connections at once; one more is closed at once.
+pub const CONNECTIONS_MAX: usize = 64;
+
+/// What a person, or `portcullis run`, wants of the daemon.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    Status,
+    /// Puts the sending process under capture, as a workload of this name.
+    Enrol { name: Option<String> },
+    Approvals,
+    Approve { id: String, reason: Option<String> },
+    Deny { id: String, reason: Option<String> },
+    Grants,
+    RevokeGrant { id: String },
+    LiveSessions,
+    KillSession { id: String, reason: Option<String> },
+    ReloadPolicy,
+}
+
+impl Command {
+    /// What a peer must be for it.
+    pub fn role(&self) -> Role {
+        match self {
+            // Whether this person may answer this request is the desk's to say.
+            Self::Status | Self::Approvals | Self::Approve { .. } | Self::Deny { .. } | Self::Grants => Role::Approver,
+            Self::Enrol { .. } | Self::RevokeGrant { .. } | Self::LiveSessions => Role::Operator,
+            Self::KillSession { .. } | Self::ReloadPolicy => Role::Operator,
+        }
+    }
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    Status(Box<Status>),
+    Enrolled(Enrolled),
+    Approvals { pending: Vec<PendingView> },
+    Approved { complete: bool, grant: Option<Grant> },
+    Grants { grants: Vec<Grant> },
+    LiveSessions { sessions: Vec<LiveView> },
+    Done { message: String },
+    Refused { error: String, hint: Option<String> },
+}
+
+/// The daemon at a glance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub pid: u32,
+    pub started_unix: u64,
+    pub instance: String,
+    pub config: Option<PathBuf>,
+    pub state_dir: PathBuf,
+    pub listen: Vec<String>,
+    pub capture: String,
+    /// When a canary process last was captured.
+    pub canary_unix: Option<u64>,
+    pub policy: PolicyStatus,
+    pub recorder: String,
+    pub targets: Vec<TargetStatus>,
+    pub workloads: Vec<WorkloadStatus>,
+    pub live_sessions: usize,
+    pub pending_approvals: usize,
+    /// What the kernel programs have refused, by kind.
+    pub refusals: BTreeMap<String, u64>,
+}
+
+/// Which policy is in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    pub source: String,
+    pub generation: u64,
+    pub rules: usize,
+    /// Why the newest files are not in force, where they are broken.
+    pub broken: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TargetStatus {
+    pub name: String,
+    pub protocol: String,
+    pub addresses: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkloadStatus {
+    pub name: String,
+    pub cgroup: String,
+    pub owner: Option<String>,
+}
+
+/// A session that runs now.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LiveView {
+    pub id: String,
+    pub workload: String,
+    pub target: String,
+    pub destination: String,
+    pub pid: u32,
+    pub started_unix: u64,
+}
+
+/// The sender now is in its workload's cgroup, and must prove it before it runs anything.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Enrolled {
+    pub workload: String,
+    pub cgroup: String,
+    /// What the canary connection must bring back, in hexadecimal.
+    pub token: String,
+}

@@ -1,6 +1,12 @@
 //! The registry of protocols, and the contract of a session.
 
+pub mod driver;
 pub mod postgres;
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+pub(crate) mod playbook;
 
 use std::sync::Arc;
 
@@ -24,6 +30,8 @@ pub struct Protocol {
     pub name: &'static str,
     /// Whether a connection's first bytes are of this protocol.
     pub detect: fn(&[u8]) -> Detection,
+    /// Application protocols that TLS towards the workload agrees to (RFC 7301).
+    pub alpn: &'static [&'static str],
     pub engine: Engine,
     /// Reads a recorded session back for people.
     pub transcript: fn() -> Box<dyn Transcript>,

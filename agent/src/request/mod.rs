@@ -17,6 +17,8 @@ pub const ACCESSES_MAX: usize = 256;
 pub struct Request {
     /// What was sent, for people to read: the statement as it stands in the message.
     pub summary: Summary,
+    /// The values that go with it, where they come apart from the text (bound parameters).
+    pub arguments: Option<Arguments>,
     /// Whether this request would run now, or only be made ready to run.
     pub stage: Stage,
     /// What it touches. Shared, because the same statement shape is asked for again and again;
@@ -38,6 +40,15 @@ impl fmt::Debug for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", String::from_utf8_lossy(&self.0))
     }
+}
+
+/// Values that a statement runs with, kept as they came and read only when a person has to judge them.
+#[derive(Clone, Debug)]
+pub struct Arguments {
+    /// The bytes of the message that carries them.
+    pub bytes: Bytes,
+    /// Reads them: one line for each.
+    pub read: fn(&[u8]) -> Vec<String>,
 }
 
 /// When a request takes effect.
@@ -105,5 +116,50 @@ impl fmt::Display for Resource {
             Self::Function(function) => write!(f, "{}/{}.{}()", function.database, function.schema, function.name),
             Self::Setting(setting) => write!(f, "setting {}", setting.name),
         }
+    }
+}
+
+/// Most characters of a request's text that are shown or kept beside a decision.
+pub const SUMMARY_MAX: usize = 4096;
+
+impl Summary {
+    /// The text, cut at [`SUMMARY_MAX`] characters with a mark that says so.
+    pub fn bounded(&self) -> String {
+        let text = String::from_utf8_lossy(&self.0);
+        match text.char_indices().nth(SUMMARY_MAX) {
+            None => text.into_owned(),
+            Some((end, _)) => {
+                let shown = text.get(..end).unwrap_or_default();
+                format!("{shown}… ({} bytes in all)", self.0.len())
+            }
+        }
+    }
+}
+
+impl Request {
+    /// What a grant is bound to: the exact text and values.
+    pub fn digest(&self) -> [u8; 32] {
+        let arguments = self.arguments.as_ref().map_or(&[][..], |arguments| &arguments.bytes);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(self.summary.0.len() as u64).to_le_bytes()).update(&self.summary.0).update(arguments);
+        *hasher.finalize().as_bytes()
+    }
+
+    /// The text and its values, for the person who judges them.
+    pub fn described(&self) -> String {
+        let mut text = self.summary.bounded();
+        if let Some(arguments) = &self.arguments {
+            for (number, value) in (arguments.read)(&arguments.bytes).iter().enumerate() {
+                text.push_str(&format!("\n  ${} = {value}", number + 1));
+            }
+        }
+        text
+    }
+}
+
+impl Footprint {
+    /// The accesses for people: `select shop/public.customers`.
+    pub fn described(&self) -> Vec<String> {
+        self.accesses.iter().map(|access| format!("{} {}", access.operation, access.resource)).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::target::Class;
 
 /// A snapshot of one database's catalogue, as one upstream user sees it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalogue {
     pub database: String,
     /// Schemas in which an unqualified name is looked up, in order: `pg_catalog` first, as the server does
@@ -48,7 +48,7 @@ impl Catalogue {
 const FIRST_USER_OID: u32 = 16384;
 
 /// A table, view, foreign table, partition, sequence or index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relation {
     pub oid: u32,
     pub schema: String,
@@ -70,7 +70,7 @@ pub enum RelationKind {
     Other,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// The attribute number.
     pub number: i16,

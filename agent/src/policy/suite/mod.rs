@@ -194,7 +194,7 @@ const MOMENT: Timestamp = Timestamp::constant(1_795_003_200, 0);
 
 /// A statement that would run now.
 pub fn execute(sql: &str, footprint: Arc<Footprint>) -> Request {
-    Request { summary: Summary(sql.to_owned().into()), stage: When::Execute, footprint }
+    Request { summary: Summary(sql.to_owned().into()), arguments: None, stage: When::Execute, footprint }
 }
 
 /// A login to a database.

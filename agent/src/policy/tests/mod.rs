@@ -67,7 +67,7 @@ fn access(operation: sql::Operation, table: sql::Table) -> Access {
 
 fn request(accesses: Vec<Access>) -> Request {
     let footprint = Arc::new(Footprint { accesses, caveats: Vec::new() });
-    Request { summary: Summary("SELECT".into()), stage: Stage::Execute, footprint }
+    Request { summary: Summary("SELECT".into()), arguments: None, stage: Stage::Execute, footprint }
 }
 
 const NOON: Clock = Clock { hour: 12, minute: 0, weekday: Weekday::Monday };

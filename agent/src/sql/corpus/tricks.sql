@@ -142,6 +142,20 @@ SELECT "count"(ssn), pg_catalog.count(email), public.count(card) FROM customers
 
 ALTER TABLE customers ALTER COLUMN name TYPE int USING audit_note(ssn)::int
 
+SELECT name INTO leak FROM customers UNION SELECT ssn FROM customers UNION SELECT 'x'
+
+SELECT * FROM (SELECT id FROM orders) q, products p FOR UPDATE OF q
+
+CREATE TABLE pg_temp_3.customers AS SELECT 1 AS name; SELECT name FROM customers
+
+CREATE TEMP TABLE t (a int); CREATE VIEW customers AS SELECT c.ssn AS name FROM public.customers c, t; SELECT name FROM customers
+
+ALTER TABLE customers RENAME ssn TO x; ALTER TABLE customers RENAME name TO ssn; SELECT name FROM customers
+
+CREATE OR REPLACE VIEW products AS SELECT id, ssn AS name FROM customers; SELECT name FROM products
+
+CREATE TABLE IF NOT EXISTS customers (id int); SELECT name FROM customers; SELECT name FROM products
+
 SET LOCAL ROLE admin; SELECT * FROM customers
 
 SELECT * FROM customers \; DROP TABLE customers

@@ -1,0 +1,104 @@
+//! The kernel side: what is attached to the cgroups of workloads, and to the daemon's own.
+//!
+//! Entry points only; each module holds the rule of one noun. `egress` is the floor: whatever the others miss, it
+//! drops. A program answers 1 to let pass and 0 to refuse with `EPERM`.
+
+#![no_std]
+#![no_main]
+
+mod connect;
+mod context;
+mod datagram;
+mod egress;
+mod flow;
+mod maps;
+mod process;
+mod socket;
+
+use aya_ebpf::{
+    macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, cgroup_sockopt, sock_ops},
+    programs::{SkBuffContext, SockAddrContext, SockContext, SockOpsContext, SockoptContext},
+};
+
+#[cgroup_skb(egress)]
+pub fn egress(ctx: SkBuffContext) -> i32 {
+    egress::judge(&ctx) as i32
+}
+
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(ctx: SockAddrContext) -> i32 {
+    connect::redirect4(&ctx) as i32
+}
+
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(ctx: SockAddrContext) -> i32 {
+    connect::redirect6(&ctx) as i32
+}
+
+#[cgroup_sock_addr(getpeername4)]
+pub fn getpeername4(ctx: SockAddrContext) -> i32 {
+    connect::restore_peer4(&ctx);
+    1
+}
+
+#[cgroup_sock_addr(getpeername6)]
+pub fn getpeername6(ctx: SockAddrContext) -> i32 {
+    connect::restore_peer6(&ctx);
+    1
+}
+
+#[cgroup_sock_addr(sendmsg4)]
+pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
+    datagram::judge4(&ctx) as i32
+}
+
+#[cgroup_sock_addr(sendmsg6)]
+pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
+    datagram::judge6(&ctx) as i32
+}
+
+#[cgroup_sock(sock_create)]
+pub fn sock_create(ctx: SockContext) -> i32 {
+    socket::judge_create(&ctx) as i32
+}
+
+#[cgroup_sock_addr(bind4)]
+pub fn bind4(ctx: SockAddrContext) -> i32 {
+    socket::judge_bind(&ctx) as i32
+}
+
+#[cgroup_sock_addr(bind6)]
+pub fn bind6(ctx: SockAddrContext) -> i32 {
+    socket::judge_bind(&ctx) as i32
+}
+
+#[cgroup_sockopt(setsockopt)]
+pub fn setsockopt(ctx: SockoptContext) -> i32 {
+    socket::judge_option(&ctx) as i32
+}
+
+/// On workloads: notes each connection under way.
+#[sock_ops]
+pub fn flow_out(ctx: SockOpsContext) -> u32 {
+    flow::departs(&ctx);
+    1
+}
+
+/// On the daemon: gives each accepted socket its origin.
+#[sock_ops]
+pub fn flow_in(ctx: SockOpsContext) -> u32 {
+    flow::arrives(&ctx);
+    1
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier proves that nothing gets here.
+    loop {}
+}
+
+/// Socket storage and some helpers are for GPL-compatible programs only.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,63 @@
+//! A set of programs on one cgroup, by pinned links.
+
+use std::{fs, os::fd::AsFd};
+
+use aya::Ebpf;
+
+use super::{
+    CaptureError, at,
+    bpf::{self, Link},
+    cgroup::Cgroup,
+    pins::Pins,
+    programs::{self, Entry},
+};
+
+/// A captured cgroup.
+pub(super) struct Attachment {
+    cgroup: Cgroup,
+}
+
+impl Attachment {
+    /// Attaches what is missing, in order, and puts the new program in the place of each older one.
+    pub(super) fn ensure(
+        ebpf: &Ebpf,
+        pins: &Pins,
+        name: &str,
+        cgroup: Cgroup,
+        entries: &[Entry],
+    ) -> Result<Self, CaptureError> {
+        let directory = pins.links(name)?;
+        for (program, attach_type) in entries {
+            let path = directory.join(program);
+            let descriptor = programs::descriptor(ebpf, program)?;
+            let failed = |source| CaptureError::Attach { program, cgroup: cgroup.directory().into(), source };
+            if let Ok(link) = Link::open(&path) {
+                if link.cgroup().map_err(failed)? == cgroup.id() {
+                    link.update(descriptor).map_err(failed)?;
+                    continue;
+                }
+                // Of a cgroup that is gone: it holds nothing any more.
+                fs::remove_file(&path).map_err(at("remove the pin", &path))?;
+            }
+            let link = Link::create(descriptor, cgroup.as_fd(), *attach_type).map_err(failed)?;
+            link.pin(&path).map_err(at("pin a link as", &path))?;
+        }
+        Ok(Self { cgroup })
+    }
+
+    pub(super) fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
+    /// Asks the kernel whether each program is in force.
+    pub(super) fn verify(&self, ebpf: &Ebpf, entries: &[Entry]) -> Result<(), CaptureError> {
+        for (program, attach_type) in entries {
+            let failed = |source| CaptureError::Attach { program, cgroup: self.cgroup.directory().into(), source };
+            let attached = bpf::effective_programs(self.cgroup.as_fd(), *attach_type).map_err(failed)?;
+            if !attached.contains(&programs::id(ebpf, program)?) {
+                return Err(CaptureError::Detached { program, cgroup: self.cgroup.directory().into() });
+            }
+        }
+        Ok(())
+    }
+}

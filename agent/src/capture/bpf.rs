@@ -1,0 +1,182 @@
+//! The `bpf(2)` commands that aya does not offer: links of every cgroup attach type, alike, and their update in place.
+//!
+//! Source: `include/uapi/linux/bpf.h`, <https://docs.kernel.org/userspace-api/ebpf/syscall.html>.
+
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+};
+
+/// Where in a cgroup a program is attached: `enum bpf_attach_type`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub(super) enum AttachType {
+    Egress = 1,
+    SockCreate = 2,
+    SockOps = 3,
+    Bind4 = 8,
+    Bind6 = 9,
+    Connect4 = 10,
+    Connect6 = 11,
+    Sendmsg4 = 14,
+    Sendmsg6 = 15,
+    Setsockopt = 22,
+    Getpeername4 = 29,
+    Getpeername6 = 30,
+}
+
+/// Most programs that are read of one attach point of a cgroup.
+const QUERIED_MAX: usize = 256;
+
+const BPF_OBJ_PIN: libc::c_int = 6;
+const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_PROG_QUERY: libc::c_int = 16;
+const BPF_LINK_CREATE: libc::c_int = 28;
+const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_F_QUERY_EFFECTIVE: u32 = 1;
+
+/// A program attached to a cgroup for as long as this, or a pin of it, lives.
+#[derive(Debug)]
+pub(super) struct Link(OwnedFd);
+
+impl Link {
+    /// Attaches a program beside whatever is attached there already.
+    pub(super) fn create(program: BorrowedFd<'_>, cgroup: BorrowedFd<'_>, at: AttachType) -> io::Result<Self> {
+        #[repr(C)]
+        struct Create {
+            program: i32,
+            target: i32,
+            attach_type: u32,
+            flags: u32,
+        }
+        let attributes =
+            Create { program: program.as_raw_fd(), target: cgroup.as_raw_fd(), attach_type: at as u32, flags: 0 };
+        descriptor(BPF_LINK_CREATE, attributes).map(Self)
+    }
+
+    /// Opens a pinned link.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        #[repr(C)]
+        struct Get {
+            path: u64,
+            reserved: u32,
+            flags: u32,
+        }
+        let path = c_path(path)?;
+        descriptor(BPF_OBJ_GET, Get { path: path.as_ptr() as u64, reserved: 0, flags: 0 }).map(Self)
+    }
+
+    /// Puts another program in the place of the attached one, with no moment in which neither is.
+    pub(super) fn update(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+        #[repr(C)]
+        struct Update {
+            link: i32,
+            program: i32,
+            flags: u32,
+            old_program: i32,
+        }
+        let attributes = Update { link: self.0.as_raw_fd(), program: program.as_raw_fd(), flags: 0, old_program: 0 };
+        call(BPF_LINK_UPDATE, attributes).map(drop)
+    }
+
+    /// The id of the cgroup to which it is attached; zero when that cgroup is gone.
+    pub(super) fn cgroup(&self) -> io::Result<u64> {
+        /// `struct bpf_link_info` up to the arm of cgroup links.
+        #[repr(C)]
+        #[derive(Default)]
+        struct LinkInfo {
+            kind: u32,
+            id: u32,
+            program: u32,
+            padding: u32,
+            cgroup: u64,
+            attach_type: u32,
+            tail: u32,
+        }
+        let mut info = LinkInfo::default();
+        describe(self.0.as_fd(), &mut info)?;
+        Ok(info.cgroup)
+    }
+
+    /// Keeps it attached beyond this process.
+    pub(super) fn pin(&self, path: &Path) -> io::Result<()> {
+        pin(self.0.as_fd(), path)
+    }
+}
+
+/// Makes a path under which a program or link lives on.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    #[repr(C)]
+    struct Pin {
+        path: u64,
+        object: i32,
+        flags: u32,
+    }
+    let path = c_path(path)?;
+    call(BPF_OBJ_PIN, Pin { path: path.as_ptr() as u64, object: object.as_raw_fd(), flags: 0 }).map(drop)
+}
+
+/// The ids of the programs that run for sockets of a cgroup, ancestors' included.
+pub(super) fn effective_programs(cgroup: BorrowedFd<'_>, at: AttachType) -> io::Result<Vec<u32>> {
+    #[repr(C)]
+    struct Query {
+        target: i32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        ids: u64,
+        count: u32,
+        padding: u32,
+    }
+    let mut ids = vec![0_u32; QUERIED_MAX];
+    let mut query = Query {
+        target: cgroup.as_raw_fd(),
+        attach_type: at as u32,
+        query_flags: BPF_F_QUERY_EFFECTIVE,
+        attach_flags: 0,
+        ids: ids.as_mut_ptr() as u64,
+        count: QUERIED_MAX as u32,
+        padding: 0,
+    };
+    call_mut(BPF_PROG_QUERY, &mut query)?;
+    ids.truncate(query.count as usize);
+    Ok(ids)
+}
+
+fn describe<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {
+    #[repr(C)]
+    struct Info {
+        object: i32,
+        length: u32,
+        info: u64,
+    }
+    let length = size_of::<T>() as u32;
+    call(BPF_OBJ_GET_INFO_BY_FD, Info { object: object.as_raw_fd(), length, info: std::ptr::from_mut(info) as u64 })
+        .map(drop)
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
+}
+
+fn descriptor<T>(command: libc::c_int, attributes: T) -> io::Result<OwnedFd> {
+    let descriptor = call(command, attributes)?;
+    // SAFETY: the command answers with a new descriptor that is ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as libc::c_int) })
+}
+
+fn call<T>(command: libc::c_int, mut attributes: T) -> io::Result<libc::c_long> {
+    call_mut(command, &mut attributes)
+}
+
+fn call_mut<T>(command: libc::c_int, attributes: &mut T) -> io::Result<libc::c_long> {
+    // SAFETY: `T` is a prefix of `union bpf_attr`, initialised and as long as said; the rest counts as zero.
+    let answer = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attributes), size_of::<T>()) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(answer) }
+}

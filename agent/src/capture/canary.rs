@@ -1,0 +1,296 @@
+//! The proof that capture holds, by a process that tries to get out.
+//!
+//! A canary is a process just moved into a workload's cgroup. It dials an address that nobody has, and must hear a
+//! token from the daemon that no network could know; then it tries what must fail. `portcullis run` is the canary of
+//! its own command, between its enrolment and `exec`; the daemon repeats the proof with a child.
+
+use std::{
+    collections::HashMap,
+    io::{self, BufRead, Read},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    process::Stdio,
+    str::FromStr,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use thiserror::Error;
+use tokio::io::AsyncWriteExt;
+
+use super::{Capture, CaptureError, Origin};
+use crate::target::OriginalDestination;
+
+/// RFC 5737, TEST-NET-1: no host has it.
+pub const DESTINATION_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1);
+
+/// RFC 3849, documentation.
+pub const DESTINATION_V6: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 1);
+
+/// Longest wait for the daemon's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest that a child of [`prove`] may take.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(20);
+
+const TOKEN_LENGTH: usize = 32;
+
+/// What the daemon says to a canary, and to nobody else.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Token([u8; TOKEN_LENGTH]);
+
+impl Token {
+    pub fn random() -> Result<Self, CanaryError> {
+        let mut bytes = [0; TOKEN_LENGTH];
+        getrandom::fill(&mut bytes).map_err(|_| CanaryError::Randomness)?;
+        Ok(Self(bytes))
+    }
+
+    /// As it goes over a control connection, in hexadecimal.
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0)
+    }
+}
+
+impl FromStr for Token {
+    type Err = CanaryError;
+
+    fn from_str(text: &str) -> Result<Self, CanaryError> {
+        let mut bytes = [0; TOKEN_LENGTH];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| CanaryError::Token)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Why capture is not proven.
+#[derive(Debug, Error)]
+pub enum CanaryError {
+    #[error("failed to draw a random token")]
+    Randomness,
+    #[error("the token is not {TOKEN_LENGTH} bytes in hexadecimal")]
+    Token,
+    #[error("no answer of the daemon at {0}")]
+    NoAnswer(SocketAddr, #[source] io::Error),
+    #[error("something else than the daemon answered at {0}")]
+    WrongAnswer(SocketAddr),
+    #[error("{0} was possible")]
+    Possible(&'static str),
+    #[error("failed to prepare the proof")]
+    Preparation(#[source] io::Error),
+    #[error("the canary did not end within {} s", PROOF_TIMEOUT.as_secs())]
+    Timeout,
+    #[error("the canary failed: {0}")]
+    Failed(String),
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+}
+
+/// Which canaries the daemon expects: the accept loop's half.
+#[derive(Debug, Default)]
+pub struct Canary {
+    expected: Mutex<HashMap<u64, Token>>,
+}
+
+impl Canary {
+    /// Whether a connection is a canary's; only [`Canary::answer`] may serve it.
+    pub fn is_destination(destination: &OriginalDestination) -> bool {
+        destination.0 == DESTINATION_V4 || destination.0 == DESTINATION_V6
+    }
+
+    /// Answers canaries of this cgroup with the token, until [`Canary::forget`].
+    pub fn expect(&self, cgroup_id: u64, token: Token) {
+        self.expected.lock().insert(cgroup_id, token);
+    }
+
+    pub fn forget(&self, cgroup_id: u64) {
+        self.expected.lock().remove(&cgroup_id);
+    }
+
+    /// Whether a connection comes from a process that is proving its capture.
+    pub fn is_expected(&self, origin: &Origin) -> bool {
+        self.expected.lock().contains_key(&origin.cgroup_id)
+    }
+
+    /// Writes the token that belongs to the origin's cgroup, or nothing, and closes.
+    pub async fn answer(&self, origin: &Origin, mut stream: tokio::net::TcpStream) -> io::Result<()> {
+        let token = self.expected.lock().get(&origin.cgroup_id).cloned();
+        if let Some(token) = token {
+            stream.write_all(&token.0).await?;
+        }
+        stream.shutdown().await
+    }
+}
+
+/// Proves that this process is captured: call it between its admission and `exec`. Makes no threads, leaves no sockets.
+///
+/// Dials documentation addresses, and beyond that only itself on the loopback: even where capture is missing, nothing
+/// reaches anybody. IPv6 may be refused rather than redirected.
+pub fn probe(token: &Token) -> Result<(), CanaryError> {
+    ATTEMPTS.iter().try_for_each(|(_, attempt)| attempt(token))
+}
+
+/// One thing that a canary tried, and what came of it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Attempt {
+    pub name: &'static str,
+    /// Whether capture held.
+    pub held: bool,
+    pub outcome: String,
+}
+
+/// Tries everything that [`probe`] tries, and goes on after what got out.
+pub fn attempts(token: &Token) -> Vec<Attempt> {
+    let tried = ATTEMPTS.iter().map(|(name, attempt)| match attempt(token) {
+        Ok(()) => Attempt { name, held: true, outcome: "captured or refused".to_owned() },
+        Err(error) => Attempt { name, held: false, outcome: error.to_string() },
+    });
+    tried.collect()
+}
+
+type Try = fn(&Token) -> Result<(), CanaryError>;
+
+const ATTEMPTS: &[(&str, Try)] = &[
+    ("TCP over IPv4 to an address outside", |token| hear(DESTINATION_V4, token)),
+    ("TCP over IPv6 to an address outside", hear_v6),
+    ("TCP to a service of this host", |_| stay_off_local_services()),
+    ("UDP", |_| send_no_datagram()),
+    ("a raw socket", |_| make_no_socket("a raw socket", libc::SOCK_RAW, libc::IPPROTO_ICMP)),
+    ("a ping socket", |_| make_no_socket("a ping socket", libc::SOCK_DGRAM, libc::IPPROTO_ICMP)),
+    ("an MPTCP socket", |_| make_no_socket("an MPTCP socket", libc::SOCK_STREAM, libc::IPPROTO_MPTCP)),
+    ("the choice of an interface", |_| choose_no_interface()),
+];
+
+fn hear_v6(token: &Token) -> Result<(), CanaryError> {
+    match TcpStream::connect_timeout(&DESTINATION_V6, ANSWER_TIMEOUT) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        // No IPv6 in this kernel.
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        Err(error) => Err(CanaryError::NoAnswer(DESTINATION_V6, error)),
+        Ok(stream) => compare(DESTINATION_V6, stream, token),
+    }
+}
+
+fn hear(destination: SocketAddr, token: &Token) -> Result<(), CanaryError> {
+    let stream = TcpStream::connect_timeout(&destination, ANSWER_TIMEOUT)
+        .map_err(|error| CanaryError::NoAnswer(destination, error))?;
+    compare(destination, stream, token)
+}
+
+fn compare(destination: SocketAddr, mut stream: TcpStream, token: &Token) -> Result<(), CanaryError> {
+    let mut heard = [0; TOKEN_LENGTH];
+    stream
+        .set_read_timeout(Some(ANSWER_TIMEOUT))
+        .and_then(|()| stream.read_exact(&mut heard))
+        .map_err(|error| CanaryError::NoAnswer(destination, error))?;
+    if heard == token.0 { Ok(()) } else { Err(CanaryError::WrongAnswer(destination)) }
+}
+
+/// Dials a listener of its own: the daemon must get the connection, the listener must not.
+fn stay_off_local_services() -> Result<(), CanaryError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
+    listener.set_nonblocking(true).map_err(CanaryError::Preparation)?;
+    let address = listener.local_addr().map_err(CanaryError::Preparation)?;
+    let _connection = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT);
+    match listener.accept() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Ok(_) => Err(CanaryError::Possible("a connection to a local service")),
+        Err(error) => Err(CanaryError::Preparation(error)),
+    }
+}
+
+/// Sends to a socket of its own, by both ways.
+fn send_no_datagram() -> Result<(), CanaryError> {
+    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
+    let address = receiver.local_addr().map_err(CanaryError::Preparation)?;
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
+    if sender.send_to(b"canary", address).is_ok() {
+        return Err(CanaryError::Possible("a datagram"));
+    }
+    if sender.connect(address).is_ok() {
+        return Err(CanaryError::Possible("a connected datagram socket"));
+    }
+    Ok(())
+}
+
+fn make_no_socket(what: &'static str, kind: libc::c_int, protocol: libc::c_int) -> Result<(), CanaryError> {
+    match socket(kind, protocol) {
+        Ok(_) => Err(CanaryError::Possible(what)),
+        Err(_) => Ok(()),
+    }
+}
+
+fn choose_no_interface() -> Result<(), CanaryError> {
+    let socket = socket(libc::SOCK_STREAM, 0).map_err(CanaryError::Preparation)?;
+    let name = *b"lo\0";
+    // SAFETY: the value is as long as said.
+    let chosen = unsafe {
+        let (value, length) = (name.as_ptr().cast(), name.len() as libc::socklen_t);
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, value, length)
+    };
+    if chosen == 0 { Err(CanaryError::Possible("the choice of an interface")) } else { Ok(()) }
+}
+
+fn socket(kind: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: a new descriptor that is ours.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, protocol);
+        if socket < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(socket)) }
+    }
+}
+
+/// Proves capture by a child that is enrolled for the purpose: `command` must end in [`child`].
+///
+/// The accept loop must be running. Asks the kernel first whether every program is attached.
+pub async fn prove(
+    capture: &Capture,
+    canary: &Canary,
+    mut command: tokio::process::Command,
+) -> Result<(), CanaryError> {
+    capture.verify()?;
+    let enrolment = capture.enrol("canary")?;
+    let token = Token::random()?;
+    canary.expect(enrolment.cgroup_id(), token.clone());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let proof = async {
+        let mut child = command.spawn().map_err(CanaryError::Preparation)?;
+        let pid = child.id().ok_or_else(|| CanaryError::Preparation(io::ErrorKind::NotFound.into()))?;
+        enrolment.admit(pid)?;
+        let mut input = child.stdin.take().ok_or_else(|| CanaryError::Preparation(io::ErrorKind::BrokenPipe.into()))?;
+        input.write_all(format!("{}\n", token.to_hex()).as_bytes()).await.map_err(CanaryError::Preparation)?;
+        let output = child.wait_with_output().await.map_err(CanaryError::Preparation)?;
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        if output.status.success() { Ok(()) } else { Err(CanaryError::Failed(said)) }
+    };
+    let result = tokio::time::timeout(PROOF_TIMEOUT, proof).await.unwrap_or(Err(CanaryError::Timeout));
+    canary.forget(enrolment.cgroup_id());
+    // A child that hung was killed by now, or is about to be reaped.
+    let _ = enrolment.kill();
+    tokio::spawn(enrolment.released());
+    result
+}
+
+/// What the child of [`prove`] does: waits to be admitted, then probes.
+pub fn child() -> Result<(), CanaryError> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(CanaryError::Preparation)?;
+    probe(&line.trim_end().parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_back_and_never_shown() {
+        let token = Token::random().unwrap();
+        assert_eq!(token.to_hex().parse::<Token>().unwrap(), token);
+        assert_eq!(format!("{token:?}"), "Token(…)");
+        assert!("ab".parse::<Token>().is_err());
+    }
+}

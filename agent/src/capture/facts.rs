@@ -1,0 +1,145 @@
+//! What this kernel and this process allow: the facts that `portcullis doctor` shows.
+
+use std::{fs, path::Path};
+
+use aya::Ebpf;
+use caps::{CapSet, Capability};
+use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+use serde::Serialize;
+
+use super::{BPFFS, cgroup::Hierarchy, programs};
+
+/// One thing that capture needs or gains by.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Fact {
+    pub name: String,
+    pub present: bool,
+    /// Whether capture works without it.
+    pub required: bool,
+    /// What was found, or why it is missing.
+    pub detail: String,
+    /// What it is for.
+    pub meaning: &'static str,
+}
+
+/// Reads everything; loads each program once, attached to nothing.
+pub fn facts() -> Vec<Fact> {
+    let mut facts = vec![kernel(), cgroup2(), bpffs(), btf(), lsm()];
+    facts.extend(CAPABILITIES.iter().map(|(capability, meaning)| held(*capability, meaning)));
+    facts.extend(loadable());
+    facts
+}
+
+/// The first release that has every helper that the programs call.
+const KERNEL_MIN: (u32, u32) = (5, 15);
+
+fn kernel() -> Fact {
+    let release = read("/proc/sys/kernel/osrelease");
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    Fact {
+        name: "kernel".into(),
+        present: version >= KERNEL_MIN,
+        required: true,
+        detail: release,
+        meaning: "Linux 5.15 or newer has every helper that the programs call",
+    }
+}
+
+fn cgroup2() -> Fact {
+    let found = Hierarchy::find();
+    Fact {
+        name: "cgroup v2".into(),
+        present: found.is_ok(),
+        required: true,
+        detail: found.map_or_else(|error| error.to_string(), |hierarchy| hierarchy.mount().display().to_string()),
+        meaning: "workloads are cgroups, and programs are attached to them",
+    }
+}
+
+fn bpffs() -> Fact {
+    let mounted = statfs(BPFFS).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC);
+    Fact {
+        name: "BPF file system".into(),
+        present: mounted,
+        required: false,
+        detail: if mounted { BPFFS.into() } else { format!("not mounted at {BPFFS}: the daemon mounts it") },
+        meaning: "pins keep the guard when the daemon dies",
+    }
+}
+
+fn btf() -> Fact {
+    const BTF: &str = "/sys/kernel/btf/vmlinux";
+    let present = Path::new(BTF).exists();
+    Fact {
+        name: "BTF".into(),
+        present,
+        required: false,
+        detail: if present { BTF.into() } else { format!("no {BTF}") },
+        meaning: "types of the kernel, for inspection by bpftool; capture itself needs none",
+    }
+}
+
+fn lsm() -> Fact {
+    let active = read("/sys/kernel/security/lsm");
+    Fact {
+        name: "BPF LSM".into(),
+        present: active.split(',').any(|module| module == "bpf"),
+        required: false,
+        detail: if active.is_empty() { "the list of security modules cannot be read".into() } else { active },
+        meaning: "not used: sockets that no cgroup hook sees are refused by the launcher's system call filter",
+    }
+}
+
+const CAPABILITIES: &[(Capability, &str)] = &[
+    (Capability::CAP_BPF, "loads programs and maps"),
+    (Capability::CAP_NET_ADMIN, "attaches programs to cgroups"),
+    (Capability::CAP_PERFMON, "lets programs read the kernel's clock and sockets"),
+    (Capability::CAP_SYS_ADMIN, "mounts the BPF file system"),
+    (Capability::CAP_DAC_READ_SEARCH, "finds a cgroup by its id"),
+    (Capability::CAP_SETUID, "`portcullis run` becomes another user"),
+    (Capability::CAP_SETPCAP, "`portcullis run` empties the bounding set"),
+];
+
+fn held(capability: Capability, meaning: &'static str) -> Fact {
+    let present = caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    let detail = if present { "held" } else { "not held by this process" };
+    Fact { name: capability.to_string(), present, required: true, detail: detail.into(), meaning }
+}
+
+/// Whether the verifier takes each program.
+fn loadable() -> Vec<Fact> {
+    let meaning = "the kernel accepts this program";
+    let fact = |name: &str, refused: Option<String>| Fact {
+        name: format!("program {name}"),
+        present: refused.is_none(),
+        required: true,
+        detail: refused.unwrap_or_else(|| "loads".into()),
+        meaning,
+    };
+    match programs::parse(None) {
+        Ok(mut ebpf) => programs::all().map(|name| fact(name, refusal(&mut ebpf, name))).collect(),
+        Err(error) => vec![fact("object", Some(error.to_string()))],
+    }
+}
+
+fn refusal(ebpf: &mut Ebpf, name: &'static str) -> Option<String> {
+    let error = programs::load_program(ebpf, name).err()?;
+    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+    Some(format!("{error}{cause}"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_kernel_can_capture() {
+        let missing: Vec<_> = facts().into_iter().filter(|fact| fact.required && !fact.present).collect();
+        assert_eq!(missing, []);
+    }
+}

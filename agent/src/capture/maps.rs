@@ -1,0 +1,155 @@
+//! The maps that daemon and kernel share, typed.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, SkStorage},
+};
+use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
+use parking_lot::Mutex;
+use portcullis_common::{Address, DNS_PORT, LOOPBACK_INDEX, Refusal, Settings};
+
+use super::{CaptureError, Origin};
+
+pub(super) struct Maps {
+    settings: Mutex<Array<MapData, Settings>>,
+    namespaces: Mutex<HashMap<MapData, u64, u8>>,
+    resolvers: Mutex<HashMap<MapData, Address, u32>>,
+    origins: SkStorage<MapData, portcullis_common::Origin>,
+    refusals: PerCpuArray<MapData, u64>,
+}
+
+impl Maps {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, CaptureError> {
+        Ok(Self {
+            settings: Mutex::new(take(ebpf, "SETTINGS")?),
+            namespaces: Mutex::new(take(ebpf, "NAMESPACES")?),
+            resolvers: Mutex::new(take(ebpf, "RESOLVERS")?),
+            origins: take(ebpf, "ORIGINS")?,
+            refusals: take(ebpf, "REFUSALS")?,
+        })
+    }
+
+    /// Sends connects to this port from now on.
+    pub(super) fn set_listener(&self, port: u16, ipv6: bool) -> Result<(), CaptureError> {
+        let settings = Settings { port, ipv6: ipv6.into(), reserved: 0 };
+        self.settings.lock().set(0, settings, 0).map_err(of("SETTINGS"))
+    }
+
+    /// Captures sockets of this process's network namespace, and of no other: only its loopback leads to the daemon.
+    pub(super) fn allow_own_namespace(&self) -> Result<(), CaptureError> {
+        let own = namespace_cookie().map_err(CaptureError::Namespace)?;
+        let mut namespaces = self.namespaces.lock();
+        let known: Vec<u64> = namespaces.keys().collect::<Result<_, _>>().map_err(of("NAMESPACES"))?;
+        for other in known.into_iter().filter(|cookie| *cookie != own) {
+            namespaces.remove(&other).map_err(of("NAMESPACES"))?;
+        }
+        namespaces.insert(own, 1, 0).map_err(of("NAMESPACES"))
+    }
+
+    /// Lets datagrams to these resolvers pass, each by the interface that its route takes now.
+    pub(super) fn set_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), CaptureError> {
+        let mut wanted: BTreeMap<Address, u32> = BTreeMap::new();
+        for resolver in resolvers {
+            match interface_towards(*resolver) {
+                Ok(interface) => {
+                    wanted.insert(octets(*resolver), interface);
+                }
+                Err(error) => tracing::warn!(%resolver, %error, "no route to the resolver: workloads cannot ask it"),
+            }
+        }
+        let mut map = self.resolvers.lock();
+        let known: Vec<Address> = map.keys().collect::<Result<_, _>>().map_err(of("RESOLVERS"))?;
+        for gone in known.into_iter().filter(|address| !wanted.contains_key(address)) {
+            map.remove(&gone).map_err(of("RESOLVERS"))?;
+        }
+        for (address, interface) in wanted {
+            map.insert(address, interface, 0).map_err(of("RESOLVERS"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
+        match self.origins.get(accepted, 0) {
+            Ok(kept) => Ok(Origin::of(&kept)),
+            Err(MapError::KeyNotFound) => Err(CaptureError::NoOrigin),
+            Err(source) => Err(CaptureError::Map { map: "ORIGINS", source }),
+        }
+    }
+
+    pub(super) fn refusals(&self) -> Result<Vec<(&'static str, u64)>, CaptureError> {
+        let count = |refusal: Refusal| {
+            let per_cpu = self.refusals.get(&(refusal as u32), 0).map_err(of("REFUSALS"))?;
+            Ok((refusal.name(), per_cpu.iter().sum()))
+        };
+        Refusal::ALL.into_iter().map(count).collect()
+    }
+}
+
+fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, CaptureError> {
+    let map = ebpf.take_map(name).ok_or(MapError::InvalidName { name: name.into() }).map_err(of(name))?;
+    M::try_from(map).map_err(of(name))
+}
+
+fn of(map: &'static str) -> impl FnOnce(MapError) -> CaptureError {
+    move |source| CaptureError::Map { map, source }
+}
+
+fn octets(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// The number by which programs know this process's network namespace.
+fn namespace_cookie() -> io::Result<u64> {
+    /// `SO_NETNS_COOKIE` of `asm-generic/socket.h`, Linux 5.14.
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: makes a socket that is closed below; then writes at most `length` bytes into `cookie`.
+    unsafe {
+        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        if socket < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let socket = OwnedFd::from_raw_fd(socket);
+        let value = (&raw mut cookie).cast();
+        if libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut length) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(cookie)
+}
+
+/// The interface by which packets to an address leave. Sends nothing: a datagram socket's connect only asks the route.
+fn interface_towards(destination: IpAddr) -> io::Result<u32> {
+    let any: IpAddr = match destination {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect((destination, DNS_PORT))?;
+    let source = socket.local_addr()?.ip();
+    if destination.is_loopback() || source == destination {
+        return Ok(LOOPBACK_INDEX);
+    }
+    let name = getifaddrs()?
+        .find(|interface| {
+            let address = interface.address.and_then(|address| {
+                let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+                v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+            });
+            address == Some(source)
+        })
+        .map(|interface| interface.interface_name);
+    let name = name.ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok(if_nametoindex(name.as_str())?)
+}

@@ -1,0 +1,282 @@
+//! The system call filter of workloads: what no cgroup hook sees is refused here.
+//!
+//! An allow-list of socket families, and a deny-list of calls that make sockets by other means, change namespaces or
+//! reach into other processes. An ordinary program meets none of it: psql, git, Python, Node and Java run.
+//! Source: `seccomp(2)`, <https://docs.kernel.org/userspace-api/seccomp_filter.html>.
+
+use std::io;
+
+use libc::{
+    BPF_ABS, BPF_ALU, BPF_AND, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, EAFNOSUPPORT,
+    ENOSYS, EPERM, EPROTONOSUPPORT, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, c_long,
+    sock_filter, sock_fprog,
+};
+
+/// Puts the filter on this process and its descendants, for good. Needs `no_new_privs`.
+pub(super) fn install() -> io::Result<()> {
+    let mut filter = filter();
+    let length = u16::try_from(filter.len()).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+    let program = sock_fprog { len: length, filter: filter.as_mut_ptr() };
+    // SAFETY: the program and its instructions outlive the call, which copies them.
+    let answer =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, std::ptr::from_ref(&program), 0, 0) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Calls that a kernel could lack: callers fall back to what is filtered.
+const ABSENT: &[c_long] =
+    &[libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register, libc::SYS_clone3];
+
+/// Calls that are refused whatever their arguments.
+const REFUSED: &[c_long] = &[
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    // Other processes.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    // Namespaces and mounts.
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    libc::SYS_open_by_handle_at,
+    // A key request runs a helper as root, outside of the workload.
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    // The kernel itself.
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+];
+
+const NAMESPACES: u32 = (libc::CLONE_NEWNS
+    | libc::CLONE_NEWCGROUP
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUSER
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET) as u32;
+
+/// `AUDIT_ARCH_*` of `linux/audit.h`.
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
+
+/// From here on the numbers are those of x32, another system call table under the same architecture.
+const X32: u32 = 0x4000_0000;
+
+/// Offsets in `struct seccomp_data`; of an argument, its low word on a little-endian machine.
+const NUMBER: u32 = 0;
+const ARCH: u32 = 4;
+const fn argument(index: u32) -> u32 {
+    16 + 8 * index
+}
+
+fn filter() -> Vec<sock_filter> {
+    let mut f = vec![
+        load(ARCH),
+        jump(BPF_JEQ, ARCHITECTURE, 1, 0),
+        ret(SECCOMP_RET_KILL_PROCESS),
+        load(NUMBER),
+        jump(BPF_JGE, X32, 0, 1),
+        errno(ENOSYS),
+    ];
+    for (calls, error) in [(ABSENT, ENOSYS), (REFUSED, EPERM)] {
+        for call in calls {
+            f.extend([jump(BPF_JEQ, *call as u32, 0, 1), errno(error)]);
+        }
+    }
+    for call in [libc::SYS_clone, libc::SYS_unshare] {
+        branch(&mut f, call, vec![load(argument(0)), jump(BPF_JSET, NAMESPACES, 0, 1), errno(EPERM), allow()]);
+    }
+    let unix_only = vec![load(argument(0)), jump(BPF_JEQ, family(libc::AF_UNIX), 1, 0), errno(EAFNOSUPPORT), allow()];
+    branch(&mut f, libc::SYS_socketpair, unix_only);
+    branch(&mut f, libc::SYS_socket, socket());
+    f.push(allow());
+    f
+}
+
+/// What `socket(2)` may make: Unix sockets, routing netlink, TCP and UDP.
+fn socket() -> Vec<sock_filter> {
+    vec![
+        load(argument(0)),
+        jump(BPF_JEQ, family(libc::AF_UNIX), 0, 1),
+        allow(),
+        jump(BPF_JEQ, family(libc::AF_NETLINK), 0, 3),
+        load(argument(2)),
+        jump(BPF_JEQ, libc::NETLINK_ROUTE as u32, 9, 0),
+        errno(EPROTONOSUPPORT),
+        jump(BPF_JEQ, family(libc::AF_INET), 2, 0),
+        jump(BPF_JEQ, family(libc::AF_INET6), 1, 0),
+        errno(EAFNOSUPPORT),
+        load(argument(1)),
+        // The type, without SOCK_NONBLOCK and SOCK_CLOEXEC.
+        statement(BPF_ALU | BPF_AND | BPF_K, 0xf),
+        jump(BPF_JEQ, libc::SOCK_STREAM as u32, 3, 0),
+        jump(BPF_JEQ, libc::SOCK_DGRAM as u32, 2, 0),
+        errno(EPROTONOSUPPORT),
+        allow(),
+        load(argument(2)),
+        jump(BPF_JEQ, 0, 2, 0),
+        jump(BPF_JEQ, libc::IPPROTO_TCP as u32, 1, 0),
+        jump(BPF_JEQ, libc::IPPROTO_UDP as u32, 0, 1),
+        allow(),
+        errno(EPROTONOSUPPORT),
+    ]
+}
+
+/// Runs `body` for one call, and leaves the number loaded for the others.
+fn branch(f: &mut Vec<sock_filter>, call: c_long, body: Vec<sock_filter>) {
+    let length = u8::try_from(body.len()).unwrap_or(u8::MAX);
+    f.push(jump(BPF_JEQ, call as u32, 0, length));
+    f.extend(body);
+}
+
+const fn family(family: libc::c_int) -> u32 {
+    family as u32
+}
+
+fn load(offset: u32) -> sock_filter {
+    statement(BPF_LD | BPF_W | BPF_ABS, offset)
+}
+
+fn allow() -> sock_filter {
+    ret(SECCOMP_RET_ALLOW)
+}
+
+fn errno(error: libc::c_int) -> sock_filter {
+    ret(SECCOMP_RET_ERRNO | error as u32)
+}
+
+fn ret(action: u32) -> sock_filter {
+    statement(BPF_RET | BPF_K, action)
+}
+
+fn statement(code: u32, operand: u32) -> sock_filter {
+    sock_filter { code: code as u16, jt: 0, jf: 0, k: operand }
+}
+
+/// Skips `then` instructions where the condition holds, `otherwise` where it does not.
+fn jump(condition: u32, operand: u32, then: u8, otherwise: u8) -> sock_filter {
+    sock_filter { code: (BPF_JMP | condition | BPF_K) as u16, jt: then, jf: otherwise, k: operand }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the filter as the kernel would.
+    fn run(arch: u32, call: c_long, arguments: [u64; 3]) -> u32 {
+        let mut data = vec![0_u8; 64];
+        data[0..4].copy_from_slice(&(call as u32).to_le_bytes());
+        data[4..8].copy_from_slice(&arch.to_le_bytes());
+        for (index, argument) in arguments.iter().enumerate() {
+            data[16 + 8 * index..24 + 8 * index].copy_from_slice(&argument.to_le_bytes());
+        }
+        let (filter, mut accumulator, mut at) = (filter(), 0_u32, 0);
+        loop {
+            let i = filter[at];
+            let (code, k) = (u32::from(i.code), i.k);
+            at += 1;
+            let skip = |holds: bool| usize::from(if holds { i.jt } else { i.jf });
+            match code {
+                code if code == BPF_RET | BPF_K => return k,
+                code if code == BPF_LD | BPF_W | BPF_ABS => {
+                    accumulator = u32::from_le_bytes(data[k as usize..k as usize + 4].try_into().unwrap());
+                }
+                code if code == BPF_ALU | BPF_AND | BPF_K => accumulator &= k,
+                code if code == BPF_JMP | BPF_JEQ | BPF_K => at += skip(accumulator == k),
+                code if code == BPF_JMP | BPF_JGE | BPF_K => at += skip(accumulator >= k),
+                code if code == BPF_JMP | BPF_JSET | BPF_K => at += skip(accumulator & k != 0),
+                other => panic!("{other:#x}"),
+            }
+        }
+    }
+
+    fn socket_answer(family: i32, kind: i32, protocol: i32) -> u32 {
+        run(ARCHITECTURE, libc::SYS_socket, [family as u64, kind as u64, protocol as u64])
+    }
+
+    const fn refused(error: i32) -> u32 {
+        SECCOMP_RET_ERRNO | error as u32
+    }
+
+    #[test]
+    fn ordinary_sockets_are_made() {
+        for (family, kind, protocol) in [
+            (libc::AF_UNIX, libc::SOCK_STREAM, 0),
+            (libc::AF_UNIX, libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC, 0),
+            (libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, 0),
+            (libc::AF_INET6, libc::SOCK_STREAM, libc::IPPROTO_TCP),
+            (libc::AF_INET6, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, libc::IPPROTO_UDP),
+            (libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE),
+        ] {
+            assert_eq!(socket_answer(family, kind, protocol), SECCOMP_RET_ALLOW, "{family} {kind} {protocol}");
+        }
+    }
+
+    #[test]
+    fn other_sockets_are_not() {
+        for family in
+            (0..64).filter(|family| ![libc::AF_UNIX, libc::AF_NETLINK, libc::AF_INET, libc::AF_INET6].contains(family))
+        {
+            assert_eq!(socket_answer(family, libc::SOCK_STREAM, 0), refused(EAFNOSUPPORT), "{family}");
+        }
+        for (family, kind, protocol) in [
+            (libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_TCP),
+            (libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP),
+            (libc::AF_INET6, libc::SOCK_STREAM, libc::IPPROTO_MPTCP),
+            (libc::AF_INET6, libc::SOCK_SEQPACKET, libc::IPPROTO_SCTP),
+            (libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_NETFILTER),
+        ] {
+            assert_eq!(socket_answer(family, kind, protocol), refused(EPROTONOSUPPORT), "{family} {kind} {protocol}");
+        }
+        assert_eq!(run(ARCHITECTURE, libc::SYS_socketpair, [libc::AF_TIPC as u64, 1, 0]), refused(EAFNOSUPPORT));
+    }
+
+    #[test]
+    fn threads_are_made_and_namespaces_are_not() {
+        let thread = (libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_FILES) as u64;
+        assert_eq!(run(ARCHITECTURE, libc::SYS_clone, [thread, 0, 0]), SECCOMP_RET_ALLOW);
+        assert_eq!(run(ARCHITECTURE, libc::SYS_clone3, [0; 3]), refused(ENOSYS));
+        for flag in [libc::CLONE_NEWNET, libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWCGROUP] {
+            for call in [libc::SYS_clone, libc::SYS_unshare] {
+                assert_eq!(run(ARCHITECTURE, call, [thread | flag as u64, 0, 0]), refused(EPERM));
+            }
+        }
+        assert_eq!(run(ARCHITECTURE, libc::SYS_unshare, [libc::CLONE_FILES as u64, 0, 0]), SECCOMP_RET_ALLOW);
+    }
+
+    #[test]
+    fn named_calls_are_refused_and_others_pass() {
+        for call in REFUSED {
+            assert_eq!(run(ARCHITECTURE, *call, [0; 3]), refused(EPERM), "{call}");
+        }
+        for call in [libc::SYS_read, libc::SYS_connect, libc::SYS_execve, libc::SYS_futex, libc::SYS_sendmsg] {
+            assert_eq!(run(ARCHITECTURE, call, [0; 3]), SECCOMP_RET_ALLOW, "{call}");
+        }
+    }
+
+    #[test]
+    fn foreign_architectures_die() {
+        const I386: u32 = 0x4000_0003;
+        assert_eq!(run(I386, libc::SYS_read, [0; 3]), SECCOMP_RET_KILL_PROCESS);
+        assert_eq!(run(ARCHITECTURE, c_long::from(X32) + libc::SYS_socket, [0; 3]), refused(ENOSYS));
+    }
+}

@@ -1,0 +1,68 @@
+//! `portcullis doctor`, `prove` and the canary's probing half.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+
+use super::output::{json, print_table, table};
+use crate::{
+    capture::{self, canary},
+    control::{Client, Command, Reply},
+};
+
+/// Say what this kernel allows, and what that means.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  portcullis doctor\n\nExits with 1 when something that the capture promises is missing.")]
+pub struct Args {
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let facts = capture::facts();
+    if args.json {
+        json(&facts)?;
+    } else {
+        let mut rows = table(["", "WHAT", "MEANING"]);
+        for fact in &facts {
+            rows.add_row([if fact.present { "yes" } else { "NO" }.to_owned(), fact.name.clone(), fact.meaning.to_string()]);
+        }
+        print_table(rows)?;
+    }
+    let whole = facts.iter().all(|fact| fact.present || !fact.required);
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Try to get out of a fresh workload, and show what held.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  portcullis prove\n\nExits with 1 when anything got out.")]
+pub struct ProveArgs {
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
+    let mut client = Client::connect(control)?;
+    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: Some("prove".to_owned()) })? else {
+        anyhow::bail!("the daemon answered something else than was asked");
+    };
+    let token = enrolled.token.parse().context("the daemon sent no canary token")?;
+    let attempts = canary::attempts(&token);
+    if args.json {
+        json(&attempts)?;
+    } else {
+        let mut rows = table(["", "ATTEMPT", "WHAT HAPPENED"]);
+        for attempt in &attempts {
+            let held = if attempt.held { "held" } else { "GOT OUT" };
+            rows.add_row([held.to_owned(), attempt.name.to_owned(), attempt.outcome.clone()]);
+        }
+        print_table(rows)?;
+    }
+    Ok(if attempts.iter().all(|attempt| attempt.held) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The probing half of the canary: started by the daemon, which moves it into a cgroup under capture.
+pub fn canary() -> anyhow::Result<ExitCode> {
+    canary::child()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,224 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+    ops::Range,
+    sync::Arc,
+};
+
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+use super::{Meaning, unreadable};
+use crate::{
+    config::{
+        address::{self, AddressError},
+        located::Located,
+        mistake::Mistake,
+        raw,
+    },
+    protocol::PROTOCOLS,
+    target::{Address, Class, ColumnName, HostPort, Target, Verify},
+};
+
+/// Spans of what may be given once only.
+#[derive(Default)]
+struct Seen {
+    names: HashMap<Arc<str>, Range<usize>>,
+    addresses: HashMap<HostPort, Range<usize>>,
+}
+
+impl Meaning<'_> {
+    pub fn targets(
+        &mut self,
+        raw: &[raw::Target],
+        credentials: &[raw::Credential],
+        names: &BTreeSet<String>,
+    ) -> Vec<Arc<Target>> {
+        let mut seen = Seen::default();
+        raw.iter()
+            .map(|raw| {
+                let target = self.target(raw, names, &mut seen);
+                self.certificate_has_effect(&target, raw, credentials);
+                Arc::new(target)
+            })
+            .collect()
+    }
+
+    fn target(&mut self, raw: &raw::Target, credentials: &BTreeSet<String>, seen: &mut Seen) -> Target {
+        let name = self.name(&raw.name, "target");
+        let twice = format!("target defined twice: `{name}`");
+        self.unique(&mut seen.names, name.clone(), &raw.name.span, twice, "give each a name of its own");
+        if raw.address.is_empty() {
+            self.mistakes.push(
+                Mistake::new(raw.address.span.clone(), "no address").expected("what workloads dial, as `host:port`"),
+            );
+        }
+        Target {
+            name,
+            protocol: self.protocol(&raw.protocol),
+            addresses: raw.address.iter().filter_map(|address| self.dialled(address, seen)).collect(),
+            upstream: raw.upstream.as_ref().and_then(|upstream| self.host_port(upstream)),
+            tls: raw.tls.as_ref().map_or(Verify::Full { ca: None }, |tls| self.verify(tls)),
+            credential: raw.credential.as_ref().map(|credential| self.reference(credential, credentials)),
+            labels: self.labels(&raw.labels),
+            classes: self.classes(&raw.classes),
+        }
+    }
+
+    fn protocol(&mut self, protocol: &Located<String>) -> Arc<str> {
+        let known: Vec<&str> = PROTOCOLS.iter().map(|protocol| protocol.name).collect();
+        if !known.contains(&protocol.as_str()) {
+            let quoted: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+            self.mistakes.push(
+                Mistake::new(protocol.span.clone(), format!("unknown protocol: `{}`", protocol.escape_debug()))
+                    .expected(quoted.join(" or "))
+                    .suggest(protocol, known),
+            );
+        }
+        protocol.as_str().into()
+    }
+
+    fn dialled(&mut self, raw: &Located<String>, seen: &mut Seen) -> Option<Address> {
+        let address = self.host_port(raw)?;
+        let twice = format!("address given twice: `{address}`");
+        self.unique(&mut seen.addresses, address.clone(), &raw.span, twice, "an address belongs to one target");
+        Some(Address::Tcp(address))
+    }
+
+    fn host_port(&mut self, raw: &Located<String>) -> Option<HostPort> {
+        let mistake = match address::parse(raw) {
+            Ok(address) if self.is_listener(&address) => {
+                Mistake::new(raw.span.clone(), format!("the daemon's own listener: `{address}`"))
+                    .hint("`[listen] port` says where the daemon listens")
+            }
+            Ok(address) => return Some(address),
+            Err(error) => rejected(raw, error),
+        };
+        self.mistakes.push(mistake);
+        None
+    }
+
+    fn is_listener(&self, address: &HostPort) -> bool {
+        let loopback = address.host == "localhost" || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        loopback && address.port == self.listen_port
+    }
+
+    fn verify(&mut self, tls: &raw::Tls) -> Verify {
+        let verify = tls.verify.as_ref().map(|verify| verify.value).unwrap_or_default();
+        match (verify, &tls.ca) {
+            (raw::Verify::Full, ca) => Verify::Full { ca: ca.as_ref().map(|ca| self.authorities(ca)) },
+            (raw::Verify::Ca, Some(ca)) => Verify::Ca { ca: self.authorities(ca) },
+            (raw::Verify::Ca, None) => {
+                let span = tls.verify.as_ref().map(|verify| verify.span.clone()).unwrap_or_default();
+                self.mistakes.push(
+                    Mistake::new(span, "`verify = \"ca\"` without `ca`")
+                        .expected("`ca`, a PEM file")
+                        .hint("without the host's name, the system's authorities would vouch for anyone"),
+                );
+                Verify::Full { ca: None }
+            }
+            (raw::Verify::Off, Some(ca)) => {
+                self.mistakes.push(
+                    Mistake::new(ca.span.clone(), "`ca` has no effect where `verify` is \"off\"")
+                        .hint("remove it, or verify with it"),
+                );
+                Verify::Off
+            }
+            (raw::Verify::Off, None) => Verify::Off,
+        }
+    }
+
+    fn authorities(&mut self, ca: &Located<std::path::PathBuf>) -> std::path::PathBuf {
+        let path = self.path(ca);
+        let certificates = match std::fs::read(&path) {
+            Ok(pem) => CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().unwrap_or_default(),
+            Err(error) => {
+                self.mistakes.push(unreadable(ca.span.clone(), &path, &error).expected("a PEM file"));
+                return path;
+            }
+        };
+        let mut roots = rustls::RootCertStore::empty();
+        let usable = certificates.into_iter().map(|certificate| roots.add(certificate)).all(|added| added.is_ok());
+        if !usable || roots.is_empty() {
+            let what = format!("no usable certificates: `{}`", path.display());
+            self.mistakes.push(Mistake::new(ca.span.clone(), what).expected("a PEM file of authorities"));
+        }
+        path
+    }
+
+    fn reference(&mut self, credential: &Located<String>, defined: &BTreeSet<String>) -> Arc<str> {
+        if !defined.contains(&credential.value) {
+            let mistake =
+                Mistake::new(credential.span.clone(), format!("no such credential: `{}`", credential.escape_debug()))
+                    .expected("the name of a `[[credential]]`");
+            self.mistakes.push(mistake.suggest(credential, defined.iter().map(String::as_str)));
+        }
+        credential.as_str().into()
+    }
+
+    /// A certificate is shown during a TLS handshake: without one it would have no effect.
+    fn certificate_has_effect(&mut self, target: &Target, raw: &raw::Target, credentials: &[raw::Credential]) {
+        let Some(name) = raw.credential.as_ref().filter(|_| target.tls == Verify::Off) else { return };
+        let credential = credentials.iter().find(|credential| credential.name.value == name.value);
+        if credential.is_some_and(|credential| credential.certificate.is_some() && credential.source.is_none()) {
+            self.mistakes.push(
+                Mistake::new(
+                    name.span.clone(),
+                    format!("the certificate of `{}` has no effect without TLS", name.value),
+                )
+                .hint("set `tls.verify` to \"full\" or \"ca\""),
+            );
+        }
+    }
+
+    fn labels(&mut self, raw: &BTreeMap<Located<String>, Located<String>>) -> BTreeMap<String, String> {
+        raw.iter()
+            .map(|(name, value)| {
+                self.name(name, "label");
+                (name.value.clone(), value.value.clone())
+            })
+            .collect()
+    }
+
+    fn classes(&mut self, raw: &BTreeMap<Located<String>, Located<raw::Classes>>) -> BTreeMap<ColumnName, Vec<Class>> {
+        let mut classes = BTreeMap::new();
+        for (column, named) in raw {
+            let mut of_column = Vec::new();
+            for class in named.names() {
+                let name = Located { value: class.clone(), span: named.span.clone() };
+                of_column.push(Class(self.name(&name, "class")));
+            }
+            if of_column.is_empty() {
+                self.mistakes.push(Mistake::new(named.span.clone(), "no class").expected("a class such as \"email\""));
+            }
+            match column_name(column) {
+                Some(column) => {
+                    classes.insert(column, of_column);
+                }
+                None => self.mistakes.push(
+                    Mistake::new(column.span.clone(), format!("invalid column: `{}`", column.escape_debug()))
+                        .expected("`schema.table.column`")
+                        .hint("quote the key as a whole: \"public.customers.email\" = \"email\""),
+                ),
+            }
+        }
+        classes
+    }
+}
+
+fn column_name(text: &str) -> Option<ColumnName> {
+    let mut parts = text.split('.').map(str::to_owned);
+    let name = ColumnName { schema: parts.next()?, table: parts.next()?, column: parts.next()? };
+    let complete = ![&name.schema, &name.table, &name.column].into_iter().any(String::is_empty);
+    (complete && parts.next().is_none()).then_some(name)
+}
+
+fn rejected(raw: &Located<String>, error: AddressError) -> Mistake {
+    let mistake = Mistake::new(raw.span.clone(), format!("invalid address: {error}: `{}`", raw.escape_debug()))
+        .expected("`host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`");
+    match error {
+        AddressError::Unix => mistake.hint("dial the server by TCP, and list that address"),
+        AddressError::NoPort => mistake.hint(format!("for PostgreSQL's own port: `{}:5432`", raw.escape_debug())),
+        AddressError::Brackets => mistake.hint("write `[2001:db8::1]:5432`"),
+        AddressError::Port | AddressError::Host => mistake,
+    }
+}

@@ -1,0 +1,245 @@
+//! One captured connection, from the accepted socket to the end of its session.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use jiff::tz::TimeZone;
+use tokio::{net::TcpStream, sync::mpsc};
+
+use crate::{
+    accept::{Identities, Workloads},
+    approval::Desk,
+    capture::{Capture, CaptureError, Origin, canary::Canary},
+    config::Targets,
+    credential,
+    detect::detect,
+    gate::{Asker, Gate},
+    live::{Live, LiveSession},
+    mask::Masker,
+    policy,
+    principal::Principal,
+    protocol::{
+        Engine, Opening, PROTOCOLS, Protocol,
+        driver::{Drive, Signal, drive},
+        postgres::Cancels,
+    },
+    record::{Outcome, RecordError, Recorder, SessionHeader},
+    surveys::{SessionSurvey, Surveys},
+    target::{Target, Verify},
+    tls,
+    upstream::{Dialler, TlsSetups},
+};
+
+/// What all connections of a daemon share.
+pub struct Gatehouse {
+    pub capture: Capture,
+    pub canary: Canary,
+    pub identities: Identities,
+    pub workloads: Workloads,
+    pub targets: Targets,
+    pub credentials: credential::Store,
+    pub authority: Arc<tls::Authority>,
+    pub policy: Arc<policy::Store>,
+    pub time_zone: TimeZone,
+    pub desk: Arc<Desk>,
+    pub recorder: Recorder,
+    pub surveys: Arc<Surveys>,
+    pub live: Live,
+    pub masker: Arc<Masker>,
+    pub cancels: Arc<Cancels>,
+    /// The daemon's own listeners, which it never dials.
+    pub listeners: Vec<SocketAddr>,
+    pub setups: Arc<TlsSetups>,
+}
+
+/// Why a connection was refused before it had a session.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("it cannot be identified: {0}")]
+    Capture(#[from] CaptureError),
+    #[error("a canary left: {0}")]
+    Canary(#[from] std::io::Error),
+    #[error("no record: {0}")]
+    Record(#[from] RecordError),
+    #[error("no randomness: {0}")]
+    Randomness(String),
+}
+
+/// Serves one accepted connection. Whatever goes wrong ends this connection alone.
+pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
+    if let Err(refusal) = admit(stream, &gatehouse).await {
+        tracing::warn!(%refusal, "connection refused");
+    }
+}
+
+async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
+    let origin = gatehouse.capture.origin(&stream)?;
+    if Canary::is_destination(&origin.destination) {
+        return Ok(gatehouse.canary.answer(&origin, stream).await?);
+    }
+    let workload = match gatehouse.capture.workload(origin.cgroup_id) {
+        Ok(workload) => workload,
+        Err(error) => return Err(record_stranger(&origin, error, gatehouse)),
+    };
+    let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
+    let principal = Arc::new(gatehouse.identities.principal(&origin, &known, &workload.cgroup));
+    // Small messages both ways are the rule; a socket that refuses the option still works.
+    let _ = stream.set_nodelay(true);
+    match gatehouse.targets.find(&origin.destination) {
+        Some(target) => converse(stream, &origin, principal, target, None, gatehouse).await,
+        // A canary also tries what is nobody's target; that is no session.
+        None if gatehouse.canary.is_expected(&origin) => Ok(()),
+        None => turn_away(stream, &origin, principal, gatehouse).await,
+    }
+}
+
+/// A captured process of no known workload: the attempt is recorded, and that is all.
+fn record_stranger(origin: &Origin, error: CaptureError, gatehouse: &Gatehouse) -> Refusal {
+    let header = SessionHeader {
+        principal: None,
+        target: None,
+        protocol: None,
+        destination: origin.destination.to_string(),
+        upstream: None,
+        policy_generation: gatehouse.policy.current().generation(),
+    };
+    match gatehouse.recorder.begin(&header) {
+        Ok(recorder) => {
+            recorder.end(Outcome::Denied);
+            error.into()
+        }
+        Err(error) => error.into(),
+    }
+}
+
+/// A destination that nobody declared: refused in the client's own protocol where it is known.
+async fn turn_away(
+    stream: TcpStream,
+    origin: &Origin,
+    principal: Arc<Principal>,
+    gatehouse: &Arc<Gatehouse>,
+) -> Result<(), Refusal> {
+    let reason = format!("no target is declared for {}", origin.destination);
+    let protocol = detect(&stream).await;
+    let target = Arc::new(undeclared(protocol));
+    if protocol.is_some() {
+        return converse(stream, origin, principal, target, Some(reason), gatehouse).await;
+    }
+    let header = header(origin, &principal, &target, gatehouse);
+    let recorder = gatehouse.recorder.begin(&header)?;
+    tracing::info!(session = %recorder.id(), workload = %principal.workload, reason, "connection denied");
+    recorder.end(Outcome::Denied);
+    reset(stream);
+    Ok(())
+}
+
+/// Runs the session of a connection; with `closed`, one that nothing passes.
+async fn converse(
+    stream: TcpStream,
+    origin: &Origin,
+    principal: Arc<Principal>,
+    target: Arc<Target>,
+    closed: Option<String>,
+    gatehouse: &Arc<Gatehouse>,
+) -> Result<(), Refusal> {
+    let recorder = gatehouse.recorder.begin(&header(origin, &principal, &target, gatehouse))?;
+    let Some(protocol) = PROTOCOLS.iter().find(|protocol| *protocol.name == *target.protocol) else {
+        tracing::error!(target_name = %target.name, protocol = %target.protocol, "this protocol is not spoken here");
+        recorder.end(Outcome::Failed);
+        reset(stream);
+        return Ok(());
+    };
+    let credential = match target.credential.as_deref().map(|name| gatehouse.credentials.find(name)) {
+        Some(Ok(credential)) => Some(credential),
+        Some(Err(error)) => {
+            tracing::error!(target_name = %target.name, %error, "the credential cannot be read");
+            None
+        }
+        None => None,
+    };
+    let asker =
+        Asker { principal: principal.clone(), target: target.clone(), time_zone: gatehouse.time_zone.clone() };
+    let gate = Gate::new(asker, recorder.clone(), gatehouse.policy.clone(), gatehouse.desk.clone());
+    let gate = Arc::new(match closed {
+        Some(reason) => gate.closed(reason),
+        None => gate,
+    });
+    let dialler = Arc::new(Dialler {
+        target: target.clone(),
+        destination: origin.destination,
+        credential: credential.clone(),
+        listeners: gatehouse.listeners.clone(),
+        setups: gatehouse.setups.clone(),
+    });
+    let (sender, signals) = mpsc::unbounded_channel();
+    let survey = SessionSurvey {
+        surveys: gatehouse.surveys.clone(),
+        dialler: dialler.clone(),
+        signals: sender.clone(),
+    };
+    let opening = Opening {
+        target: target.clone(),
+        destination: origin.destination,
+        credential,
+        workload: principal.workload.clone(),
+        seed: seed()?,
+        cancels: gatehouse.cancels.clone(),
+        masker: gatehouse.masker.clone(),
+    };
+    let _live = gatehouse.live.enter(LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender));
+    let Engine::Session(open) = protocol.engine;
+    let drive_with = Drive {
+        gate,
+        dialler,
+        authority: gatehouse.authority.clone(),
+        alpn: protocol.alpn,
+        surveys: Arc::new(survey),
+        signals,
+    };
+    let outcome = drive(open(opening), stream.into(), drive_with).await;
+    recorder.end(outcome);
+    Ok(())
+}
+
+fn header(origin: &Origin, principal: &Principal, target: &Target, gatehouse: &Gatehouse) -> SessionHeader {
+    let declared = target.is_declared();
+    SessionHeader {
+        principal: Some(principal.clone()),
+        target: declared.then(|| target.name.clone()),
+        protocol: PROTOCOLS.iter().any(|protocol| *protocol.name == *target.protocol).then(|| target.protocol.clone()),
+        destination: origin.destination.to_string(),
+        upstream: target.upstream.as_ref().map(ToString::to_string),
+        policy_generation: gatehouse.policy.current().generation(),
+    }
+}
+
+/// Stands in for the target that a connection does not have.
+fn undeclared(protocol: Option<&Protocol>) -> Target {
+    Target {
+        name: Target::UNDECLARED.into(),
+        protocol: protocol.map_or("(unknown)", |protocol| protocol.name).into(),
+        addresses: Vec::new(),
+        upstream: None,
+        tls: Verify::Off,
+        credential: None,
+        labels: Default::default(),
+        classes: Default::default(),
+    }
+}
+
+fn seed() -> Result<[u8; 32], Refusal> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Refusal::Randomness(error.to_string()))?;
+    Ok(seed)
+}
+
+/// Closes so that the client sees a reset, as from a port where nobody listens.
+fn reset(stream: TcpStream) {
+    // Without it the client sees an ordinary end, which is refusal enough.
+    let _ = stream.set_zero_linger();
+}
+
+
+/// Tells every session that another policy is in force.
+pub fn announce_policy(gatehouse: &Gatehouse) {
+    gatehouse.live.tell_all(|| Signal::Policy);
+}

@@ -1,0 +1,199 @@
+//! What the daemon does when a person asks.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context;
+
+use super::unix;
+use crate::{
+    accept::{Workload, Workloads},
+    capture::canary::{self, Token},
+    config::{Approvers, Config},
+    connection::Gatehouse,
+    control::{Command, Control, Enrolled, LiveView, Peer, PolicyStatus, Reply, Status, TargetStatus, WorkloadStatus},
+    gate::Denial,
+};
+
+/// How long after its enrolment a process may prove its capture.
+const PROOF_WINDOW: Duration = Duration::from_secs(30);
+
+/// The daemon as the control socket sees it.
+pub struct Daemon {
+    gatehouse: Arc<Gatehouse>,
+    config: Config,
+    started: SystemTime,
+    /// When the last canary was captured; zero: never.
+    proven: AtomicU64,
+}
+
+impl Daemon {
+    pub fn new(gatehouse: Arc<Gatehouse>, config: &Config) -> Self {
+        Self { gatehouse, config: config.clone(), started: SystemTime::now(), proven: AtomicU64::new(0) }
+    }
+
+    pub fn instance(&self) -> String {
+        self.config.instance()
+    }
+
+    /// Sends a canary process through the capture and waits for it to come out at the gate.
+    pub async fn prove(&self) -> anyhow::Result<()> {
+        let mut command = tokio::process::Command::new("/proc/self/exe");
+        command.arg("canary");
+        canary::prove(&self.gatehouse.capture, &self.gatehouse.canary, command).await?;
+        self.proven.store(unix(SystemTime::now()), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Moves the peer into a cgroup of its own under capture.
+    fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+        let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
+        let enrolment = self.gatehouse.capture.enrol(&name)?;
+        let (id, token) = (enrolment.cgroup_id(), Token::random()?);
+        self.gatehouse.workloads.enrol(Workload {
+            name: name.as_str().into(),
+            groups: self.config.workload_defaults.groups.clone(),
+            owner: Some(owner_of(peer)),
+            cgroup: self.gatehouse.capture.workload(id)?.cgroup,
+            cgroup_id: id,
+        });
+        self.gatehouse.canary.expect(id, token.clone());
+        enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
+        self.gatehouse.workloads.settle(id);
+        tokio::spawn({
+            let gatehouse = self.gatehouse.clone();
+            async move {
+                tokio::time::sleep(PROOF_WINDOW).await;
+                gatehouse.canary.forget(id);
+            }
+        });
+        tracing::info!(workload = %name, pid = peer.pid, cgroup = %enrolment.directory().display(), "enrolled");
+        let cgroup = enrolment.directory().display().to_string();
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex() })
+    }
+
+    fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {
+        let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let denial = Denial {
+            message: format!("{} ended this session{because}", peer.name),
+            rule: None,
+            hint: format!("ask {}", peer.name),
+            reference: id.to_owned(),
+        };
+        match self.gatehouse.live.end(id, &denial) {
+            0 => refused(anyhow::anyhow!("no running session begins with `{id}`")),
+            ended => Reply::Done { message: format!("ended {ended} session(s)") },
+        }
+    }
+
+    fn status(&self) -> Status {
+        let gatehouse = &self.gatehouse;
+        let proven = self.proven.load(Ordering::Relaxed);
+        let policy = gatehouse.policy.state();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_unix: unix(self.started),
+            instance: self.instance(),
+            config: self.config.file.clone(),
+            state_dir: self.config.state_dir.clone(),
+            listen: gatehouse.listeners.iter().map(ToString::to_string).collect(),
+            capture: gatehouse.capture.verify().map_or_else(|error| format!("BROKEN: {error}"), |()| "attached".to_owned()),
+            canary_unix: (proven > 0).then_some(proven),
+            policy: PolicyStatus {
+                source: policy.origin.name().to_owned(),
+                generation: policy.generation,
+                rules: gatehouse.policy.current().rules().len(),
+                broken: policy.broken.map(|findings| findings.to_string()),
+            },
+            recorder: gatehouse.recorder.broken().map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
+            targets: gatehouse.targets.iter().map(target_status).collect(),
+            workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
+            live_sessions: gatehouse.live.count(),
+            pending_approvals: gatehouse.desk.list().len(),
+            refusals: gatehouse.capture.refusals().unwrap_or_default().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+        }
+    }
+}
+
+impl Control for Daemon {
+    fn workloads(&self) -> &Workloads {
+        &self.gatehouse.workloads
+    }
+
+    fn approvers(&self) -> &[Approvers] {
+        &self.config.approvers
+    }
+
+    async fn obey(&self, command: Command, peer: &Peer) -> Reply {
+        let desk = &self.gatehouse.desk;
+        let approver = peer.approver(&self.config.approvers);
+        match command {
+            Command::Status => Reply::Status(Box::new(self.status())),
+            Command::Enrol { name } => self.enrol(name, peer).map_or_else(refused, Reply::Enrolled),
+            Command::Approvals => Reply::Approvals { pending: desk.list() },
+            Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
+                Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },
+                Err(error) => refused(error.into()),
+            },
+            Command::Deny { id, reason } => match desk.deny(&id, &approver, reason) {
+                Ok(()) => Reply::Done { message: format!("denied {id}") },
+                Err(error) => refused(error.into()),
+            },
+            Command::Grants => Reply::Grants { grants: desk.grants() },
+            Command::RevokeGrant { id } if desk.revoke(&id) => Reply::Done { message: format!("revoked {id}") },
+            Command::RevokeGrant { id } => refused(anyhow::anyhow!("no grant `{id}` stands")),
+            Command::LiveSessions => Reply::LiveSessions {
+                sessions: self.gatehouse.live.list().into_iter().map(live_view).collect(),
+            },
+            Command::KillSession { id, reason } => self.kill(&id, reason, peer),
+            Command::ReloadPolicy => match self.gatehouse.policy.reload() {
+                Ok(generation) => Reply::Done { message: format!("policy generation {generation} is in force") },
+                Err(error) => refused(anyhow::anyhow!("the policy is broken; the last good one stays in force\n{error}")),
+            },
+        }
+    }
+}
+
+fn refused(error: anyhow::Error) -> Reply {
+    Reply::Refused { error: format!("{error:#}"), hint: None }
+}
+
+/// The person behind the process: who logged in, as the kernel's audit knows it, else its user.
+fn owner_of(peer: &Peer) -> String {
+    let login = std::fs::read_to_string(format!("/proc/{}/loginuid", peer.pid)).ok();
+    let uid = login.and_then(|text| text.trim().parse::<u32>().ok()).filter(|uid| *uid != u32::MAX);
+    uid.map_or_else(|| peer.name.clone(), |uid| Peer::new(peer.pid, uid).name)
+}
+
+fn target_status(target: &Arc<crate::target::Target>) -> TargetStatus {
+    TargetStatus {
+        name: target.name.to_string(),
+        protocol: target.protocol.to_string(),
+        addresses: target.addresses.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn workload_status(workload: &Workload) -> WorkloadStatus {
+    WorkloadStatus {
+        name: workload.name.to_string(),
+        cgroup: workload.cgroup.display().to_string(),
+        owner: workload.owner.clone(),
+    }
+}
+
+fn live_view(session: crate::live::LiveSession) -> LiveView {
+    LiveView {
+        id: session.id,
+        workload: session.workload.to_string(),
+        target: session.target.to_string(),
+        destination: session.destination.to_string(),
+        pid: session.pid,
+        started_unix: unix(session.started),
+    }
+}

@@ -1,0 +1,112 @@
+//! Decisions remembered within a session, so that the same question is answered without policy.
+
+use std::{
+    collections::BTreeSet,
+    num::NonZeroUsize,
+    sync::{Arc, OnceLock},
+};
+
+use jiff::{Timestamp, tz::TimeZone};
+use lru::LruCache;
+
+use crate::{
+    policy::{Clock, Decision, Engine, Obligations, Question},
+    principal::Principal,
+    record::{DecisionEntry, Kind, RecordError, SessionRecorder},
+    request::{Footprint, Request, Stage},
+    target::Target,
+};
+
+/// Decisions kept for each session.
+const RULINGS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// A decision, and what is written of it each time it is used.
+#[derive(Debug)]
+pub struct Decided {
+    pub decision: Decision,
+    pub obligations: Arc<Obligations>,
+    /// The short entry of every use after the first, which is recorded in full.
+    again: OnceLock<Vec<u8>>,
+    /// Kept so that the allocation that is the key cannot be another footprint's.
+    footprint: Arc<Footprint>,
+    generation: u64,
+    /// Since the epoch; set where the decision depends on the time of day.
+    minute: Option<i64>,
+}
+
+/// Who asks in a session, of what, and where it is how late.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    pub principal: Arc<Principal>,
+    pub target: Arc<Target>,
+    pub time_zone: TimeZone,
+}
+
+/// One session's decisions, by footprint.
+pub struct Rulings(LruCache<usize, Arc<Decided>>);
+
+impl Default for Rulings {
+    fn default() -> Self {
+        Self(LruCache::new(RULINGS_MAX))
+    }
+}
+
+impl Rulings {
+    /// The decision on `request`, from memory where nothing that it depended on has changed.
+    pub fn decide(&mut self, engine: &Engine, asker: &Asker, request: &Request) -> Arc<Decided> {
+        let key = Arc::as_ptr(&request.footprint).addr();
+        let now = Timestamp::now();
+        let minute = engine.depends_on_clock().then(|| now.as_second() / 60);
+        if let Some(known) = self.0.get(&key)
+            && known.generation == engine.generation()
+            && known.minute == minute
+            && Arc::ptr_eq(&known.footprint, &request.footprint)
+        {
+            return known.clone();
+        }
+        let decision = engine.decide(&Question {
+            principal: &asker.principal,
+            target: &asker.target,
+            request,
+            clock: Clock::at(now, &asker.time_zone),
+            approvals: &BTreeSet::new(),
+        });
+        let decided = Arc::new(Decided {
+            obligations: Arc::new(decision.obligations.clone()),
+            decision,
+            again: OnceLock::new(),
+            footprint: request.footprint.clone(),
+            generation: engine.generation(),
+            minute,
+        });
+        self.0.put(key, decided.clone());
+        decided
+    }
+}
+
+impl Decided {
+    /// Records that this decision was used: in full at first, then by reference, so that what is asked often costs little.
+    pub async fn record(&self, request: &Request, recorder: &SessionRecorder) -> Result<(), RecordError> {
+        if let Some(again) = self.again.get()
+            && request.stage == Stage::Execute
+        {
+            recorder.write(Kind::Decision, again).await?;
+            return Ok(());
+        }
+        let full = DecisionEntry::new(request, &self.decision, self.generation);
+        let sequence = recorder.write(Kind::Decision, &rendered(&full)?).await?;
+        if request.stage == Stage::Execute {
+            let short = DecisionEntry { summary: String::new(), ..self.like(request, sequence) };
+            self.again.get_or_init(|| rendered(&short).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn like(&self, request: &Request, sequence: u64) -> DecisionEntry {
+        DecisionEntry::repeated(request, &self.decision, self.generation, Some(sequence))
+    }
+}
+
+fn rendered(entry: &DecisionEntry) -> Result<Vec<u8>, RecordError> {
+    serde_json::to_vec(entry).map_err(|error| RecordError::Header(error.into()))
+}

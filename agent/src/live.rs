@@ -1,0 +1,110 @@
+//! The sessions that run now.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::{
+    gate::Denial,
+    principal::Principal,
+    protocol::driver::Signal,
+    record::SessionId,
+    target::{OriginalDestination, Target},
+};
+
+/// Every running session of this daemon.
+#[derive(Clone, Debug, Default)]
+pub struct Live(Arc<Mutex<BTreeMap<String, LiveSession>>>);
+
+/// One running session and the way to reach it.
+#[derive(Clone, Debug)]
+pub struct LiveSession {
+    pub id: String,
+    pub workload: Arc<str>,
+    pub target: Arc<str>,
+    pub destination: OriginalDestination,
+    pub pid: u32,
+    pub started: SystemTime,
+    signals: mpsc::UnboundedSender<Signal>,
+}
+
+/// A session's place among the running ones; dropping it leaves.
+#[derive(Debug)]
+pub struct Place {
+    live: Live,
+    id: String,
+}
+
+impl LiveSession {
+    pub fn new(
+        id: SessionId,
+        principal: &Principal,
+        target: &Target,
+        destination: OriginalDestination,
+        signals: mpsc::UnboundedSender<Signal>,
+    ) -> Self {
+        Self {
+            id: id.to_string(),
+            workload: principal.workload.clone(),
+            target: target.name.clone(),
+            destination,
+            pid: principal.process.pid,
+            started: SystemTime::now(),
+            signals,
+        }
+    }
+}
+
+impl Live {
+    pub fn enter(&self, session: LiveSession) -> Place {
+        let id = session.id.clone();
+        self.0.lock().insert(id.clone(), session);
+        Place { live: self.clone(), id }
+    }
+
+    pub fn list(&self) -> Vec<LiveSession> {
+        self.0.lock().values().cloned().collect()
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    pub fn tell_all(&self, signal: impl Fn() -> Signal) {
+        for session in self.0.lock().values() {
+            // A session that has just ended needs no news.
+            let _ = session.signals.send(signal());
+        }
+    }
+
+    /// Ends the sessions whose id begins so; says how many.
+    pub fn end(&self, prefix: &str, denial: &Denial) -> usize {
+        let sessions = self.0.lock();
+        let named = sessions.values().filter(|session| session.id.starts_with(prefix));
+        named.filter(|session| session.signals.send(Signal::End(denial.clone())).is_ok()).count()
+    }
+
+    /// Ends every session and waits until they have left, for at most `limit`.
+    pub async fn drain(&self, denial: &Denial, limit: Duration) {
+        self.end("", denial);
+        let left = async {
+            while self.count() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(limit, left).await.is_err() {
+            tracing::warn!(sessions = self.count(), "sessions did not end in time and are cut");
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.live.0.lock().remove(&self.id);
+    }
+}

@@ -1,0 +1,135 @@
+//! From a message of the workload to the question for the gate.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::codec::{Fields, HEAD};
+use crate::{
+    request::{Access, Arguments, Facts, Footprint, Operation, Request, Resource, Stage, Summary, sql},
+    sql::Classified,
+};
+
+/// May this workload open a session on this database?
+pub fn login(database: &str, user: &[u8]) -> Request {
+    let access = Access {
+        operation: Operation::Sql(sql::Operation::Connect),
+        resource: Resource::Database(sql::Database { name: database.to_owned() }),
+        facts: Facts { verb: "CONNECT", ..Facts::default() },
+    };
+    let user = String::from_utf8_lossy(user);
+    Request {
+        summary: Summary(format!("connect to database {database} as {user}").into()),
+        arguments: None,
+        stage: Stage::Execute,
+        footprint: Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() }),
+    }
+}
+
+/// May this text run, or be made ready to run?
+pub fn statement(text: Bytes, classified: &Classified, stage: Stage) -> Request {
+    Request { summary: Summary(text), arguments: None, stage, footprint: classified.footprint.clone() }
+}
+
+/// May this prepared statement run with the arguments of this Bind message?
+pub fn execution(text: Bytes, classified: &Classified, bind: Bytes) -> Request {
+    let arguments = Some(Arguments { bytes: bind, read: arguments });
+    Request { arguments, ..statement(text, classified, Stage::Execute) }
+}
+
+/// The arguments of a Bind message for people: text as it stands, anything else in hexadecimal.
+pub fn arguments(message: &[u8]) -> Vec<String> {
+    read_arguments(message).unwrap_or_default()
+}
+
+fn read_arguments(message: &[u8]) -> Option<Vec<String>> {
+    let mut fields = Fields::new("Bind", message.get(HEAD..)?);
+    fields.text().ok()?;
+    fields.text().ok()?;
+    let count = fields.count().ok()?;
+    let formats: Vec<i16> = (0..count).map_while(|_| fields.i16().ok()).collect();
+    let mut shown = Vec::new();
+    for index in 0..fields.count().ok()? {
+        let is_binary = formats.get(index).or(if formats.len() == 1 { formats.first() } else { None }) == Some(&1);
+        shown.push(match fields.value().ok()? {
+            None => "NULL".to_owned(),
+            Some(value) if is_binary => match binary(value) {
+                Some(text) => text,
+                None => format!("\\x{}", hex::encode(value)),
+            },
+            Some(value) => format!("'{}'", String::from_utf8_lossy(value)),
+        });
+    }
+    Some(shown)
+}
+
+/// What bytes of unknown type most likely are: readable text; numbers are left in hexadecimal with their value.
+fn binary(value: &[u8]) -> Option<String> {
+    let hexadecimal = hex::encode(value);
+    match *value {
+        [a, b] => Some(format!("\\x{hexadecimal} ({})", i16::from_be_bytes([a, b]))),
+        [a, b, c, d] => Some(format!("\\x{hexadecimal} ({})", i32::from_be_bytes([a, b, c, d]))),
+        [a, b, c, d, e, f, g, h] => {
+            Some(format!("\\x{hexadecimal} ({})", i64::from_be_bytes([a, b, c, d, e, f, g, h])))
+        }
+        _ => str::from_utf8(value).ok().filter(|text| !text.contains(char::is_control)).map(|text| format!("'{text}'")),
+    }
+}
+
+/// Whether what it does may leave the catalogue other than it was surveyed.
+pub fn changes_catalogue(footprint: &Footprint) -> bool {
+    use sql::Operation as Sql;
+    footprint.accesses.iter().any(|access| {
+        let Operation::Sql(operation) = access.operation;
+        match operation {
+            Sql::CreateTable
+            | Sql::AlterTable
+            | Sql::DropTable
+            | Sql::CreateSchema
+            | Sql::AlterSchema
+            | Sql::DropSchema
+            | Sql::CreateObject
+            | Sql::AlterObject
+            | Sql::DropObject
+            | Sql::AlterDatabase
+            | Sql::Grant
+            | Sql::AlterRole
+            | Sql::SetRole
+            | Sql::Unknown => true,
+            Sql::Connect
+            | Sql::Select
+            | Sql::CopyOut
+            | Sql::Insert
+            | Sql::Update
+            | Sql::Delete
+            | Sql::Merge
+            | Sql::Truncate
+            | Sql::CopyIn
+            | Sql::Lock
+            | Sql::CreateDatabase
+            | Sql::DropDatabase
+            | Sql::Maintain
+            | Sql::CreateRole
+            | Sql::DropRole
+            | Sql::AlterSystem
+            | Sql::CopyProgram
+            | Sql::CopyFile
+            | Sql::Call
+            | Sql::Set
+            | Sql::Notify => false,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::postgres::codec::write;
+
+    #[test]
+    fn an_approver_reads_the_arguments() {
+        let bind = write::bind(b"", b"", &[Some(b"o'clock"), None], &[]);
+        assert_eq!(arguments(&bind), ["'o'clock'", "NULL"]);
+        assert!(arguments(b"garbage").is_empty());
+    }
+}

@@ -1,0 +1,263 @@
+//! Taking a request to the gate, and acting on the verdict.
+//!
+//! While a question is open, its message stands unread at the front of what came from the workload, so that
+//! what is forwarded is what was judged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Conversation, Skip,
+    ledger::{Expected, Portal, Prepared, Running},
+};
+use crate::{
+    gate::{Denial, Permit, Verdict},
+    protocol::{
+        Output,
+        postgres::{
+            classify,
+            codec::{backend::Status, write},
+            copy,
+            reply::{self, DENIED, Fatal, POISON, POISON_NAME, Severity},
+            rows::Shield,
+            wire::Wire,
+        },
+    },
+    request::{Request, Stage},
+    sql::{Classified, Classifier, StatementKind},
+};
+
+/// A request for which something is awaited.
+pub struct Waiting {
+    subject: Subject,
+    /// Length of the message that it came in.
+    total: usize,
+    /// Whether the catalogue was read again for it; once is enough.
+    is_surveyed: bool,
+    /// What the gate was asked about; `None`: the catalogue is awaited first.
+    asked: Option<(Arc<Classified>, Arc<Classifier>)>,
+}
+
+/// What is judged.
+pub enum Subject {
+    Query { text: Bytes },
+    Parse { name: Bytes, text: Bytes },
+    Execute { name: Bytes, portal: Arc<Portal> },
+}
+
+/// Which of the two sub-protocols a message belongs to: they fail differently.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    Simple,
+    Extended,
+}
+
+impl Subject {
+    fn text(&self) -> &Bytes {
+        match self {
+            Self::Query { text } | Self::Parse { text, .. } => text,
+            Self::Execute { portal, .. } => &portal.statement.text,
+        }
+    }
+
+    const fn way(&self) -> Way {
+        match self {
+            Self::Query { .. } => Way::Simple,
+            Self::Parse { .. } | Self::Execute { .. } => Way::Extended,
+        }
+    }
+
+    fn request(&self, classified: &Classified) -> Request {
+        match self {
+            Self::Query { text } => classify::statement(text.clone(), classified, Stage::Execute),
+            Self::Parse { text, .. } => classify::statement(text.clone(), classified, Stage::Prepare),
+            Self::Execute { portal, .. } => {
+                classify::execution(portal.statement.text.clone(), classified, portal.arguments.clone())
+            }
+        }
+    }
+}
+
+impl Conversation {
+    /// Judges the message at the front.
+    pub(super) fn judge(&mut self, subject: Subject, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
+        self.consider(Waiting { subject, total, is_surveyed: false, asked: None }, wire);
+        Ok(())
+    }
+
+    /// Classifies and asks, or has the catalogue read again first.
+    fn consider(&mut self, mut waiting: Waiting, wire: &mut Wire) {
+        if self.catalogue.is_stale && !waiting.is_surveyed {
+            return self.survey_for(waiting, wire);
+        }
+        let classified = self.classify(&waiting.subject);
+        if classified.unknown_relations && !waiting.is_surveyed {
+            return self.survey_for(waiting, wire);
+        }
+        if self.is_urgent {
+            self.is_urgent = false;
+            wire.release_down();
+        }
+        wire.want(Output::Ask(waiting.subject.request(&classified)));
+        waiting.asked = Some((classified, self.classifier.clone()));
+        self.waiting = Some(waiting);
+    }
+
+    fn survey_for(&mut self, waiting: Waiting, wire: &mut Wire) {
+        wire.release_down();
+        wire.want(Output::Survey { database: self.database.clone() });
+        self.waiting = Some(Waiting { is_surveyed: true, ..waiting });
+    }
+
+    fn classify(&self, subject: &Subject) -> Arc<Classified> {
+        match subject {
+            Subject::Query { text } | Subject::Parse { text, .. } => self.classifier.classify(text, &self.state),
+            Subject::Execute { portal, .. } if Arc::ptr_eq(&portal.statement.classifier, &self.classifier) => {
+                portal.statement.classified.clone()
+            }
+            Subject::Execute { portal, .. } => self.classifier.classify(&portal.statement.text, &self.state),
+        }
+    }
+
+    /// The catalogue came, or did not: whoever waited for it is considered again, or refused.
+    pub(super) fn resume(&mut self, failed: Option<String>, wire: &mut Wire) -> Result<(), Fatal> {
+        match (self.waiting.take(), failed) {
+            (Some(waiting @ Waiting { asked: None, .. }), None) => {
+                self.consider(waiting, wire);
+                Ok(())
+            }
+            (Some(Waiting { asked: None, subject, total, .. }), Some(reason)) => {
+                let message = format!("denied: the gate could not read the catalogue: {reason}");
+                let error = reply::error(DENIED, &message, "try again; the daemon's log says more");
+                self.deny(subject.way(), error, total, wire)
+            }
+            (waiting, _) => {
+                self.waiting = waiting;
+                Ok(())
+            }
+        }
+    }
+
+    /// The gate answered.
+    pub(super) fn settle(&mut self, verdict: Verdict, wire: &mut Wire) -> Result<(), Fatal> {
+        let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
+        let Some((mut classified, classifier)) = waiting.asked.take() else {
+            self.waiting = Some(waiting);
+            return Ok(());
+        };
+        if self.skip != Skip::Nothing {
+            // The batch failed meanwhile: the server would skip this message, whatever the verdict.
+            wire.drop_down(waiting.total);
+            return Ok(());
+        }
+        let permit = match verdict {
+            Verdict::Forward(permit) => permit,
+            Verdict::Block(denial) => {
+                let error = reply::denied(&denial, Severity::Error, DENIED);
+                return self.deny(waiting.subject.way(), error, waiting.total, wire);
+            }
+        };
+        if !Arc::ptr_eq(&classifier, &self.classifier) {
+            // A person took their time and the catalogue has changed: the permit is for what was asked.
+            let now = self.classify(&waiting.subject);
+            if now.footprint != classified.footprint {
+                self.consider(waiting, wire);
+                return Ok(());
+            }
+            classified = now;
+        }
+        self.permitted(waiting, classified, &permit, wire)
+    }
+
+    fn permitted(
+        &mut self,
+        waiting: Waiting,
+        classified: Arc<Classified>,
+        permit: &Permit,
+        wire: &mut Wire,
+    ) -> Result<(), Fatal> {
+        let Waiting { subject, total, .. } = waiting;
+        let way = subject.way();
+        if let Subject::Parse { name, text } = subject {
+            self.note_parsing(&name);
+            let (classifier, description) = (self.classifier.clone(), Arc::default());
+            self.ledger.prepare(&name, Prepared { text, classified, classifier, description })?;
+            self.forward(total, wire);
+            return Ok(());
+        }
+        let shield = self.shield(&classified, permit.obligations());
+        if let Some(unfulfilled) =
+            shield.as_deref().and_then(|shield| unfulfillable(subject.text(), &classified, shield))
+        {
+            let error = reply::denied(&unfulfilled, Severity::Error, DENIED);
+            return self.deny(way, error, total, wire);
+        }
+        self.note_sent(&classified);
+        match subject {
+            Subject::Execute { name, portal } => {
+                let returns_rows = classified.statements.iter().any(|statement| statement.returns_rows);
+                if shield.is_some() && returns_rows && self.needs_description(&portal) {
+                    wire.tell_server(write::describe_portal(&name));
+                    let slot = Some(portal.description.clone());
+                    self.ledger.expect(Expected::Describe { slot, is_own: true })?;
+                }
+                self.ledger.expect(Expected::Execute(Running::new(classified, shield, Some(portal))))?;
+                self.forward(total, wire);
+            }
+            Subject::Query { .. } | Subject::Parse { .. } => {
+                self.ledger.expect(Expected::Query(Running::new(classified, shield, None)))?;
+                self.is_batch_open = false;
+                self.is_urgent = true;
+                wire.down.keep(total);
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses the message at the front with `error`, and leaves session and transaction as the server
+    /// itself would after an error.
+    pub(super) fn deny(&mut self, way: Way, error: Bytes, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
+        wire.drop_down(total);
+        let is_untouched = self.ledger.is_settled() && !self.is_batch_open && self.status != Status::InTransaction;
+        match (way, is_untouched) {
+            (Way::Simple, true) => {
+                wire.tell_workload(error);
+                wire.tell_workload(write::ready(self.status));
+                Ok(())
+            }
+            (Way::Simple, false) => {
+                self.is_batch_open = false;
+                wire.tell_server(write::query(POISON));
+                self.ledger.expect(Expected::Query(Running::poison(error)))
+            }
+            (Way::Extended, true) => {
+                self.skip = Skip::ToOwnSync;
+                wire.tell_workload(error);
+                Ok(())
+            }
+            (Way::Extended, false) => {
+                self.skip = Skip::ToSync;
+                wire.tell_server(write::parse(POISON_NAME, POISON));
+                self.ledger.expect(Expected::Poison(error))
+            }
+        }
+    }
+}
+
+/// An obligation that this request's answer cannot fulfil: then it is refused.
+fn unfulfillable(text: &[u8], classified: &Classified, shield: &Shield) -> Option<Denial> {
+    let class = shield.flow()?;
+    let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
+    const HINT: &str = "leave the masked columns out, read with SELECT, or use COPY … TO STDOUT without options";
+    if classified.statements.iter().any(|statement| statement.sink) {
+        return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
+    }
+    let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
+    if copies_out && !(shield.outputs().is_some() && copy::is_divisible(text)) {
+        return Some(refused(format!(
+            "COPY with these options cannot mask the values of class {class} that it would read"
+        )));
+    }
+    None
+}

@@ -1,0 +1,224 @@
+//! The conversation after login: requests are judged and forwarded, answers are masked and forwarded.
+//!
+//! [`requests`] reads what the workload says, [`judge`] takes it to the gate, [`replies`] reads what the server
+//! says, and the [`ledger`] knows which answer belongs to which request.
+
+mod judge;
+mod ledger;
+mod names;
+mod replies;
+mod requests;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::ledger::Ledger;
+use super::{
+    cancel::Lease,
+    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, write},
+    reply::Fatal,
+    rows::Shield,
+    wire::Wire,
+};
+use crate::{
+    gate::{Denial, Verdict},
+    mask::Masker,
+    protocol::{Output, Side},
+    sql::{Classified, Classifier, SessionState},
+};
+
+/// Most bytes of the workload that wait while a question is open.
+pub const PENDING_MAX: usize = BIND_MAX + TEXT_MAX;
+/// Most bytes of the server that wait while the catalogue is read again.
+pub const HELD_BACK_MAX: usize = 2 * REPLY_MAX;
+/// Most shields that one session remembers.
+const SHIELDS_MAX: usize = 8;
+
+/// One session after login.
+pub struct Conversation {
+    database: String,
+    masker: Arc<Masker>,
+    classifier: Arc<Classifier>,
+    state: SessionState,
+    ledger: Ledger,
+    status: Status,
+    /// Whether something was sent since the last Sync, so that a transaction may be open unseen.
+    is_batch_open: bool,
+    skip: Skip,
+    waiting: Option<judge::Waiting>,
+    copy_in: Option<CopyIn>,
+    /// Whether what is kept for the server must not wait for a verdict on what comes next.
+    is_urgent: bool,
+    from_workload: Rest,
+    from_server: Rest,
+    catalogue: Freshness,
+    /// Whether answers wait for a newer catalogue.
+    is_held_back: bool,
+    shields: Vec<(Arc<Classified>, Arc<Shield>)>,
+    /// The shield that serves words of the server which belong to no request.
+    last_shield: Option<Arc<Shield>>,
+    is_over: bool,
+    /// Withdraws the cancel key when the session ends.
+    _lease: Option<Lease>,
+}
+
+/// What happens to the workload's messages before its next Sync.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Skip {
+    Nothing,
+    /// The server skips them too, and its Sync has to reach it.
+    ToSync,
+    /// The error was spoken here and the server knows nothing: Sync is answered here too.
+    ToOwnSync,
+}
+
+/// COPY from the workload is under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct CopyIn {
+    /// A Sync that came before the end of the data: overlooked, unless the server fails meanwhile.
+    has_early_sync: bool,
+}
+
+/// What is left of a message that passes in pieces.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rest {
+    count: usize,
+    is_dropped: bool,
+}
+
+/// How much the catalogue at hand is worth after what this session did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Freshness {
+    /// The next statement needs a newer one.
+    is_stale: bool,
+    /// A change waits for its commit, after which nothing read before is new enough.
+    is_uncommitted: bool,
+}
+
+impl Conversation {
+    pub fn new(
+        database: String,
+        masker: Arc<Masker>,
+        classifier: Arc<Classifier>,
+        status: Status,
+        lease: Option<Lease>,
+    ) -> Self {
+        Self {
+            database,
+            masker,
+            classifier,
+            state: SessionState::default(),
+            ledger: Ledger::default(),
+            status,
+            is_batch_open: false,
+            skip: Skip::Nothing,
+            waiting: None,
+            copy_in: None,
+            is_urgent: false,
+            from_workload: Rest::default(),
+            from_server: Rest::default(),
+            catalogue: Freshness::default(),
+            is_held_back: false,
+            shields: Vec::new(),
+            last_shield: None,
+            is_over: false,
+            _lease: lease,
+        }
+    }
+
+    /// Bytes arrived from that side.
+    pub fn advance(&mut self, side: Side, wire: &mut Wire) -> Result<(), Fatal> {
+        match side {
+            Side::Downstream => self.hear_workload(wire),
+            Side::Upstream => {
+                self.hear_server(wire)?;
+                // An answer may have been what the workload's next message was waiting for.
+                self.hear_workload(wire)
+            }
+        }
+    }
+
+    /// The gate answered.
+    pub fn answered(&mut self, verdict: Verdict, wire: &mut Wire) -> Result<(), Fatal> {
+        self.settle(verdict, wire)?;
+        self.hear_workload(wire)
+    }
+
+    /// A catalogue came, asked for or not.
+    pub fn surveyed(&mut self, surveyed: Result<Arc<Classifier>, String>, wire: &mut Wire) -> Result<(), Fatal> {
+        match surveyed {
+            Ok(classifier) => {
+                self.classifier = classifier;
+                self.catalogue.is_stale = false;
+                self.shields.clear();
+                self.resume(None, wire)?;
+            }
+            Err(reason) => self.resume(Some(reason), wire)?,
+        }
+        if std::mem::take(&mut self.is_held_back) {
+            self.hear_server(wire)?;
+        }
+        self.hear_workload(wire)
+    }
+
+    /// That side will send nothing more.
+    pub fn closed(&mut self, side: Side, wire: &mut Wire) {
+        if side == Side::Downstream && self.from_workload.count == 0 {
+            wire.tell_server(write::terminate());
+        }
+        self.end(wire);
+    }
+
+    /// The gate ends the session.
+    pub fn terminate(&mut self, denial: &Denial, wire: &mut Wire) {
+        let spoken = super::reply::denied(denial, super::reply::Severity::Fatal, super::reply::ENDED);
+        self.say_last(spoken, wire);
+    }
+
+    /// Says why the session ends, where a message may begin.
+    pub fn say_last(&mut self, spoken: Bytes, wire: &mut Wire) {
+        wire.release_up();
+        if self.from_server.count == 0 {
+            wire.tell_workload(spoken);
+        }
+        if self.from_workload.count == 0 {
+            wire.tell_server(write::terminate());
+        }
+        self.end(wire);
+    }
+
+    fn end(&mut self, wire: &mut Wire) {
+        if !std::mem::replace(&mut self.is_over, true) {
+            wire.want(Output::Close);
+        }
+    }
+
+    /// How the answer to what was just permitted has to be masked.
+    fn shield(
+        &mut self,
+        classified: &Arc<Classified>,
+        obligations: &Arc<crate::policy::Obligations>,
+    ) -> Option<Arc<Shield>> {
+        if obligations.masks.is_empty() {
+            return None;
+        }
+        let known = self
+            .shields
+            .iter()
+            .find(|(known, shield)| Arc::ptr_eq(known, classified) && shield.serves(obligations, &self.classifier));
+        let shield = match known {
+            Some((_, shield)) => shield.clone(),
+            None => {
+                let shield = Shield::new(&self.masker, obligations, &self.classifier, classified)?;
+                if self.shields.len() >= SHIELDS_MAX {
+                    self.shields.remove(0);
+                }
+                self.shields.push((classified.clone(), shield.clone()));
+                shield
+            }
+        };
+        self.last_shield = Some(shield.clone());
+        Some(shield)
+    }
+}

@@ -1,0 +1,325 @@
+//! Masking what comes back: which columns, and how.
+//!
+//! A column's classes come from where its values come from: the relation that RowDescription names, or,
+//! for an expression, everything that may have flowed into the answer. What has no class is searched for
+//! content that gives itself away. When in doubt, a value is masked.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::{
+    cell::{Change, Shape},
+    codec::{
+        CodecError, Fields,
+        backend::{self, Field},
+        frontend::Formats,
+        write,
+    },
+};
+use crate::{
+    mask::{Detectors, Masked, Masker, Method, REDACTED},
+    policy::Obligations,
+    request::{Footprint, Resource},
+    sql::{self, Classified, Classifier, Relation, Statement},
+    target::Class,
+};
+
+/// What an error says in place of words that might quote masked values.
+const WITHHELD: &[u8] = b"the server's words are withheld, because the statement touches masked data";
+
+/// The duty to mask one permitted request's answer.
+pub struct Shield {
+    masker: Arc<Masker>,
+    obligations: Arc<Obligations>,
+    detectors: Detectors,
+    classifier: Arc<Classifier>,
+    /// What a value of no single origin is masked as, where anything masked may have flowed into it.
+    flow: Option<(Class, Method)>,
+    /// The same for each column of the answer, where the statement says how many there are.
+    outputs: Option<Vec<Option<(Class, Method)>>>,
+    /// Whether the server's own words might quote masked values.
+    is_sensitive: bool,
+    /// The result that was described last, and what that means for its columns: the same statement is
+    /// described in the same bytes again and again.
+    described: OnceLock<(Bytes, Formats, Arc<Columns>)>,
+}
+
+impl Shield {
+    /// What the permit of `classified` asks for; `None`: nothing has to be masked.
+    pub fn new(
+        masker: &Arc<Masker>,
+        obligations: &Arc<Obligations>,
+        classifier: &Arc<Classifier>,
+        classified: &Classified,
+    ) -> Option<Arc<Self>> {
+        if obligations.masks.is_empty() {
+            return None;
+        }
+        let mut flow = None;
+        for statement in &classified.statements {
+            let classes = statement.flow_classes.iter();
+            flow = stricter(flow, strictest(obligations, classes));
+            if statement.opaque_flow {
+                flow = stricter(flow, strictest(obligations, obligations.masks.keys()));
+            }
+        }
+        let outputs = match classified.statements.as_slice() {
+            [Statement { outputs: Some(outputs), .. }] => {
+                Some(outputs.iter().map(|output| of_output(obligations, output)).collect())
+            }
+            _ => None,
+        };
+        Some(Arc::new(Self {
+            masker: masker.clone(),
+            outputs,
+            detectors: Detectors::for_masks(&obligations.masks),
+            is_sensitive: flow.is_some() || touches_masked(&classified.footprint, obligations),
+            flow,
+            obligations: obligations.clone(),
+            classifier: classifier.clone(),
+            described: OnceLock::new(),
+        }))
+    }
+
+    /// Whether this shield serves these obligations under this catalogue.
+    pub fn serves(&self, obligations: &Arc<Obligations>, classifier: &Arc<Classifier>) -> bool {
+        Arc::ptr_eq(&self.classifier, classifier)
+            && (Arc::ptr_eq(&self.obligations, obligations) || self.obligations.masks == obligations.masks)
+    }
+
+    /// Whether values of a masked class may be anywhere in the answer.
+    pub fn flow(&self) -> Option<&Class> {
+        self.flow.as_ref().map(|(class, _)| class)
+    }
+
+    /// What each column of the answer is masked as, where the statement says how many there are.
+    pub fn outputs(&self) -> Option<&[Option<(Class, Method)>]> {
+        self.outputs.as_deref()
+    }
+
+    /// How each column of a result is treated, by the body of its description and the formats that the
+    /// workload chose for it.
+    pub fn columns(&self, description: &Bytes, formats: &Formats) -> Result<Arc<Columns>, CodecError> {
+        if let Some((known, known_formats, columns)) = self.described.get()
+            && known == description
+            && known_formats == formats
+        {
+            return Ok(columns.clone());
+        }
+        let columns = Arc::new(Columns::new(self, &backend::row_description(description)?, formats));
+        // Another result may have been first; then this one is just not remembered.
+        let _ = self.described.set((Bytes::copy_from_slice(description), formats.clone(), columns.clone()));
+        Ok(columns)
+    }
+
+    /// Whether this shield goes by that catalogue.
+    pub fn is_under(&self, classifier: &Arc<Classifier>) -> bool {
+        Arc::ptr_eq(&self.classifier, classifier)
+    }
+
+    /// The same duty under another catalogue.
+    pub fn under(&self, classifier: &Arc<Classifier>) -> Arc<Self> {
+        Arc::new(Self {
+            masker: self.masker.clone(),
+            obligations: self.obligations.clone(),
+            detectors: Detectors::for_masks(&self.obligations.masks),
+            classifier: classifier.clone(),
+            flow: self.flow.clone(),
+            outputs: self.outputs.clone(),
+            is_sensitive: self.is_sensitive,
+            described: OnceLock::new(),
+        })
+    }
+
+    /// An error or notice as the workload may read it; `None`: as it came.
+    pub fn notice(&self, tag: u8, body: &[u8]) -> Result<Option<Bytes>, CodecError> {
+        let parts = backend::notice(body)?;
+        if self.is_sensitive {
+            let kept = parts.iter().filter_map(|&(kind, text)| match kind {
+                // Severity, SQLSTATE, and the names of objects.
+                b'S' | b'V' | b'C' | b's' | b't' | b'c' | b'd' | b'n' => Some((kind, text)),
+                b'M' => Some((kind, WITHHELD)),
+                _ => None,
+            });
+            return Ok(Some(write::notice(tag, kept)));
+        }
+        let scanned: Vec<_> = parts.iter().map(|(kind, text)| (*kind, self.words(text))).collect();
+        if scanned.iter().all(|(_, found)| found.is_none()) {
+            return Ok(None);
+        }
+        let fields =
+            scanned.iter().zip(&parts).map(|((kind, found), (_, text))| (*kind, found.as_deref().unwrap_or(text)));
+        Ok(Some(write::notice(tag, fields)))
+    }
+
+    /// Free text without what the detectors find in it; `None`: they find nothing.
+    pub fn words(&self, text: &[u8]) -> Option<Vec<u8>> {
+        self.detectors.scan(&self.masker, text).map(|masked| match masked {
+            Masked::Value(value) => value,
+            Masked::Null => REDACTED.as_bytes().to_vec(),
+        })
+    }
+
+    /// Whether none of these bytes can hold what the detectors look for.
+    pub fn is_clear(&self, bytes: &[u8]) -> bool {
+        !self.detectors.prefilter(bytes)
+    }
+
+    pub(super) fn scan(&self, value: &[u8]) -> Option<Masked> {
+        self.detectors.scan(&self.masker, value)
+    }
+
+    pub(super) fn apply(&self, method: Method, class: &Class, value: &[u8]) -> Masked {
+        self.masker.apply(method, class, value)
+    }
+
+    /// What the column at `index` of `count` is masked as.
+    fn treatment(&self, field: &Field, index: usize, count: usize) -> Option<(Class, Method)> {
+        let by_flow = self.output(index, count);
+        if field.relation == 0 {
+            return by_flow;
+        }
+        let relation = self.classifier.catalogue().relations.get(&field.relation);
+        let by_origin = match relation {
+            None => strictest(&self.obligations, self.obligations.masks.keys()),
+            Some(relation) => strictest(&self.obligations, origin_classes(relation, field.column)),
+        };
+        match &self.outputs {
+            Some(outputs) if outputs.len() == count => stricter(by_origin, by_flow),
+            // The origin is exact, and what flows into other columns is not about this one.
+            Some(_) | None => by_origin,
+        }
+    }
+
+    /// What may have flowed into the column at `index` of `count` is masked as.
+    fn output(&self, index: usize, count: usize) -> Option<(Class, Method)> {
+        match &self.outputs {
+            Some(outputs) if outputs.len() == count => outputs.get(index).cloned().flatten(),
+            Some(_) | None => self.flow.clone(),
+        }
+    }
+}
+
+/// What one column of the answer is masked as.
+fn of_output(obligations: &Obligations, output: &sql::Output) -> Option<(Class, Method)> {
+    let by_class = strictest(obligations, output.classes.iter());
+    let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
+    stricter(by_class, unknown)
+}
+
+/// The classes of what a column's origin names: an attribute, or with number zero the whole row.
+fn origin_classes(relation: &Relation, number: i16) -> impl Iterator<Item = &Class> {
+    let columns = relation.columns.iter().filter(move |column| number == 0 || column.number == number);
+    columns.flat_map(|column| &column.classes)
+}
+
+/// Whether the request touches a table with data of a masked class, even if only to compare it.
+fn touches_masked(footprint: &Footprint, obligations: &Obligations) -> bool {
+    footprint.accesses.iter().any(|access| match &access.resource {
+        Resource::Table(table) => {
+            table.classes.iter().flatten().chain(&table.read_classes).any(|class| obligations.masks.contains_key(class))
+        }
+        Resource::Database(_) | Resource::Function(_) | Resource::Setting(_) => false,
+    })
+}
+
+fn strictest<'a>(obligations: &Obligations, classes: impl Iterator<Item = &'a Class>) -> Option<(Class, Method)> {
+    classes
+        .filter_map(|class| obligations.masks.get(class).map(|method| (class, *method)))
+        .max_by_key(|(_, method)| *method)
+        .map(|(class, method)| (class.clone(), method))
+}
+
+fn stricter(a: Option<(Class, Method)>, b: Option<(Class, Method)>) -> Option<(Class, Method)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.1 > a.1 { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// How the columns of one result are treated.
+pub struct Columns {
+    columns: Vec<Column>,
+    /// Whether the result names a relation that the catalogue does not know.
+    pub has_unknown_origin: bool,
+    /// Whether detectors see on the wire all that they would see in the values.
+    is_scannable_raw: bool,
+    /// Whether a backslash in the values could hide content from the wire.
+    has_escapes: bool,
+}
+
+struct Column {
+    shape: Shape,
+    mask: Option<(Class, Method)>,
+}
+
+impl Columns {
+    fn new(shield: &Shield, fields: &[Field], formats: &Formats) -> Self {
+        let columns: Vec<Column> = fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| {
+                let is_binary = field.is_binary || formats.is_binary(index);
+                Column {
+                    shape: Shape::of(field.type_oid, is_binary),
+                    mask: shield.treatment(field, index, fields.len()),
+                }
+            })
+            .collect();
+        let relations = &shield.classifier.catalogue().relations;
+        Self {
+            has_unknown_origin: fields
+                .iter()
+                .any(|field| field.relation != 0 && !relations.contains_key(&field.relation)),
+            is_scannable_raw: columns.iter().all(|column| column.mask.is_none() && column.shape.is_scannable_raw()),
+            has_escapes: columns.iter().any(|column| column.shape.has_escapes()),
+            columns,
+        }
+    }
+
+    /// Whether these rows, as they stand on the wire, need no look at their values.
+    pub fn passes(&self, shield: &Shield, rows: &[u8]) -> bool {
+        self.is_scannable_raw && !(self.has_escapes && memchr::memchr(b'\\', rows).is_some()) && shield.is_clear(rows)
+    }
+
+    /// Appends the row with `body` as the workload may see it.
+    pub fn mask(&self, shield: &Shield, body: &[u8], out: &mut BytesMut) -> Result<(), CodecError> {
+        let mut fields = Fields::new("DataRow", body);
+        let count = backend::columns(&mut fields, "DataRow")?;
+        if count != self.columns.len() {
+            return Err(CodecError::Value("DataRow"));
+        }
+        let mut result = Ok(());
+        write::message(out, b'D', |out| {
+            out.put_u16(count as u16);
+            result = self.columns.iter().try_for_each(|column| {
+                match fields.value()? {
+                    None => out.put_i32(-1),
+                    Some(value) => column.mask(shield, value, out),
+                }
+                Ok(())
+            });
+        });
+        result.and_then(|()| fields.end())
+    }
+}
+
+impl Column {
+    fn mask(&self, shield: &Shield, value: &[u8], out: &mut BytesMut) {
+        let change = match &self.mask {
+            Some((class, method)) => self.shape.mask(shield, class, *method, value),
+            None => self.shape.scan(shield, value),
+        };
+        match change {
+            Change::None => put_value(out, value),
+            Change::Value(masked) => put_value(out, &masked),
+            Change::Null => out.put_i32(-1),
+        }
+    }
+}
+
+fn put_value(out: &mut BytesMut, value: &[u8]) {
+    out.put_i32(i32::try_from(value.len()).unwrap_or(i32::MAX));
+    out.put_slice(value);
+}

@@ -1,0 +1,277 @@
+//! A session from the first byte to the last, as a state machine.
+
+use std::sync::Arc;
+
+use super::{
+    cancel::{Cancelling, Key},
+    classify,
+    codec::{STARTUP_MAX, write},
+    conversation::Conversation,
+    login::{self, Login, Progress},
+    reply::{self, Fatal, Severity},
+    startup::{Greeted, Greeting, Startup},
+    wire::Wire,
+};
+use crate::{
+    gate::{Denial, Verdict},
+    protocol::{Input, Opening, Output, ProtocolError, Session, Side},
+    sql::Classifier,
+};
+
+/// `invalid_authorization_specification`, for a login that the gate denies.
+const LOGIN_DENIED: &str = "28000";
+
+/// One PostgreSQL session.
+pub struct PostgresSession {
+    opening: Opening,
+    wire: Wire,
+    phase: Phase,
+}
+
+/// Where a session stands. The order is that of time.
+enum Phase {
+    Greeting(Greeting),
+    /// The gate is asked whether this workload may log in.
+    Asking(Startup),
+    Login(Box<Login>),
+    /// The server is ready; the catalogue is awaited before the workload may say anything.
+    Surveying(Box<Login>, super::codec::backend::Status),
+    Talking(Box<Conversation>),
+    Cancelling(Cancelling),
+    Over,
+}
+
+impl PostgresSession {
+    pub fn new(opening: Opening) -> Self {
+        Self { opening, wire: Wire::default(), phase: Phase::Greeting(Greeting::default()) }
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), Fatal> {
+        match input {
+            Input::Bytes(side, bytes) => {
+                if !matches!(self.phase, Phase::Over) {
+                    self.wire.inbox(side).push(bytes);
+                }
+                self.advance(side)
+            }
+            Input::Closed(side) => {
+                self.closed(side);
+                Ok(())
+            }
+            Input::Secured(side, binding) => self.secured(side, binding),
+            Input::Verdict(verdict) => self.answered(verdict),
+            Input::Surveyed(surveyed) => self.surveyed(surveyed),
+            Input::Terminate(denial) => {
+                self.terminate(&denial);
+                Ok(())
+            }
+        }
+    }
+
+    fn advance(&mut self, side: Side) -> Result<(), Fatal> {
+        match (&mut self.phase, side) {
+            (Phase::Talking(conversation), _) => conversation.advance(side, &mut self.wire),
+            (Phase::Greeting(greeting), Side::Downstream) => match greeting.advance(&mut self.wire) {
+                Ok(Greeted::NeedMore) => self.check_early_bytes(),
+                Ok(Greeted::Startup(startup)) => {
+                    self.wire.want(Output::Ask(classify::login(&startup.database, &startup.user)));
+                    self.phase = Phase::Asking(startup);
+                    self.check_early_bytes()
+                }
+                Ok(Greeted::Cancel { process, key }) => {
+                    self.cancel(Key { process, secret: key });
+                    Ok(())
+                }
+                Err(error) => {
+                    let sqlstate = error.sqlstate().into();
+                    Err(Fatal { sqlstate, message: error.to_string(), by: Some(Side::Downstream) })
+                }
+            },
+            (Phase::Login(login), Side::Upstream) => match login.advance(&self.opening, &mut self.wire)? {
+                Progress::Pending => Ok(()),
+                Progress::Done(status) => {
+                    self.wire.want(Output::Survey { database: login.startup().database.clone() });
+                    if let Phase::Login(login) = std::mem::replace(&mut self.phase, Phase::Over) {
+                        self.phase = Phase::Surveying(login, status);
+                    }
+                    Ok(())
+                }
+            },
+            (Phase::Cancelling(cancelling), Side::Upstream) => {
+                cancelling.advance(&mut self.wire);
+                Ok(())
+            }
+            (Phase::Asking(_) | Phase::Login(_) | Phase::Surveying(..) | Phase::Cancelling(_), Side::Downstream) => {
+                self.check_early_bytes()
+            }
+            (Phase::Greeting(_) | Phase::Asking(_), Side::Upstream) => {
+                Err(Fatal::broken(Side::Upstream, "the server spoke before anything was asked"))
+            }
+            (Phase::Surveying(..), Side::Upstream) => self.check_server_bytes(),
+            (Phase::Over, _) => Ok(()),
+        }
+    }
+
+    /// Before the session has begun, a workload has no reason to send much.
+    fn check_early_bytes(&self) -> Result<(), Fatal> {
+        if self.wire.down.unread().len() > 2 * STARTUP_MAX {
+            return Err(Fatal::broken(Side::Downstream, "too much was sent before the login was answered"));
+        }
+        Ok(())
+    }
+
+    fn check_server_bytes(&self) -> Result<(), Fatal> {
+        if self.wire.up.unread().len() > super::codec::REPLY_MAX {
+            return Err(Fatal::broken(Side::Upstream, "too much was sent while the catalogue is read"));
+        }
+        Ok(())
+    }
+
+    fn secured(&mut self, side: Side, binding: Option<Vec<u8>>) -> Result<(), Fatal> {
+        match (&mut self.phase, side) {
+            (Phase::Greeting(greeting), Side::Downstream) => {
+                greeting.secured();
+                self.advance(Side::Downstream)
+            }
+            (Phase::Login(login), Side::Upstream) => login.secured(binding, &self.opening, &mut self.wire),
+            (Phase::Cancelling(cancelling), Side::Upstream) => {
+                cancelling.secured(&mut self.wire);
+                Ok(())
+            }
+            _ => Err(Fatal::broken(side, "TLS was set up that nobody asked for")),
+        }
+    }
+
+    fn answered(&mut self, verdict: Verdict) -> Result<(), Fatal> {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Asking(startup) => match verdict {
+                Verdict::Forward(_) => {
+                    self.phase = Phase::Login(Box::new(Login::begin(startup, &self.opening, &mut self.wire)?));
+                    Ok(())
+                }
+                Verdict::Block(denial) => {
+                    self.wire.tell_workload(reply::denied(&denial, Severity::Fatal, LOGIN_DENIED));
+                    self.wire.want(Output::Close);
+                    Ok(())
+                }
+            },
+            Phase::Talking(mut conversation) => {
+                let settled = conversation.answered(verdict, &mut self.wire);
+                self.phase = Phase::Talking(conversation);
+                settled
+            }
+            phase @ (Phase::Greeting(_)
+            | Phase::Login(_)
+            | Phase::Surveying(..)
+            | Phase::Cancelling(_)
+            | Phase::Over) => {
+                self.phase = phase;
+                Ok(())
+            }
+        }
+    }
+
+    fn surveyed(&mut self, surveyed: Result<Arc<Classifier>, String>) -> Result<(), Fatal> {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Surveying(login, status) => {
+                let classifier = surveyed.map_err(|reason| {
+                    Fatal::upstream("58000", format!("the gate could not read the database's catalogue: {reason}"))
+                })?;
+                let conversation = self.begin(*login, status, classifier);
+                self.phase = Phase::Talking(Box::new(conversation));
+                self.advance(Side::Upstream)
+            }
+            Phase::Talking(mut conversation) => {
+                let resumed = conversation.surveyed(surveyed, &mut self.wire);
+                self.phase = Phase::Talking(conversation);
+                resumed
+            }
+            phase @ (Phase::Greeting(_) | Phase::Asking(_) | Phase::Login(_) | Phase::Cancelling(_) | Phase::Over) => {
+                self.phase = phase;
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets the workload in: its own cancel key, and the word that it may begin.
+    fn begin(
+        &mut self,
+        mut login: Login,
+        status: super::codec::backend::Status,
+        classifier: Arc<Classifier>,
+    ) -> Conversation {
+        let lease = login.take_key().map(|server| {
+            let ours = login::own_key(&self.opening.seed, login.startup().has_long_keys);
+            self.wire.tell_workload(write::key_data(ours.process, &ours.secret));
+            self.opening.cancels.lease(ours, server, &self.opening.workload, &self.opening.target.name)
+        });
+        self.wire.tell_workload(write::ready(status));
+        let database = login.startup().database.clone();
+        Conversation::new(database, self.opening.masker.clone(), classifier, status, lease)
+    }
+
+    fn cancel(&mut self, ours: Key) {
+        let Opening { cancels, workload, target, .. } = &self.opening;
+        self.phase = match Cancelling::begin(&ours, cancels, workload, target, &mut self.wire) {
+            Some(cancelling) => Phase::Cancelling(cancelling),
+            None => Phase::Over,
+        };
+    }
+
+    fn closed(&mut self, side: Side) {
+        match (std::mem::replace(&mut self.phase, Phase::Over), side) {
+            (Phase::Talking(mut conversation), _) => conversation.closed(side, &mut self.wire),
+            // The workload need not wait for the server to act on its cancel request.
+            (phase @ Phase::Cancelling(_), Side::Downstream) => self.phase = phase,
+            (Phase::Login(_) | Phase::Surveying(..), Side::Upstream) => {
+                self.say_last(&Fatal::upstream("08006", "the server closed the connection during login"));
+            }
+            (Phase::Over, _) => {}
+            (Phase::Surveying(..), Side::Downstream) => {
+                self.wire.tell_server(write::terminate());
+                self.wire.want(Output::Close);
+            }
+            (Phase::Greeting(_) | Phase::Asking(_) | Phase::Login(_) | Phase::Cancelling(_), _) => {
+                self.wire.want(Output::Close);
+            }
+        }
+    }
+
+    fn terminate(&mut self, denial: &Denial) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Talking(mut conversation) => conversation.terminate(denial, &mut self.wire),
+            // Nobody who asked for nothing is answered.
+            Phase::Over | Phase::Greeting(_) => self.wire.want(Output::Close),
+            Phase::Cancelling(_) => self.wire.want(Output::Close),
+            Phase::Asking(_) | Phase::Login(_) | Phase::Surveying(..) => {
+                self.wire.tell_workload(reply::denied(denial, Severity::Fatal, reply::ENDED));
+                self.wire.want(Output::Close);
+            }
+        }
+    }
+
+    fn say_last(&mut self, fatal: &Fatal) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Talking(mut conversation) => conversation.say_last(fatal.spoken(), &mut self.wire),
+            _ => {
+                self.wire.tell_workload(fatal.spoken());
+                self.wire.want(Output::Close);
+            }
+        }
+    }
+}
+
+impl Session for PostgresSession {
+    fn handle(&mut self, input: Input) -> Result<(), ProtocolError> {
+        let Err(fatal) = self.take(input) else { return Ok(()) };
+        self.say_last(&fatal);
+        match fatal.by {
+            Some(by) => Err(ProtocolError { by, what: fatal.message }),
+            None => Ok(()),
+        }
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.wire.next()
+    }
+}

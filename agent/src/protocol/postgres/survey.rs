@@ -1,0 +1,310 @@
+//! What a database holds, read over a connection of the gate's own. The only file here that does input and output.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::codec::write;
+use crate::{
+    credential::Credential,
+    sql::{Catalogue, Column, Relation, RelationKind},
+    target::{Class, ColumnName, Target},
+};
+
+/// Most relations of one database; a bigger one is not governed, rather than governed by half of it.
+pub const RELATIONS_MAX: usize = 200_000;
+
+/// Everything that can be named in a FROM clause, with its columns. Toast tables and indexes are left out,
+/// so that statements which name them stay unknown.
+const RELATIONS: &str = "
+    SELECT c.oid, n.nspname::text, c.relname::text, c.relkind::text,
+           array_remove(array_agg(a.attnum ORDER BY a.attnum), NULL),
+           array_remove(array_agg(a.attname::text ORDER BY a.attnum), NULL)
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+    GROUP BY 1, 2, 3, 4";
+
+/// Which columns a view's definition uses; column zero is the whole row. A function that may read tables by
+/// itself is told by relation zero.
+const VIEWS: &str = "
+    SELECT DISTINCT r.ev_class, d.refobjid, d.refobjsubid
+    FROM pg_catalog.pg_rewrite r
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> r.ev_class AND r.ev_class >= 16384
+    UNION
+    SELECT DISTINCT r.ev_class, 0::oid, 0
+    FROM pg_catalog.pg_rewrite r
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
+    JOIN pg_catalog.pg_proc p ON d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid
+    WHERE p.oid >= 16384 AND p.provolatile <> 'i'";
+
+/// Which table's rows show through which other: inheritance and partitions.
+const CHILDREN: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
+
+const FUNCTIONS: &str = "
+    SELECT DISTINCT p.proname::text, n.nspname::text
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE n.nspname <> 'pg_catalog'";
+
+const SEARCH_PATH: &str = "
+    SELECT s.name::text
+    FROM unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS s (name, position)
+    WHERE s.name::text !~ '^pg_temp_' ORDER BY s.position";
+
+/// Why a database could not be surveyed.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    #[error("failed to read the catalogue: {0}")]
+    Server(#[from] tokio_postgres::Error),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("the connection broke: {0}")]
+    Broken(#[from] std::io::Error),
+    #[error("the server has no TLS, and the target asks for it")]
+    NoTls,
+    #[error("the database has {0} relations, more than {RELATIONS_MAX}")]
+    TooMany(usize),
+}
+
+/// Asks the server for TLS; the handshake may begin afterwards.
+pub async fn request_tls(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<(), SurveyError> {
+    stream.write_all(&write::ssl_request()).await?;
+    // Read alone: bytes behind the answer would belong to the handshake, or to an attacker.
+    match stream.read_u8().await? {
+        b'S' => Ok(()),
+        _ => Err(SurveyError::NoTls),
+    }
+}
+
+/// Reads the catalogue of `database` over `stream`, which is dialled and, where the target asks for it, secured.
+pub async fn survey(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    credential: &Credential,
+    database: &str,
+    target: &Target,
+) -> Result<Catalogue, SurveyError> {
+    let mut config = Config::new();
+    config.user(&credential.user).dbname(database).application_name("portcullis survey");
+    if let Some(password) = &credential.password {
+        config.password(password.expose());
+    }
+    let (client, connection) = config.connect_raw(stream, NoTls).await?;
+    tokio::select! {
+        catalogue = read(&client, database, target) => catalogue,
+        ended = connection => Err(ended.err().map_or(SurveyError::Closed, SurveyError::Server)),
+    }
+}
+
+/// All queries at once: they share one trip to the server.
+async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalogue, SurveyError> {
+    let (relations, views, children, functions, search_path) = tokio::try_join!(
+        client.query(RELATIONS, &[]),
+        client.query(VIEWS, &[]),
+        client.query(CHILDREN, &[]),
+        client.query(FUNCTIONS, &[]),
+        client.query(SEARCH_PATH, &[]),
+    )?;
+    if relations.len() > RELATIONS_MAX {
+        return Err(SurveyError::TooMany(relations.len()));
+    }
+    let mut plan = Plan::default();
+    for row in relations {
+        let (oid, schema, name): (u32, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (kind, numbers, names): (&str, Vec<i16>, Vec<String>) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+        plan.add(target, oid, schema, name, kind, numbers.into_iter().zip(names));
+    }
+    for row in views {
+        plan.sees(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    }
+    for row in children {
+        plan.shares_rows(row.try_get(0)?, row.try_get(1)?);
+    }
+    let mut by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in functions {
+        by_name.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
+    }
+    let search_path = search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let database = database.to_owned();
+    Ok(Catalogue { database, search_path, relations: plan.draw(target), functions: by_name })
+}
+
+/// A catalogue in the making: relations, and how classes pass between them.
+#[derive(Default)]
+struct Plan {
+    relations: HashMap<u32, Relation>,
+    /// View, base relation, base column or zero.
+    sights: Vec<(u32, u32, i32)>,
+    /// Child and parent.
+    kin: Vec<(u32, u32)>,
+}
+
+impl Plan {
+    fn add(
+        &mut self,
+        target: &Target,
+        oid: u32,
+        schema: String,
+        name: String,
+        kind: &str,
+        columns: impl Iterator<Item = (i16, String)>,
+    ) {
+        let named =
+            |column: &str| ColumnName { schema: schema.clone(), table: name.clone(), column: column.to_owned() };
+        let columns = columns
+            .map(|(number, column)| {
+                let classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
+                Column { number, name: column, classes }
+            })
+            .collect();
+        let kind = match kind {
+            "r" | "p" => RelationKind::Table,
+            "v" => RelationKind::View,
+            "m" => RelationKind::MaterializedView,
+            "f" => RelationKind::Foreign,
+            "S" => RelationKind::Sequence,
+            _ => RelationKind::Other,
+        };
+        self.relations.insert(oid, Relation { oid, schema, name, kind, columns, classified: false });
+    }
+
+    fn sees(&mut self, view: u32, base: u32, column: i32) {
+        self.sights.push((view, base, column));
+    }
+
+    fn shares_rows(&mut self, child: u32, parent: u32) {
+        self.kin.push((child, parent));
+    }
+
+    /// Passes classes on until nothing changes: a view of a view, a partition of a partition.
+    fn draw(mut self, target: &Target) -> HashMap<u32, Relation> {
+        let everything: BTreeSet<Class> = target.classes.values().flatten().cloned().collect();
+        let (sights, kin) = (std::mem::take(&mut self.sights), std::mem::take(&mut self.kin));
+        let mut changed = !everything.is_empty();
+        while changed {
+            changed = false;
+            for (view, base, column) in &sights {
+                let seen = if *base == 0 { everything.clone() } else { self.classes(*base, *column) };
+                changed |= self.spread(*view, &seen);
+            }
+            for (child, parent) in &kin {
+                changed |= self.equalise(*child, *parent);
+                changed |= self.equalise(*parent, *child);
+            }
+        }
+        for relation in self.relations.values_mut() {
+            relation.classified = relation.columns.iter().any(|column| !column.classes.is_empty());
+        }
+        self.relations
+    }
+
+    fn classes(&self, relation: u32, number: i32) -> BTreeSet<Class> {
+        let columns = self.relations.get(&relation).into_iter().flat_map(|relation| &relation.columns);
+        let wanted = columns.filter(|column| number == 0 || i32::from(column.number) == number);
+        wanted.flat_map(|column| column.classes.iter().cloned()).collect()
+    }
+
+    /// Every column of a view may show every value that the view can reach.
+    fn spread(&mut self, view: u32, classes: &BTreeSet<Class>) -> bool {
+        let columns = self.relations.get_mut(&view).into_iter().flat_map(|relation| &mut relation.columns);
+        columns.fold(false, |changed, column| join(&mut column.classes, classes.iter()) | changed)
+    }
+
+    /// A table's rows show through its parent under the same column names, and the parent's classes hold for them.
+    fn equalise(&mut self, from: u32, to: u32) -> bool {
+        let Some(source) = self.relations.get(&from) else { return false };
+        let given: Vec<(String, Vec<Class>)> = source
+            .columns
+            .iter()
+            .filter(|column| !column.classes.is_empty())
+            .map(|column| (column.name.clone(), column.classes.clone()))
+            .collect();
+        let Some(receiver) = self.relations.get_mut(&to) else { return false };
+        given.iter().fold(false, |changed, (name, classes)| {
+            let column = receiver.columns.iter_mut().find(|column| column.name == *name);
+            column.is_some_and(|column| join(&mut column.classes, classes.iter())) | changed
+        })
+    }
+}
+
+fn join<'a>(known: &mut Vec<Class>, more: impl Iterator<Item = &'a Class>) -> bool {
+    let before = known.len();
+    for class in more {
+        if !known.contains(class) {
+            known.push(class.clone());
+        }
+    }
+    known.len() > before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::Verify;
+
+    fn target() -> Target {
+        let email = ColumnName { schema: "public".into(), table: "customers".into(), column: "email".into() };
+        Target {
+            name: "shop".into(),
+            protocol: "postgres".into(),
+            addresses: Vec::new(),
+            upstream: None,
+            tls: Verify::Off,
+            credential: None,
+            labels: BTreeMap::new(),
+            classes: BTreeMap::from([(email, vec![Class::from("email")])]),
+        }
+    }
+
+    fn plan(target: &Target) -> Plan {
+        let mut plan = Plan::default();
+        let mut add = |oid, name: &str, kind, columns: &[&str]| {
+            let columns = (1..).zip(columns.iter().map(|&column| column.to_owned()));
+            plan.add(target, oid, "public".to_owned(), name.to_owned(), kind, columns);
+        };
+        add(1, "customers", "p", &["id", "email"]);
+        add(2, "customers_old", "r", &["id", "email"]);
+        add(3, "mails", "v", &["address"]);
+        add(4, "mails_again", "m", &["a", "b"]);
+        add(5, "ids", "v", &["id"]);
+        plan
+    }
+
+    fn classes(relations: &HashMap<u32, Relation>, oid: u32) -> Vec<usize> {
+        relations[&oid].columns.iter().map(|column| column.classes.len()).collect()
+    }
+
+    #[test]
+    fn a_view_of_a_view_has_the_classes_of_what_it_reaches() {
+        let target = target();
+        let mut plan = plan(&target);
+        plan.sees(4, 3, 1);
+        plan.sees(3, 1, 2);
+        plan.sees(5, 1, 1);
+        let relations = plan.draw(&target);
+        assert_eq!(classes(&relations, 3), [1]);
+        assert_eq!(classes(&relations, 4), [1, 1]);
+        assert_eq!(classes(&relations, 5), [0]);
+        assert!(relations[&4].classified && !relations[&5].classified);
+    }
+
+    #[test]
+    fn a_whole_row_or_an_unknown_function_reaches_everything() {
+        let target = target();
+        let mut plan = plan(&target);
+        plan.sees(3, 1, 0);
+        plan.sees(5, 0, 0);
+        let relations = plan.draw(&target);
+        assert_eq!((classes(&relations, 3), classes(&relations, 5)), (vec![1], vec![1]));
+    }
+
+    #[test]
+    fn partitions_share_the_classes_of_their_parent() {
+        let target = target();
+        let mut plan = plan(&target);
+        plan.shares_rows(2, 1);
+        assert_eq!(classes(&plan.draw(&target), 2), [0, 1]);
+    }
+}

@@ -1,0 +1,37 @@
+//! Where things that are costly to fetch or to make are kept between runs, outside the repository.
+
+use std::{env, path::PathBuf};
+
+/// `$XDG_CACHE_HOME/portcullis`, or `~/.cache/portcullis`.
+pub fn root() -> PathBuf {
+    env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".cache"))
+        .join("portcullis")
+}
+
+/// The virtual environment with psycopg and asyncpg.
+pub fn python_environment() -> PathBuf {
+    root().join("venv")
+}
+
+/// The folder with node-postgres.
+pub fn node_modules() -> PathBuf {
+    root().join("node/node_modules")
+}
+
+/// The built pgx client.
+pub fn pgx_client() -> PathBuf {
+    root().join("pgx-client")
+}
+
+/// A file from Maven Central, by the last part of its address.
+pub fn maven(file: &str) -> PathBuf {
+    root().join("maven").join(file)
+}
+
+/// Clusters that `initdb` has made, one for each release and set of rigs.
+pub fn clusters() -> PathBuf {
+    root().join("clusters")
+}

@@ -1,0 +1,144 @@
+//! What a workload's process tries, one line each. The answer is what it heard, or the kind of its error.
+
+use std::{
+    ffi::OsString,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    time::Duration,
+};
+
+use nix::sched::{CloneFlags, unshare};
+use portcullis::capture::{
+    canary::{self, Token},
+    launcher::{self, Identity},
+};
+
+use crate::rig;
+
+/// Longest that an attempt waits: a refusal must be immediate.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub fn client() {
+    let mut held = None;
+    rig::answer_each(|attempt| match make(attempt, &mut held) {
+        Ok(answer) => answer,
+        Err(error) => format!("{:?}", error.kind()),
+    });
+}
+
+fn make(attempt: &str, held: &mut Option<TcpStream>) -> io::Result<String> {
+    match attempt.split(' ').collect::<Vec<_>>()[..] {
+        ["tcp", address] => heard(TcpStream::connect_timeout(&parse(address), PATIENCE)?),
+        ["tcp-from", source, address] => heard(connect_from(source.parse().unwrap(), parse(address), &[])?),
+        ["tcp-by", device, address] => {
+            heard(connect_from(0, parse(address), &[(libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())])?)
+        }
+        ["peer", address] => Ok(TcpStream::connect_timeout(&parse(address), PATIENCE)?.peer_addr()?.to_string()),
+        ["hold", address] => {
+            TcpStream::connect_timeout(&parse(address), PATIENCE).map(|it| *held = Some(it)).map(answer)
+        }
+        ["say"] => held.as_mut().unwrap().write_all(b"out").map(answer),
+        ["by", device] => {
+            let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+            set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes()).map(answer)
+        }
+        ["udp", address] => UdpSocket::bind(any(parse(address)))?.send_to(b"out", parse(address)).map(answer),
+        ["udp-connect", address] => UdpSocket::bind(any(parse(address)))?.connect(parse(address)).map(answer),
+        ["udp-by", device, address] => {
+            let sender = UdpSocket::bind(any(parse(address)))?;
+            set(&sender, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())?;
+            sender.send_to(b"out", parse(address)).map(answer)
+        }
+        ["socket", family, kind, protocol] => socket(number(family), number(kind), number(protocol)).map(answer),
+        ["option", kind, level, name] => {
+            let kind = if kind == "tcp" { libc::SOCK_STREAM } else { libc::SOCK_DGRAM };
+            let family = if number(level) == libc::IPPROTO_IPV6 { libc::AF_INET6 } else { libc::AF_INET };
+            set(&socket(family, kind, 0)?, number(level), number(name), &[0; 20]).map(answer)
+        }
+        ["bind", address] => TcpListener::bind(parse(address)).map(answer),
+        ["listen"] => {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = listener.local_addr()?;
+            std::mem::forget(listener);
+            Ok(address.to_string())
+        }
+        ["namespace-tcp", address] => {
+            unshare(CloneFlags::CLONE_NEWNET)?;
+            heard(TcpStream::connect_timeout(&parse(address), PATIENCE)?)
+        }
+        ["probe"] => canary::probe(&Token::random().unwrap())
+            .map_err(|error| io::Error::other(error.to_string()))
+            .map(answer)
+            .or_else(|error| Ok(error.to_string())),
+        ["exec", ref script @ ..] => {
+            let arguments = [OsString::from("-c"), script.join(" ").into()];
+            let error = launcher::exec(&Identity::find("nobody").unwrap(), "/bin/sh".as_ref(), &arguments);
+            Ok(error.to_string())
+        }
+        ref other => panic!("{other:?}"),
+    }
+}
+
+fn parse(address: &str) -> SocketAddr {
+    address.parse().unwrap()
+}
+
+fn number(text: &str) -> i32 {
+    text.parse().unwrap()
+}
+
+/// Says that the attempt went through.
+fn answer<T>(_: T) -> String {
+    "possible".into()
+}
+
+fn any(address: SocketAddr) -> SocketAddr {
+    if address.is_ipv4() { parse("0.0.0.0:0") } else { parse("[::]:0") }
+}
+
+/// What the other end says before it closes.
+fn heard(mut stream: TcpStream) -> io::Result<String> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut said = String::new();
+    stream.read_to_string(&mut said)?;
+    Ok(said.trim_end().into())
+}
+
+/// Connects from a port of one's choice, and leaves by RST: the port is free at once.
+pub fn connect_from(source: u16, to: SocketAddr, options: &[(i32, i32, &[u8])]) -> io::Result<TcpStream> {
+    let socket = socket2(source)?;
+    for (level, name, value) in options {
+        set(&socket, *level, *name, value)?;
+    }
+    let SocketAddr::V4(to) = to else { panic!("IPv4 only") };
+    let address = nix::sys::socket::SockaddrIn::from(to);
+    nix::sys::socket::connect(socket.as_raw_fd(), &address)?;
+    Ok(socket.into())
+}
+
+fn socket2(source: u16) -> io::Result<OwnedFd> {
+    let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+    let linger = [1_i32.to_ne_bytes(), 0_i32.to_ne_bytes()].concat();
+    set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &linger)?;
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, &1_i32.to_ne_bytes())?;
+    let address = nix::sys::socket::SockaddrIn::new(0, 0, 0, 0, source);
+    nix::sys::socket::bind(socket.as_raw_fd(), &address)?;
+    Ok(socket)
+}
+
+fn set(socket: &impl AsRawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+    // SAFETY: the value is as long as said.
+    let answer = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, name, value.as_ptr().cast(), value.len() as libc::socklen_t)
+    };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+    // SAFETY: a new descriptor that is ours.
+    unsafe {
+        let socket = libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol);
+        if socket < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(socket)) }
+    }
+}

@@ -1,0 +1,62 @@
+//! What the audience sees: numbered steps, commands as typed, their real output, and what it shows.
+
+use std::process::Output;
+
+use console::style;
+
+/// Counts and prints the steps.
+pub struct Stage {
+    step: usize,
+    steps: usize,
+}
+
+impl Stage {
+    pub fn new(steps: usize) -> Self {
+        Self { step: 0, steps }
+    }
+
+    /// The step that is being played.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    pub fn step_into(&mut self, title: &str) {
+        self.step += 1;
+        println!("\n{} {}", style(format!("[{}/{}]", self.step, self.steps)).cyan(), style(title).bold());
+    }
+
+    /// A command as one would type it.
+    pub fn command(&self, program: &str, arguments: &[&str]) {
+        let quoted = arguments.iter().map(|word| match word.contains([' ', '*', '\'', '>', ';']) {
+            true => format!("\"{word}\""),
+            false => (*word).to_owned(),
+        });
+        println!("{} {program} {}", style("$").green(), quoted.collect::<Vec<_>>().join(" "));
+    }
+
+    /// What is typed into the program that was started last.
+    pub fn typed(&self, text: &str) {
+        for line in text.lines() {
+            println!("{} {line}", style("shop=>").green());
+        }
+    }
+
+    /// Prints what a command printed, and returns it.
+    pub fn output(&self, output: &Output) -> String {
+        let both = [&output.stdout[..], &output.stderr[..]].concat();
+        let text = String::from_utf8_lossy(&both).into_owned();
+        for line in text.trim_end().lines() {
+            println!("  {line}");
+        }
+        text
+    }
+
+    /// What the step has shown.
+    pub fn claim(&self, claim: &str) {
+        println!("{} {claim}", style("✓").green());
+    }
+
+    pub fn say(&self, text: &str) {
+        println!("{text}");
+    }
+}

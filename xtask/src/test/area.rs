@@ -1,0 +1,65 @@
+//! Parts of the tests that make sense alone.
+
+use crate::prerequisites::Need;
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Area {
+    Unit,
+    Laws,
+    Sql,
+    Record,
+    Capture,
+    Postgres,
+    Clients,
+}
+
+impl Area {
+    /// All of them, those that answer soonest first.
+    pub const ALL: [Self; 7] =
+        [Self::Unit, Self::Laws, Self::Sql, Self::Record, Self::Capture, Self::Postgres, Self::Clients];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Laws => "laws",
+            Self::Sql => "sql",
+            Self::Record => "record",
+            Self::Capture => "capture",
+            Self::Postgres => "postgres",
+            Self::Clients => "clients",
+        }
+    }
+
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Unit => "every package's own tests, apart from those below",
+            Self::Laws => "the laws that every protocol's session obeys; a short fuzz run where nightly Rust is",
+            Self::Sql => "SQL text to accesses and lineage",
+            Self::Record => "recorder, verifier, and what a crash of the daemon leaves (root)",
+            Self::Capture => "the kernel programs, on this kernel (root)",
+            Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
+            Self::Clients => "clients that agents use, directly and through the gate (root)",
+        }
+    }
+
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    pub fn needs_root(self) -> bool {
+        match self {
+            Self::Unit | Self::Laws | Self::Sql => false,
+            Self::Record | Self::Capture | Self::Postgres | Self::Clients => true,
+        }
+    }
+
+    pub fn needs(self) -> &'static [Need] {
+        match self {
+            Self::Laws | Self::Sql => &[Need::Build],
+            Self::Unit | Self::Record | Self::Capture => &[Need::Build, Need::Postgres],
+            Self::Postgres => &[Need::Build, Need::Postgres, Need::Releases],
+            Self::Clients => &[Need::Build, Need::Postgres, Need::Clients],
+        }
+    }
+}
