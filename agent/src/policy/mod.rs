@@ -45,7 +45,7 @@ pub use manifest::Manifest;
 pub use question::{Clock, Question, Weekday};
 pub use rule::{Approval, Remedy, Rule};
 pub use schema::Vocabulary;
-pub use store::{Origin, Settings, State, Store, Watch, WatchError};
+pub use store::{Origin, Settings, State, Store, Watch};
 pub use suite::{Change, Report, Stage, Tests, activate, execute, login};
 
 #[cfg(test)]

@@ -117,18 +117,17 @@ impl Store {
     }
 
     /// Reloads whenever the directory changes, until the guard is dropped. `None` without a directory.
-    pub fn watch(self: &Arc<Self>) -> Result<Option<Watch>, WatchError> {
+    ///
+    /// Where changes are not notified, the directory is still read every half minute.
+    pub fn watch(self: &Arc<Self>) -> io::Result<Option<Watch>> {
         let Some(directory) = self.settings.directory.clone() else { return Ok(None) };
         let (events, changes) = mpsc::channel();
-        let notified = events.clone();
-        let mut watcher = notify::recommended_watcher(move |_| {
-            // Whoever listened is gone: nothing to tell.
-            let _ = notified.send(Event::Changed);
-        })?;
-        watcher.watch(&directory, RecursiveMode::Recursive)?;
+        let watcher = notifier(&directory, events.clone())
+            .inspect_err(|error| tracing::warn!(%error, "changes of the policy directory are not notified"))
+            .ok();
         let store = Arc::clone(self);
         let reloader = thread::Builder::new().name("policy-reload".to_owned()).stack_size(RELOAD_STACK_BYTES);
-        reloader.spawn(move || store.follow(&changes)).map_err(WatchError::Thread)?;
+        reloader.spawn(move || store.follow(&changes))?;
         Ok(Some(Watch { _watcher: watcher, events }))
     }
 
@@ -162,7 +161,7 @@ impl Store {
 /// Keeps the directory watched; the reloading thread ends with it.
 #[derive(Debug)]
 pub struct Watch {
-    _watcher: notify::RecommendedWatcher,
+    _watcher: Option<notify::RecommendedWatcher>,
     events: mpsc::Sender<Event>,
 }
 
@@ -178,13 +177,16 @@ enum Event {
     Stop,
 }
 
-/// Why a directory cannot be watched.
-#[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    #[error("failed to watch the policy directory: {0}")]
-    Notify(#[from] notify::Error),
-    #[error("failed to start the reloading thread: {0}")]
-    Thread(io::Error),
+fn notifier(directory: &Path, events: mpsc::Sender<Event>) -> notify::Result<notify::RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Our own reading is an event too, and must not cause the next one.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            // Whoever listened is gone: nothing to tell.
+            let _ = events.send(Event::Changed);
+        }
+    })?;
+    watcher.watch(directory, RecursiveMode::Recursive)?;
+    Ok(watcher)
 }
 
 /// The engine at start, and how it came to be.
