@@ -86,10 +86,15 @@ async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refu
     let _ = stream.set_nodelay(true);
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => converse(stream, &origin, principal, target, None, gatehouse).await,
-        // A canary also tries what is nobody's target; that is no session.
-        None if gatehouse.canary.is_expected(&origin) => Ok(()),
+        // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
+        None if gatehouse.canary.is_expected(&origin) && is_own_program(&principal) => Ok(()),
         None => turn_away(stream, &origin, principal, gatehouse).await,
     }
+}
+
+/// Whether the connecting process still runs this program.
+fn is_own_program(principal: &Principal) -> bool {
+    std::env::current_exe().is_ok_and(|own| principal.process.executable.as_deref() == Some(own.as_path()))
 }
 
 /// A captured process of no known workload: the attempt is recorded, and that is all.

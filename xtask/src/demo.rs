@@ -142,9 +142,8 @@ impl Play {
         self.stage.step_into("What just happened, from the record");
         let sessions = self.gate.ended_sessions(&[])?;
         self.portcullis(&["sessions", "list"])?;
-        let approved = sessions
-            .iter()
-            .find(|session| session.get("approvals").and_then(Value::as_u64).is_some_and(|count| count > 0));
+        let count = |session: &Value, what: &str| session.get(what).and_then(Value::as_u64).unwrap_or_default();
+        let approved = sessions.iter().find(|it| count(it, "approvals") > 0 && count(it, "denials") == 0);
         let id = approved.and_then(|session| session.get("id")).and_then(Value::as_str);
         self.stage.claim("every connection is a session, with who, where, and how much was denied");
         id.map(str::to_owned).context("no session with an approval in the list")
