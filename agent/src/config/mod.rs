@@ -9,7 +9,9 @@ mod address;
 mod located;
 mod meaning;
 mod mistake;
+mod place;
 mod raw;
+mod report;
 mod shape;
 mod targets;
 #[cfg(test)]
@@ -24,8 +26,9 @@ use std::{
 
 use toml::de::{DeTable, Deserializer};
 
-pub use mistake::{ConfigErrors, MISTAKES_MAX, Mistake, Report};
+pub use mistake::{MISTAKES_MAX, Mistake};
 pub use raw::schema;
+pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
 use crate::{credential, target::Target};
@@ -47,9 +50,6 @@ pub const JOURNAL_BYTES_MIN: u64 = 1024 * 1024;
 pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub const JOURNAL_BYTES_DEFAULT: u64 = 32 * 1024 * 1024;
 
-pub const PENDING_MAX: u32 = 100_000;
-pub const PENDING_DEFAULT: u32 = 1000;
-
 /// Most characters of a name.
 pub const NAME_MAX: usize = 64;
 
@@ -64,7 +64,6 @@ pub struct Config {
     pub capture: Capture,
     pub policy: Policy,
     pub record: Record,
-    pub approval: Approval,
     pub workload_defaults: WorkloadDefaults,
     pub workloads: Vec<Workload>,
     pub targets: Vec<Arc<Target>>,
@@ -94,12 +93,6 @@ pub struct Policy {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Record {
     pub journal_bytes: u64,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Approval {
-    /// Most requests that wait at once.
-    pub pending: u32,
 }
 
 /// What `portcullis run` gives to workloads.

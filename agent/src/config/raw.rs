@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::Recursiv
 use serde::Deserialize;
 
 use super::{
-    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX, PENDING_DEFAULT,
-    PENDING_MAX, located::Located,
+    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX,
+    located::Located,
 };
 
 type Text = Located<String>;
@@ -60,8 +60,6 @@ pub struct File {
     pub policy: Policy,
     #[serde(default)]
     pub record: Record,
-    #[serde(default)]
-    pub approval: Approval,
     #[serde(default)]
     pub workload_defaults: WorkloadDefaults,
     /// The places that workloads dial. What is not listed cannot be reached.
@@ -118,15 +116,6 @@ pub struct Record {
     pub journal_bytes: Option<Located<u64>>,
 }
 
-/// How requests wait for a person.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Approval {
-    /// Most requests that wait at once; one more is denied.
-    #[schemars(range(min = 1, max = PENDING_MAX), extend("default" = PENDING_DEFAULT))]
-    pub pending: Option<Located<u32>>,
-}
-
 /// What `portcullis run` gives to workloads.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -179,7 +168,7 @@ pub enum Verify {
     Off,
 }
 
-/// One class, or several.
+/// A data class such as "email", or a list of them, by the column's quoted name: "public.customers.email".
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Classes {

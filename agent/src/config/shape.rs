@@ -143,9 +143,11 @@ fn accepted(schema: &Schema, kinds: &mut Vec<&'static str>) {
 
 fn unknown_key(key: &Spanned<std::borrow::Cow<'_, str>>, valid: &[&str]) -> Mistake {
     let name = key.get_ref();
-    Mistake::new(key.span(), format!("unknown key `{}`", name.escape_debug()))
-        .expected(one_of(valid))
-        .suggest(name, valid.iter().copied())
+    let mistake = Mistake::new(key.span(), format!("unknown key `{}`", name.escape_debug())).expected(one_of(valid));
+    if valid.contains(&"source") && ["password", "secret", "token"].contains(&name.as_ref()) {
+        return mistake.hint("a secret stands in a file of its own: `source = { file = \"…\" }`");
+    }
+    mistake.suggest(name, valid.iter().copied())
 }
 
 /// The first sentence of what a key is for.

@@ -28,9 +28,6 @@ time_zone = "UTC"
 [record]
 journal_bytes = 67108864
 
-[approval]
-pending = 10
-
 [workload_defaults]
 groups = ["agents", "night"]
 
@@ -100,7 +97,6 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.capture.resolvers, Some(["10.0.0.2", "2001:db8::53"].map(|ip| ip.parse().unwrap()).to_vec()));
     assert_eq!(config.policy, Policy { directory: Some(at("policies")), time_zone: jiff::tz::TimeZone::UTC });
     assert_eq!(config.record, Record { journal_bytes: 64 * 1024 * 1024 });
-    assert_eq!(config.approval, Approval { pending: 10 });
     assert_eq!(config.workload_defaults.groups, ["agents".into(), "night".into()]);
 
     let [target] = config.targets.as_slice() else { panic!("{:?}", config.targets) };
@@ -132,4 +128,162 @@ fn an_empty_file_reaches_nothing() {
     assert_eq!(config.listen.port, LISTEN_PORT_DEFAULT);
     assert_eq!(config.workload_defaults.groups, ["agents".into()]);
     assert_eq!(config.instance(), "main");
+}
+
+/// One planted mistake each: a heading, and the text in which it stands.
+const MISTAKES: &str = include_str!("mistakes.txt");
+
+#[test]
+fn each_mistake_is_explained() {
+    let directory = directory();
+    let mut report = String::new();
+    for case in MISTAKES.split("##### ").skip(1) {
+        let (name, text) = case.split_once('\n').unwrap();
+        let errors = parse_in(&directory, text).expect_err(name);
+        let shown = errors.to_string().replace(directory.path().to_str().unwrap(), "/etc/portcullis");
+        report.push_str(&format!("##### {name}\n{shown}\n\n"));
+    }
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn one_mistake_does_not_hide_another() {
+    let directory = directory();
+    let text = r#"
+colour = "red"
+[listen]
+port = true
+[[target]]
+name = "shop"
+protocol = "postgres"
+address = ["db.internal"]
+credential = "missing"
+[[target]]
+name = "shop"
+address = ["db.internal:5432"]
+[[target]]
+name = "blog"
+protocol = "mysql?"
+address = ["db.internal:5432"]
+credential = "app"
+[[credential]]
+name = "app"
+[policy]
+directory = "missing"
+time_zone = "Mars"
+"#;
+    let errors = parse_in(&directory, text).unwrap_err();
+    let lines: Vec<_> = errors.reports().iter().map(|report| report.line.unwrap()).collect();
+    assert_eq!(lines, [2, 4, 8, 9, 10, 15, 18, 21, 22], "{errors}");
+}
+
+#[test]
+fn programs_read_the_same_mistakes() {
+    let errors = parse("[listen]\nport = 40000\n", Some(Path::new("/etc/portcullis/portcullis.toml"))).unwrap_err();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&errors.reports()).unwrap());
+}
+
+#[test]
+fn a_secret_that_stands_in_the_file_is_not_shown() {
+    const APP: &str = "[[credential]]\nname = \"app\"\nuser = \"app\"\n";
+    for (before, text) in [
+        (APP, "password = \"correct horse\""),
+        (APP, "source = \"correct horse\""),
+        (APP, "source = { value = \"correct horse\" }"),
+        (APP, "password = correct horse"),
+        (APP, "password = \"correct horse"),
+        (APP, "password = \"\"\"\ncorrect horse\n\"\"\""),
+        (APP, "password = [\n  \"correct\",\n  horse,\n]"),
+        ("", "credential = [{ name = \"app\", user = \"app\", password = \"correct horse\" }]"),
+        ("", "credential = [\n  { name = \"app\", user = \"app\", passphrase = \"correct horse\" },\n]"),
+        ("[[target]]\n", "password = \"correct horse\""),
+        ("", "db_secret = 'correct horse' trailing"),
+    ] {
+        let errors = parse(&format!("{before}{text}"), None).unwrap_err();
+        let shown = format!("{errors} {}", serde_json::to_string(&errors.reports()).unwrap());
+        assert!(!shown.contains("correct") && !shown.contains("horse"), "{text}\n{shown}");
+    }
+}
+
+#[test]
+fn the_schema_has_every_table_and_no_null() {
+    let schema = schema();
+    assert!(!serde_json::to_string(&schema).unwrap().contains("\"null\""));
+    let keys: Vec<_> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(
+        keys.join(" "),
+        "state_dir control listen capture policy record workload_defaults target credential workload approvers"
+    );
+}
+
+#[test]
+fn every_key_is_documented() {
+    fn walk(schema: &serde_json::Value, manual: &str) {
+        for (key, schema) in schema.get("properties").and_then(|keys| keys.as_object()).into_iter().flatten() {
+            assert!(manual.contains(&format!("`{key}`")) || manual.contains(&format!("[{key}]")), "{key}");
+            walk(schema, manual);
+            walk(schema.get("items").unwrap_or(&serde_json::Value::Null), manual);
+        }
+    }
+    walk(schema().as_value(), include_str!("../../docs/configuration.md"));
+}
+
+#[test]
+fn the_example_is_a_valid_configuration() {
+    let example = include_str!("../../dist/portcullis.toml");
+    parse(example, None).unwrap_or_else(|errors| panic!("{errors}"));
+}
+
+#[test]
+fn only_a_file_that_nobody_named_may_be_missing() {
+    assert!(load(Some(Path::new("/nonexistent/portcullis.toml"))).is_err());
+    let directory = directory();
+    let long = directory.path().join("long.toml");
+    fs::write(&long, "#".repeat(FILE_MAX + 1)).unwrap();
+    let error = load(Some(&long)).unwrap_err().to_string();
+    assert!(error.contains("longer than 1048576 bytes"), "{error}");
+    fs::write(&long, [0xff, 0xfe]).unwrap();
+    assert!(load(Some(&long)).unwrap_err().to_string().contains("UTF-8"));
+}
+
+#[test]
+fn a_file_of_mistakes_gives_a_bounded_report() {
+    let text: String = (0..10 * MISTAKES_MAX).map(|number| format!("key{number} = 0\n")).collect();
+    let errors = parse(&text, None).unwrap_err();
+    assert_eq!(errors.mistakes.len(), MISTAKES_MAX);
+    assert!(errors.to_string().ends_with("at least 100 mistakes in the configuration"));
+}
+
+fn parse_and_show(text: &str) {
+    if let Err(errors) = parse(text, None) {
+        let _ = (errors.to_string(), serde_json::to_string(&errors.reports()).unwrap());
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(text in "\\PC{0,200}") {
+        parse_and_show(&text);
+    }
+
+    #[test]
+    fn a_configuration_with_a_changed_byte_never_panics(at in 0..WHOLE.len(), byte in 0u8..128) {
+        let mut text = WHOLE.as_bytes().to_vec();
+        text[at] = byte;
+        parse_and_show(&String::from_utf8(text).unwrap());
+    }
+
+    #[test]
+    fn words_of_the_language_in_any_order_never_panic(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "[[target]]", "[[credential]]", "[listen]", "[", "]", "{", "}", "\n", "=", "\"", "'''", ".", ",", "\t",
+                "name", "tls", "port", "classes", "members", "0x", "9999999999999999999999", "1979-05-27", "ä",
+            ]),
+            0..40,
+        ),
+    ) {
+        parse_and_show(&words.join(" "));
+        parse_and_show(&words.concat());
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 use rustls::{crypto::ring, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::source::{self, CertificateFiles, SourceError};
+use super::source::{CertificateFiles, SourceError, read_secret};
 
 /// A certificate chain and the private key that belongs to it.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ impl ClientCertificate {
     /// Reads the chain and the key, and checks that they belong together.
     pub fn read(files: &CertificateFiles) -> Result<Self, CertificateError> {
         let chain = read_chain(&files.chain)?;
-        let pem = source::read(&files.key)?;
+        let pem = read_secret(&files.key)?;
         let unusable = |why: String| CertificateError::Key { path: files.key.clone(), why };
         let key = PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|error| unusable(error.to_string()))?;
         let certified = CertifiedKey::from_der(chain, key, &ring::default_provider())

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub use certificate::{CertificateError, ClientCertificate};
 pub use scram_keys::{SCRAM_KEYS_MAX, ScramKeys, SessionKeys};
 pub use secret::Secret;
-pub use source::{CertificateFiles, SECRET_MAX, Source, SourceError, read_password};
+pub use source::{CertificateFiles, SECRET_MAX, Source, SourceError, read_password, read_secret};
 pub use store::{CredentialError, Store};
 
 /// What the daemon logs in with upstream.

@@ -60,7 +60,7 @@ pub enum SourceError {
 
 /// Reads a password: the file's bytes without the newline at the end.
 pub fn read_password(path: &Path) -> Result<Secret, SourceError> {
-    let secret = read(path)?;
+    let secret = read_secret(path)?;
     let bytes = secret.expose();
     let line = bytes.strip_suffix(b"\r\n").or_else(|| bytes.strip_suffix(b"\n")).unwrap_or(bytes);
     if line.is_empty() {
@@ -73,7 +73,7 @@ pub fn read_password(path: &Path) -> Result<Secret, SourceError> {
 }
 
 /// Reads a file that only its owner may read, and whose owner is root or this process's user.
-pub(super) fn read(path: &Path) -> Result<Secret, SourceError> {
+pub fn read_secret(path: &Path) -> Result<Secret, SourceError> {
     let unreadable = |source| SourceError::Unreadable { path: path.into(), source };
     // Not blocking, because opening a pipe would wait for its writer.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;

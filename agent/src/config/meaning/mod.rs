@@ -6,7 +6,7 @@ mod target;
 mod workload;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     net::IpAddr,
     ops::Range,
     path::{Path, PathBuf},
@@ -16,8 +16,8 @@ use jiff::tz::TimeZone;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Approval, Capture, Config, DEFAULT_POLICIES, JOURNAL_BYTES_DEFAULT, LISTEN_PORT_DEFAULT, Listen, PENDING_DEFAULT,
-    Policy, Record, WorkloadDefaults, located::Located, mistake::Mistake, raw,
+    Capture, Config, DEFAULT_POLICIES, JOURNAL_BYTES_DEFAULT, LISTEN_PORT_DEFAULT, Listen, Policy, Record,
+    WorkloadDefaults, located::Located, mistake::Mistake, raw,
 };
 
 pub const STATE_DIR_DEFAULT: &str = "/var/lib/portcullis";
@@ -51,7 +51,6 @@ pub fn interpret(
         capture: Capture { resolvers: raw.capture.resolvers.map(|resolvers| meaning.resolvers(&resolvers)) },
         policy: meaning.policy(raw.policy),
         record: Record { journal_bytes: raw.record.journal_bytes.map_or(JOURNAL_BYTES_DEFAULT, |bytes| bytes.value) },
-        approval: Approval { pending: raw.approval.pending.map_or(PENDING_DEFAULT, |pending| pending.value) },
         workload_defaults: WorkloadDefaults {
             groups: match raw.workload_defaults.groups {
                 Some(groups) => meaning.names(&groups, "group"),
@@ -159,10 +158,11 @@ impl Meaning<'_> {
         what: impl Into<String>,
         hint: &str,
     ) {
-        if seen.contains_key(&key) {
-            self.mistakes.push(Mistake::new(span.clone(), what).hint(hint));
-        } else {
-            seen.insert(key, span.clone());
+        match seen.entry(key) {
+            Entry::Occupied(_) => self.mistakes.push(Mistake::new(span.clone(), what).hint(hint)),
+            Entry::Vacant(place) => {
+                place.insert(span.clone());
+            }
         }
     }
 }

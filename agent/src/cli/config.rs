@@ -1,0 +1,106 @@
+//! `portcullis config`: check the configuration, and say what it may hold.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::output;
+use crate::config::{self, Config, ConfigErrors, Report};
+
+const EXAMPLES: &str = "Examples:
+  portcullis config check
+  portcullis config check --config ./portcullis.toml --json
+  portcullis config schema > portcullis.schema.json
+
+Exit status: 0 it is valid, 1 it has mistakes, 2 it could not be read.";
+
+/// Check the configuration.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find every mistake: keys, types, names, references, and the files that are named
+    #[command(after_help = EXAMPLES)]
+    Check(Check),
+    /// Print the JSON Schema of the file, for completion in an editor
+    Schema,
+}
+
+#[derive(Debug, clap::Args)]
+struct Check {
+    /// The configuration [default: /etc/portcullis/portcullis.toml, where it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: Args) -> ExitCode {
+    let ended = match args.command {
+        Command::Check(args) => check(&args),
+        Command::Schema => output::json(&config::schema()).map(|()| ExitCode::SUCCESS),
+    };
+    ended.unwrap_or_else(|error| {
+        output::fail(&error);
+        ExitCode::from(2)
+    })
+}
+
+/// What a check found, as programs read it.
+#[derive(Serialize)]
+struct Checked<'a> {
+    valid: bool,
+    file: Option<String>,
+    mistakes: Vec<Report<'a>>,
+}
+
+fn check(args: &Check) -> anyhow::Result<ExitCode> {
+    match config::load(args.config.as_deref()) {
+        Ok(config) if args.json => {
+            let file = config.file.map(|file| file.display().to_string());
+            output::json(&Checked { valid: true, file, mistakes: Vec::new() })?;
+        }
+        Ok(config) => println!("{}", summary(&config)),
+        Err(errors) => return refuse(&errors, args.json),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refuse(errors: &ConfigErrors, json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        let file = errors.file.as_ref().map(|file| file.display().to_string());
+        output::json(&Checked { valid: false, file, mistakes: errors.reports() })?;
+    } else {
+        eprintln!("{errors}");
+    }
+    Ok(ExitCode::from(if errors.is_unreadable() { 2 } else { 1 }))
+}
+
+fn summary(config: &Config) -> String {
+    let file = match &config.file {
+        Some(file) => file.display().to_string(),
+        None => format!("{} does not exist; the built-in defaults", config::DEFAULT_FILE),
+    };
+    let counts = [
+        count(config.targets.len(), "target"),
+        count(config.credentials.len(), "credential"),
+        count(config.workloads.len(), "workload"),
+        count(config.approvers.len(), "group of approvers"),
+    ];
+    format!("{file}: valid ({})", counts.join(", "))
+}
+
+fn count(number: usize, what: &str) -> String {
+    match (number, what) {
+        (1, _) => format!("1 {what}"),
+        (_, "group of approvers") => format!("{number} groups of approvers"),
+        _ => format!("{number} {what}s"),
+    }
+}
