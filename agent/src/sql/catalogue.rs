@@ -87,7 +87,11 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub fn new(catalogue: Catalogue) -> Self {
+    pub fn new(mut catalogue: Catalogue) -> Self {
+        // The server looks there first even when the path does not say so.
+        if !catalogue.search_path.iter().any(|schema| schema == "pg_catalog") {
+            catalogue.search_path.insert(0, "pg_catalog".to_owned());
+        }
         let mut by_schema: HashMap<String, HashMap<String, u32>> = HashMap::new();
         for relation in catalogue.relations.values() {
             by_schema.entry(relation.schema.clone()).or_default().insert(relation.name.clone(), relation.oid);

@@ -1,12 +1,12 @@
 //! Text to what it touches, with a cache.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::{
     Catalogue, Classified, SessionState,
-    analysis::{Analysed, Analysis, Remarks},
+    analysis::{Analysed, Analysis, Earlier, Remarks},
     cache::Cache,
     catalogue::Names,
     scan,
@@ -68,16 +68,16 @@ impl Classifier {
         }
         // Later statements see what earlier ones have made.
         let mut state = state.clone();
-        let mut created = BTreeSet::new();
+        let mut earlier = Earlier::default();
         let mut footprint = Footprint::default();
         let mut statements = Vec::with_capacity(parsed.len());
         let mut remarks = Remarks::default();
         for raw in &parsed {
-            let analysed = Analysis::new(&self.names, &state, &created).run(raw.stmt.as_deref());
+            let analysed = Analysis::new(&self.names, &state, &earlier).run(raw.stmt.as_deref());
+            earlier.note(&analysed);
             let Analysed { statement, footprint: touched, remarks: noted } = analysed;
             self.unite(&mut footprint, touched);
             state.apply(&statement);
-            created.extend(noted.created.iter().cloned());
             remarks.merge(noted);
             statements.push(statement);
         }

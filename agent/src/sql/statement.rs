@@ -40,6 +40,8 @@ pub struct Statement {
     /// Whether values that are read are also stored: INSERT … SELECT, CREATE TABLE AS, SELECT INTO,
     /// UPDATE from other columns, COPY to a file or program, `set_config`, `pg_notify`.
     pub sink: bool,
+    /// The classes of what is stored so.
+    pub stored_classes: BTreeSet<Class>,
     /// Each column of the answer in order; `None` when their number is not known.
     pub outputs: Option<Vec<Output>>,
 }

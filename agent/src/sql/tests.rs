@@ -198,7 +198,9 @@ fn names_are_resumed_with_what_they_stand_for() {
     run("PREPARE p (int) AS SELECT ssn FROM customers WHERE id = $1", &mut state);
     let executed = run("EXECUTE p (1)", &mut state);
     assert_eq!(executed.statements[0].flow_classes, [Class::from("ssn")].into());
-    assert!(matches!(&executed.footprint.accesses[..], [access] if access.resource.to_string() == "shop/public.customers"));
+    assert!(
+        matches!(&executed.footprint.accesses[..], [access] if access.resource.to_string() == "shop/public.customers")
+    );
 
     run("BEGIN; DECLARE c CURSOR FOR SELECT email FROM customers", &mut state);
     assert_eq!(run("FETCH 5 FROM c", &mut state).statements[0].flow_classes, [Class::from("email")].into());

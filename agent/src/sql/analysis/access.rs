@@ -155,7 +155,13 @@ impl<'a> Analysis<'a> {
                 origin: Some(Origin { access, column: name }),
             }
         });
-        Touched { access: Some(access), row: Row { slots: slots.collect(), rest: None } }
+        let mut row = Row { slots: slots.collect(), rest: None };
+        let key = || (relation.schema.clone(), relation.name.clone());
+        let earlier = self.earlier;
+        if earlier.redefined || (!earlier.created.is_empty() && earlier.created.contains(&key())) {
+            row.widen(&Flow::opaque());
+        }
+        Touched { access: Some(access), row }
     }
 
     fn meaning(&mut self, name: &RangeVar) -> Meaning<'a> {
@@ -189,7 +195,7 @@ impl<'a> Analysis<'a> {
 
     fn created(&self, schema: &str, name: &str) -> Meaning<'a> {
         let key = (schema.to_owned(), name.to_owned());
-        if self.created.contains(&key) { Meaning::Created(key.0) } else { Meaning::Missing }
+        if self.earlier.created.contains(&key) { Meaning::Created(key.0) } else { Meaning::Missing }
     }
 
     /// Notes an access to a table, or finds the one of the same operation and level.
@@ -222,6 +228,7 @@ impl<'a> Analysis<'a> {
     /// Notes that the statement names a column.
     pub(super) fn name_column(&mut self, access: usize, column: &str) {
         if let Some(Draft::Table(draft)) = self.accesses.get_mut(access)
+            && !column.is_empty()
             && !draft.columns.contains(column)
         {
             draft.columns.insert(column.to_owned());

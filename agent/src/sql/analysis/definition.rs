@@ -2,20 +2,13 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{
-        AlterTableStmt, CreateStmt, CreateTableAsStmt, IndexElem, IndexStmt, IntoClause, Node, ObjectType, RangeVar,
-        ViewStmt,
-    },
+    protobuf::{Node, RangeVar},
 };
 
 use super::{
     Analysis, Effect,
-    access::TEMPORARY_SCHEMA,
-    flow::Row,
-    from::aliased,
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
-    object::Object,
-    scope::Scope,
+    tag::Tags,
 };
 use crate::{request::sql::Operation, sql::StatementKind};
 
@@ -35,22 +28,26 @@ impl Analysis<'_> {
             NodeEnum::DropStmt(drop) => self.drop_objects(drop),
             NodeEnum::RenameStmt(rename) => {
                 let relation = rename.relation.as_ref();
-                self.alter_object("ALTER", rename.rename_type(), relation, rename.object.as_deref())
+                // ALTER DATABASE … RENAME gives the name apart.
+                let name =
+                    Node { node: Some(NodeEnum::String(pg_query::protobuf::String { sval: rename.subname.clone() })) };
+                let object = rename.object.as_deref().or_else(|| (!rename.subname.is_empty()).then_some(&name));
+                self.alter_object(rename.rename_type(), relation, object)
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
-                self.alter_object("ALTER", alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
+                self.alter_object(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
             }
             NodeEnum::AlterOwnerStmt(alter) => {
-                self.alter_object("ALTER", alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
+                self.alter_object(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
             }
             NodeEnum::AlterObjectDependsStmt(alter) => {
-                self.alter_object("ALTER", alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
+                self.alter_object(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
             }
             NodeEnum::CommentStmt(comment) => {
-                self.alter_object("COMMENT", comment.objtype(), None, comment.object.as_deref())
+                self.touch_object("COMMENT", comment.objtype(), None, comment.object.as_deref())
             }
             NodeEnum::SecLabelStmt(label) => {
-                self.alter_object("SECURITY LABEL", label.objtype(), None, label.object.as_deref())
+                self.touch_object("SECURITY LABEL", label.objtype(), None, label.object.as_deref())
             }
 
             // What changes how a table works.
@@ -94,58 +91,65 @@ impl Analysis<'_> {
             NodeEnum::DropRoleStmt(_) => self.simple("DROP ROLE", Operation::DropRole),
             NodeEnum::AlterSystemStmt(_) => self.simple("ALTER SYSTEM", Operation::AlterSystem),
 
-            NodeEnum::CreateTableSpaceStmt(_)
-            | NodeEnum::CreateExtensionStmt(_)
-            | NodeEnum::CreateFdwStmt(_)
-            | NodeEnum::CreateForeignServerStmt(_)
-            | NodeEnum::CreateUserMappingStmt(_)
-            | NodeEnum::ImportForeignSchemaStmt(_)
-            | NodeEnum::CreateAmStmt(_)
-            | NodeEnum::CreateEventTrigStmt(_)
-            | NodeEnum::CreatePlangStmt(_)
-            | NodeEnum::DefineStmt(_)
-            | NodeEnum::CreateDomainStmt(_)
-            | NodeEnum::CreateOpClassStmt(_)
-            | NodeEnum::CreateOpFamilyStmt(_)
-            | NodeEnum::CreateStatsStmt(_)
-            | NodeEnum::CreateFunctionStmt(_)
-            | NodeEnum::CompositeTypeStmt(_)
-            | NodeEnum::CreateEnumStmt(_)
-            | NodeEnum::CreateRangeStmt(_)
-            | NodeEnum::CreateConversionStmt(_)
-            | NodeEnum::CreateCastStmt(_)
-            | NodeEnum::CreateTransformStmt(_)
-            | NodeEnum::CreatePublicationStmt(_)
-            | NodeEnum::CreateSubscriptionStmt(_) => self.simple("CREATE", Operation::CreateObject),
+            NodeEnum::CreateTableSpaceStmt(_) => self.simple("CREATE TABLESPACE", Operation::CreateObject),
+            NodeEnum::CreateExtensionStmt(_) => self.simple("CREATE EXTENSION", Operation::CreateObject),
+            NodeEnum::CreateFdwStmt(_) => self.simple("CREATE FOREIGN DATA WRAPPER", Operation::CreateObject),
+            NodeEnum::CreateForeignServerStmt(_) => self.simple("CREATE SERVER", Operation::CreateObject),
+            NodeEnum::CreateUserMappingStmt(_) => self.simple("CREATE USER MAPPING", Operation::CreateObject),
+            NodeEnum::ImportForeignSchemaStmt(_) => self.simple("IMPORT FOREIGN SCHEMA", Operation::CreateObject),
+            NodeEnum::CreateAmStmt(_) => self.simple("CREATE ACCESS METHOD", Operation::CreateObject),
+            NodeEnum::CreateEventTrigStmt(_) => self.simple("CREATE EVENT TRIGGER", Operation::CreateObject),
+            NodeEnum::CreatePlangStmt(_) => self.simple("CREATE LANGUAGE", Operation::CreateObject),
+            NodeEnum::CreateDomainStmt(_) => self.simple("CREATE DOMAIN", Operation::CreateObject),
+            NodeEnum::CreateOpClassStmt(_) => self.simple("CREATE OPERATOR CLASS", Operation::CreateObject),
+            NodeEnum::CreateOpFamilyStmt(_) => self.simple("CREATE OPERATOR FAMILY", Operation::CreateObject),
+            NodeEnum::CreateStatsStmt(_) => self.simple("CREATE STATISTICS", Operation::CreateObject),
+            NodeEnum::CompositeTypeStmt(_) | NodeEnum::CreateEnumStmt(_) | NodeEnum::CreateRangeStmt(_) => {
+                self.simple("CREATE TYPE", Operation::CreateObject)
+            }
+            NodeEnum::CreateConversionStmt(_) => self.simple("CREATE CONVERSION", Operation::CreateObject),
+            NodeEnum::CreateCastStmt(_) => self.simple("CREATE CAST", Operation::CreateObject),
+            NodeEnum::CreateTransformStmt(_) => self.simple("CREATE TRANSFORM", Operation::CreateObject),
+            NodeEnum::CreatePublicationStmt(_) => self.simple("CREATE PUBLICATION", Operation::CreateObject),
+            NodeEnum::CreateSubscriptionStmt(_) => self.simple("CREATE SUBSCRIPTION", Operation::CreateObject),
+            NodeEnum::DefineStmt(define) => self.simple(Tags::of(define.kind()).create, Operation::CreateObject),
+            NodeEnum::CreateFunctionStmt(create) => {
+                let verb = if create.is_procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" };
+                self.simple(verb, Operation::CreateObject)
+            }
             NodeEnum::CreateSeqStmt(create) => {
                 let effect = self.simple("CREATE SEQUENCE", Operation::CreateObject);
                 self.made(effect.kind, effect.verb, create.sequence.as_ref())
             }
 
-            NodeEnum::AlterCollationStmt(_)
-            | NodeEnum::AlterDomainStmt(_)
-            | NodeEnum::AlterTableSpaceOptionsStmt(_)
-            | NodeEnum::AlterExtensionStmt(_)
-            | NodeEnum::AlterExtensionContentsStmt(_)
-            | NodeEnum::AlterFdwStmt(_)
-            | NodeEnum::AlterForeignServerStmt(_)
-            | NodeEnum::AlterUserMappingStmt(_)
-            | NodeEnum::AlterEventTrigStmt(_)
-            | NodeEnum::AlterSeqStmt(_)
-            | NodeEnum::AlterOpFamilyStmt(_)
-            | NodeEnum::AlterStatsStmt(_)
-            | NodeEnum::AlterFunctionStmt(_)
-            | NodeEnum::AlterOperatorStmt(_)
-            | NodeEnum::AlterTypeStmt(_)
-            | NodeEnum::AlterEnumStmt(_)
-            | NodeEnum::AlterTsdictionaryStmt(_)
-            | NodeEnum::AlterTsconfigurationStmt(_)
-            | NodeEnum::AlterPublicationStmt(_)
-            | NodeEnum::AlterSubscriptionStmt(_) => self.simple("ALTER", Operation::AlterObject),
-
-            NodeEnum::DropTableSpaceStmt(_) | NodeEnum::DropUserMappingStmt(_) | NodeEnum::DropSubscriptionStmt(_) => {
-                self.simple("DROP", Operation::DropObject)
+            NodeEnum::AlterCollationStmt(_) => self.simple("ALTER COLLATION", Operation::AlterObject),
+            NodeEnum::AlterDomainStmt(_) => self.simple("ALTER DOMAIN", Operation::AlterObject),
+            NodeEnum::AlterTableSpaceOptionsStmt(_) => self.simple("ALTER TABLESPACE", Operation::AlterObject),
+            NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => {
+                self.simple("ALTER EXTENSION", Operation::AlterObject)
             }
+            NodeEnum::AlterFdwStmt(_) => self.simple("ALTER FOREIGN DATA WRAPPER", Operation::AlterObject),
+            NodeEnum::AlterForeignServerStmt(_) => self.simple("ALTER SERVER", Operation::AlterObject),
+            NodeEnum::AlterUserMappingStmt(_) => self.simple("ALTER USER MAPPING", Operation::AlterObject),
+            NodeEnum::AlterEventTrigStmt(_) => self.simple("ALTER EVENT TRIGGER", Operation::AlterObject),
+            NodeEnum::AlterSeqStmt(_) => self.simple("ALTER SEQUENCE", Operation::AlterObject),
+            NodeEnum::AlterOpFamilyStmt(_) => self.simple("ALTER OPERATOR FAMILY", Operation::AlterObject),
+            NodeEnum::AlterStatsStmt(_) => self.simple("ALTER STATISTICS", Operation::AlterObject),
+            NodeEnum::AlterOperatorStmt(_) => self.simple("ALTER OPERATOR", Operation::AlterObject),
+            NodeEnum::AlterTypeStmt(_) | NodeEnum::AlterEnumStmt(_) => {
+                self.simple("ALTER TYPE", Operation::AlterObject)
+            }
+            NodeEnum::AlterTsdictionaryStmt(_) => self.simple("ALTER TEXT SEARCH DICTIONARY", Operation::AlterObject),
+            NodeEnum::AlterTsconfigurationStmt(_) => {
+                self.simple("ALTER TEXT SEARCH CONFIGURATION", Operation::AlterObject)
+            }
+            NodeEnum::AlterPublicationStmt(_) => self.simple("ALTER PUBLICATION", Operation::AlterObject),
+            NodeEnum::AlterSubscriptionStmt(_) => self.simple("ALTER SUBSCRIPTION", Operation::AlterObject),
+            NodeEnum::AlterFunctionStmt(alter) => self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject),
+
+            NodeEnum::DropTableSpaceStmt(_) => self.simple("DROP TABLESPACE", Operation::DropObject),
+            NodeEnum::DropUserMappingStmt(_) => self.simple("DROP USER MAPPING", Operation::DropObject),
+            NodeEnum::DropSubscriptionStmt(_) => self.simple("DROP SUBSCRIPTION", Operation::DropObject),
 
             NodeEnum::VacuumStmt(vacuum) => {
                 self.maintain(if vacuum.is_vacuumcmd { "VACUUM" } else { "ANALYZE" }, &vacuum.rels)
@@ -208,177 +212,10 @@ impl Analysis<'_> {
     }
 
     /// An object that belongs to a table and changes how it works: the table is altered too.
-    fn on_tables(&mut self, verb: &'static str, table: Option<&RangeVar>) -> Effect {
+    pub(super) fn on_tables(&mut self, verb: &'static str, table: Option<&RangeVar>) -> Effect {
         let effect = self.simple(verb, Operation::CreateObject);
         self.alter(table);
         effect
-    }
-
-    fn alter(&mut self, table: Option<&RangeVar>) {
-        match table {
-            Some(table) => {
-                self.definition(table, Operation::AlterTable);
-            }
-            None => self.unknown("a definition without its table is not understood"),
-        }
-    }
-
-    fn create_table(&mut self, create: &CreateStmt, verb: &'static str) -> Effect {
-        self.level.verb = verb;
-        let Some(name) = &create.relation else { return self.not_understood(verb) };
-        let access = self.creation(name);
-        for parent in &create.inh_relations {
-            match &parent.node {
-                Some(NodeEnum::RangeVar(parent)) => self.alter(Some(parent)),
-                _ => self.unknown("a parent table is not understood"),
-            }
-        }
-        for element in create.table_elts.iter().chain(&create.constraints) {
-            self.table_element(element, access);
-        }
-        self.made(StatementKind::Define, verb, Some(name))
-    }
-
-    /// A column, constraint or LIKE of a table that is made or altered.
-    fn table_element(&mut self, element: &Node, access: Option<usize>) {
-        match &element.node {
-            Some(NodeEnum::ColumnDef(column)) => {
-                if let Some(access) = access {
-                    self.name_column(access, &column.colname);
-                }
-                self.maybe(&column.raw_default, &Scope::default());
-                for constraint in &column.constraints {
-                    self.table_element(constraint, access);
-                }
-            }
-            Some(NodeEnum::Constraint(constraint)) => {
-                self.maybe(&constraint.raw_expr, &Scope::default());
-                self.maybe(&constraint.where_clause, &Scope::default());
-                // Whoever refers to a table learns which values it holds.
-                if let Some(table) = &constraint.pktable {
-                    let touched = self.table(table, Operation::Select);
-                    for column in super::strings(&constraint.pk_attrs) {
-                        if let Some(access) = touched.access {
-                            self.name_column(access, &column);
-                        }
-                    }
-                }
-            }
-            Some(NodeEnum::TableLikeClause(like)) => match &like.relation {
-                Some(table) => {
-                    let touched = self.table(table, Operation::Select);
-                    self.name_all(&touched.row);
-                }
-                None => self.unknown("LIKE without a table is not understood"),
-            },
-            _ => self.unknown("an element of a table is not understood"),
-        }
-    }
-
-    fn create_table_as(&mut self, create: &CreateTableAsStmt) -> Effect {
-        let view = create.objtype() == ObjectType::ObjectMatview;
-        let verb = if view { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };
-        let source = match create.query.as_ref().and_then(|node| node.node.as_ref()) {
-            Some(query) => self.statement(query).answer.unwrap_or_default(),
-            None => return self.not_understood(verb),
-        };
-        self.level.verb = verb;
-        self.stored.absorb(&source.whole());
-        let Some(name) = create.into.as_ref().and_then(|into| into.rel.as_ref()) else {
-            return self.not_understood(verb);
-        };
-        if view {
-            self.on_database(Operation::CreateObject);
-        } else {
-            self.creation(name);
-        }
-        self.made(StatementKind::Define, verb, Some(name))
-    }
-
-    /// SELECT … INTO makes a table of the answer.
-    pub(super) fn into_clause(&mut self, into: &IntoClause, row: Row) -> Row {
-        self.stored.absorb(&row.whole());
-        match &into.rel {
-            Some(name) => {
-                self.level.verb = "SELECT INTO";
-                self.creation(name);
-            }
-            None => self.unknown("SELECT INTO without a table is not understood"),
-        }
-        Row::default()
-    }
-
-    fn create_view(&mut self, view: &ViewStmt) -> Effect {
-        match view.query.as_ref().and_then(|node| node.node.as_ref()) {
-            // What a view reads is found again in the catalogue, with its classes.
-            Some(NodeEnum::SelectStmt(query)) => {
-                self.select(query, &Scope::default());
-            }
-            _ => return self.not_understood("the query of a view"),
-        }
-        let effect = self.simple("CREATE VIEW", Operation::CreateObject);
-        self.made(effect.kind, effect.verb, view.view.as_ref())
-    }
-
-    fn create_index(&mut self, index: &IndexStmt) -> Effect {
-        let effect = self.on_tables("CREATE INDEX", index.relation.as_ref());
-        if let Some(table) = &index.relation {
-            let mut scope = Scope::default();
-            let touched = self.table(table, Operation::AlterTable);
-            scope.items.push(aliased(table, touched.row));
-            for element in index.index_params.iter().chain(&index.index_including_params) {
-                match &element.node {
-                    Some(NodeEnum::IndexElem(element)) => self.index_element(element, &scope),
-                    _ => self.unknown("a column of an index is not understood"),
-                }
-            }
-            self.maybe(&index.where_clause, &scope);
-        }
-        effect
-    }
-
-    pub(super) fn index_element(&mut self, element: &IndexElem, scope: &Scope<'_>) {
-        if element.name.is_empty() {
-            self.maybe(&element.expr, scope);
-            return;
-        }
-        for slot in scope.column(&element.name).slots {
-            self.name_slot(&slot);
-        }
-    }
-
-    fn alter_table(&mut self, alter: &AlterTableStmt) -> Effect {
-        let Object::Table = Object::of(alter.objtype()) else {
-            return self.simple("ALTER", Operation::AlterObject);
-        };
-        self.level.verb = "ALTER TABLE";
-        let Some(name) = &alter.relation else { return self.not_understood("ALTER TABLE") };
-        let access = self.definition(name, Operation::AlterTable);
-        for node in &alter.cmds {
-            let Some(NodeEnum::AlterTableCmd(command)) = &node.node else {
-                self.unknown("a command of ALTER TABLE is not understood");
-                continue;
-            };
-            if let Some(access) = access.filter(|_| !command.name.is_empty()) {
-                self.name_column(access, &command.name);
-            }
-            match command.def.as_ref().and_then(|node| node.node.as_ref()) {
-                // Another table: INHERIT, ATTACH PARTITION.
-                Some(NodeEnum::RangeVar(other)) => self.alter(Some(other)),
-                Some(NodeEnum::PartitionCmd(partition)) => self.alter(partition.name.as_ref()),
-                Some(NodeEnum::ColumnDef(_) | NodeEnum::Constraint(_)) => {
-                    if let Some(element) = command.def.as_deref() {
-                        self.table_element(element, access);
-                    }
-                }
-                // A default, a list of options, a name: expressions are walked for what they call.
-                Some(expression_nodes!()) => {
-                    self.maybe(&command.def, &Scope::default());
-                }
-                Some(_) | None => {}
-            }
-        }
-        Effect::silent(StatementKind::Define, "ALTER TABLE")
     }
 
     fn maintain(&mut self, verb: &'static str, tables: &[Node]) -> Effect {
@@ -414,43 +251,4 @@ impl Analysis<'_> {
             None => self.on_database(Operation::Maintain),
         }
     }
-
-    /// Notes that a table is made, where its name says.
-    fn creation(&mut self, name: &RangeVar) -> Option<usize> {
-        let schema = self.creation_schema(name);
-        match schema {
-            Some(schema) => Some(self.draft(Operation::CreateTable, None, &schema, &name.relname)),
-            None => {
-                self.unknown(format!("there is no schema to create \"{}\" in", name.relname));
-                None
-            }
-        }
-    }
-
-    fn creation_schema(&self, name: &RangeVar) -> Option<String> {
-        if is_temporary(name) {
-            return Some(TEMPORARY_SCHEMA.to_owned());
-        }
-        if name.schemaname.is_empty() {
-            return self.names.creation_schema().map(str::to_owned);
-        }
-        Some(name.schemaname.clone())
-    }
-
-    /// What remains when a relation has been made: a temporary name, or a table for later statements.
-    pub(super) fn made(&mut self, kind: StatementKind, verb: &'static str, name: Option<&RangeVar>) -> Effect {
-        let Some(name) = name else { return Effect::silent(kind, verb) };
-        if is_temporary(name) {
-            return Effect::silent(StatementKind::CreateTemporary { name: name.relname.clone() }, verb);
-        }
-        if let Some(schema) = self.creation_schema(name) {
-            self.remarks.created.insert((schema, name.relname.clone()));
-        }
-        Effect::silent(StatementKind::Define, verb)
-    }
-}
-
-/// The persistence `t` of `pg_class`, or the temporary schema by name.
-fn is_temporary(name: &RangeVar) -> bool {
-    name.relpersistence == "t" || name.schemaname == TEMPORARY_SCHEMA
 }

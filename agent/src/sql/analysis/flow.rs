@@ -76,6 +76,11 @@ impl Row {
         flow
     }
 
+    /// What each column holds, and last what further ones do.
+    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.slots.iter().map(|slot| &slot.flow).chain(&self.rest)
+    }
+
     /// Adds the columns of another row behind its own.
     pub fn append(&mut self, other: &Self) {
         self.slots.extend(other.slots.iter().cloned());

@@ -34,16 +34,16 @@ impl From {
 
 impl Analysis<'_> {
     /// Walks a FROM clause and makes its names known.
-    pub(super) fn from_clause(&mut self, nodes: &[Node], scope: &mut Scope<'_>) {
+    pub(super) fn sources(&mut self, nodes: &[Node], scope: &mut Scope<'_>) {
         for node in nodes {
-            let from = self.from_item(node, scope, &[]);
+            let from = self.source(node, scope, &[]);
             scope.items.extend(from.items);
             scope.star.append(&from.star);
         }
     }
 
     /// One item of FROM; `left` is what stands left of it in a join, which LATERAL sees.
-    fn from_item(&mut self, node: &Node, scope: &Scope<'_>, left: &[Item]) -> From {
+    fn source(&mut self, node: &Node, scope: &Scope<'_>, left: &[Item]) -> From {
         if !self.enter() {
             self.leave();
             return From::unknown();
@@ -84,10 +84,10 @@ impl Analysis<'_> {
             self.unknown("a join is not understood");
             return From::unknown();
         };
-        let first = self.from_item(larg, scope, left);
+        let first = self.source(larg, scope, left);
         let mut seen = left.to_vec();
         seen.extend(first.items.iter().cloned());
-        let second = self.from_item(rarg, scope, &seen);
+        let second = self.source(rarg, scope, &seen);
         seen.extend(second.items.iter().cloned());
         self.maybe(&join.quals, &lateral(scope, &seen));
 
@@ -197,7 +197,7 @@ impl Analysis<'_> {
             _ => self.unknown("a sampling method is not understood"),
         }
         match sample.relation.as_deref() {
-            Some(relation) => self.from_item(relation, scope, left),
+            Some(relation) => self.source(relation, scope, left),
             None => From::unknown(),
         }
     }

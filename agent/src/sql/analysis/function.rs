@@ -43,9 +43,8 @@ impl Analysis<'_> {
         let name = strings(&call.funcname);
         let parts: Vec<&str> = name.iter().map(String::as_str).collect();
         let added = self.function(&parts);
-        let own = !added.opaque || self.is_server_function(&parts);
         match parts.last() {
-            Some(&"count") if own => return Flow::default(),
+            Some(&"count") if self.is_server_function(&parts) => return Flow::default(),
             Some(&"set_config") => self.set_config(&call.args, &arguments),
             Some(&name) if stores_arguments(name) => self.stored.absorb(&arguments),
             Some(_) | None => {}

@@ -27,7 +27,7 @@ impl Analysis<'_> {
             analysis.with(merge.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);
             let target = analysis.table(name, Operation::Merge);
-            analysis.from_clause(merge.source_relation.as_deref().map_or(&[], std::slice::from_ref), &mut scope);
+            analysis.sources(merge.source_relation.as_deref().map_or(&[], std::slice::from_ref), &mut scope);
             scope.items.insert(0, aliased(name, target.row));
             analysis.maybe(&merge.join_condition, &scope);
             for node in &merge.merge_when_clauses {

@@ -1,6 +1,7 @@
 //! One statement's tree to what it touches and what flows out of it.
 
 mod access;
+mod copy;
 mod definition;
 mod expression;
 mod flow;
@@ -8,11 +9,14 @@ mod from;
 mod function;
 mod json;
 mod merge;
+mod named;
 mod nodes;
 mod object;
 mod query;
 mod scope;
 mod setting;
+mod table;
+mod tag;
 mod target;
 mod utility;
 mod write;
@@ -49,6 +53,28 @@ pub struct Analysed {
     pub remarks: Remarks,
 }
 
+/// What earlier statements of the same text have done to the catalogue.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    /// Tables that they create, by schema and name.
+    pub created: BTreeSet<(String, String)>,
+    /// Whether names may mean something else now: a view was replaced, a column renamed.
+    pub redefined: bool,
+}
+
+impl Earlier {
+    /// Takes note of one statement.
+    pub fn note(&mut self, analysed: &Analysed) {
+        self.created.extend(analysed.remarks.created.iter().cloned());
+        let harmless = |access: &Access| {
+            let Operation::Sql(operation) = access.operation;
+            matches!(operation, sql::Operation::CreateTable | sql::Operation::Select | sql::Operation::Call)
+        };
+        let definition = analysed.statement.kind == StatementKind::Define;
+        self.redefined |= definition && !analysed.footprint.accesses.iter().all(harmless);
+    }
+}
+
 /// What the analysis of a text learnt beside its statements.
 #[derive(Debug, Default)]
 pub struct Remarks {
@@ -76,8 +102,7 @@ impl Remarks {
 pub struct Analysis<'a> {
     names: &'a Names,
     state: &'a SessionState,
-    /// Tables that earlier statements of the same text create, by schema and name.
-    created: &'a BTreeSet<(String, String)>,
+    earlier: &'a Earlier,
     accesses: Vec<Draft>,
     caveats: Vec<String>,
     /// What is stored somewhere.
@@ -113,11 +138,11 @@ impl Effect {
 }
 
 impl<'a> Analysis<'a> {
-    pub fn new(names: &'a Names, state: &'a SessionState, created: &'a BTreeSet<(String, String)>) -> Self {
+    pub fn new(names: &'a Names, state: &'a SessionState, earlier: &'a Earlier) -> Self {
         Self {
             names,
             state,
-            created,
+            earlier,
             accesses: Vec::new(),
             caveats: Vec::new(),
             stored: Flow::default(),
@@ -148,6 +173,7 @@ impl<'a> Analysis<'a> {
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
+            stored_classes: self.classes(&self.stored.columns),
             opaque_flow: flow.opaque,
             outputs,
             flows: flow.columns,
@@ -186,8 +212,11 @@ impl<'a> Analysis<'a> {
 
     /// A statement that is not understood as a whole.
     fn not_understood(&mut self, what: &str) -> Effect {
+        if self.level.verb.is_empty() {
+            self.level.verb = "UNKNOWN";
+        }
         self.unknown(format!("{what} is not understood"));
-        Effect::silent(StatementKind::Unknown, "UNKNOWN")
+        Effect::silent(StatementKind::Unknown, self.level.verb)
     }
 
     /// Enters a node of the tree; says whether there is room, and notes it as unknown when there is none.

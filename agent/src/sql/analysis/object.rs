@@ -5,7 +5,7 @@ use pg_query::{
     protobuf::{DropStmt, Node, ObjectType, RangeVar},
 };
 
-use super::{Analysis, Effect, strings};
+use super::{Analysis, Effect, strings, tag::Tags};
 use crate::{request::sql::Operation, sql::StatementKind};
 
 /// What policy tells apart among the types of objects.
@@ -80,39 +80,45 @@ impl Object {
 }
 
 impl Analysis<'_> {
-    /// RENAME, OWNER TO, SET SCHEMA, COMMENT: one object, by a relation or by a list of names.
+    /// RENAME, OWNER TO, SET SCHEMA: one object, by a relation or by a list of names.
     pub(super) fn alter_object(
+        &mut self,
+        kind: ObjectType,
+        relation: Option<&RangeVar>,
+        object: Option<&Node>,
+    ) -> Effect {
+        self.touch_object(Tags::of(kind).alter, kind, relation, object)
+    }
+
+    /// The same for COMMENT and SECURITY LABEL.
+    pub(super) fn touch_object(
         &mut self,
         verb: &'static str,
         kind: ObjectType,
         relation: Option<&RangeVar>,
         object: Option<&Node>,
     ) -> Effect {
+        self.level.verb = verb;
         match Object::of(kind) {
             Object::Table => {
-                self.level.verb = if verb == "ALTER" { "ALTER TABLE" } else { verb };
                 self.altered(relation.cloned().or_else(|| table_name(object, 0)));
             }
             Object::PartOfTable => {
-                self.level.verb = if verb == "ALTER" { "ALTER TABLE" } else { verb };
                 let column = if kind == ObjectType::ObjectColumn { names(object).pop() } else { None };
                 let access = self.altered(relation.cloned().or_else(|| table_name(object, 1)));
                 if let (Some(access), Some(column)) = (access, column) {
                     self.name_column(access, &column);
                 }
             }
-            Object::Schema => return self.simple("ALTER SCHEMA", Operation::AlterSchema),
-            Object::Role => return self.simple("ALTER ROLE", Operation::AlterRole),
-            Object::Database => {
-                self.level.verb = "ALTER DATABASE";
-                match names(object).pop() {
-                    Some(name) => self.on_named_database(Operation::AlterDatabase, name),
-                    None => self.on_database(Operation::AlterDatabase),
-                }
-            }
-            Object::Other => return self.simple(verb, Operation::AlterObject),
+            Object::Schema => self.on_database(Operation::AlterSchema),
+            Object::Role => self.on_database(Operation::AlterRole),
+            Object::Database => match names(object).pop() {
+                Some(name) => self.on_named_database(Operation::AlterDatabase, name),
+                None => self.on_database(Operation::AlterDatabase),
+            },
+            Object::Other => self.on_database(Operation::AlterObject),
         }
-        Effect::silent(StatementKind::Define, self.level.verb)
+        Effect::silent(StatementKind::Define, verb)
     }
 
     fn altered(&mut self, table: Option<RangeVar>) -> Option<usize> {
@@ -128,11 +134,7 @@ impl Analysis<'_> {
     /// DROP, of every name in its list.
     pub(super) fn drop_objects(&mut self, drop: &DropStmt) -> Effect {
         let kind = Object::of(drop.remove_type());
-        let verb = match kind {
-            Object::Table => "DROP TABLE",
-            Object::Schema => "DROP SCHEMA",
-            Object::PartOfTable | Object::Database | Object::Role | Object::Other => "DROP",
-        };
+        let verb = Tags::of(drop.remove_type()).drop;
         self.level.verb = verb;
         for object in &drop.objects {
             match kind {

@@ -2,7 +2,9 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{CommonTableExpr, LockingClause, Node, SelectStmt, SetOperation, WithClause, a_const::Val},
+    protobuf::{
+        CommonTableExpr, IntoClause, LockingClause, Node, RangeVar, SelectStmt, SetOperation, WithClause, a_const::Val,
+    },
 };
 
 use super::{
@@ -13,6 +15,9 @@ use super::{
     strings,
 };
 use crate::request::sql::Operation;
+
+/// Most rounds in which recursive queries are walked; each adds what flows one step further.
+const RECURSION_ROUNDS_MAX: usize = 4;
 
 impl Analysis<'_> {
     /// Walks a query and gives its columns.
@@ -26,7 +31,7 @@ impl Analysis<'_> {
             verb @ ("EXPLAIN" | "COPY" | "DECLARE CURSOR") => verb,
             _ => "SELECT",
         };
-        let level = Level { verb, has_where: select.where_clause.is_some(), has_limit: select.limit_count.is_some() };
+        let level = Level { verb, has_where: select.where_clause.is_some(), has_limit: is_limited(select) };
         let row = self.at_level(level, |analysis| analysis.select_level(select, outer));
         self.leave();
         row
@@ -57,14 +62,14 @@ impl Analysis<'_> {
                 _ => self.unknown("a locking clause is not understood"),
             }
         }
-        match &select.into_clause {
-            Some(into) => self.into_clause(into, row),
+        match into_clause(select) {
+            Some(into) => self.select_into(into, row),
             None => row,
         }
     }
 
     fn select_simple(&mut self, select: &SelectStmt, scope: &mut Scope<'_>) -> Row {
-        self.from_clause(&select.from_clause, scope);
+        self.sources(&select.from_clause, scope);
         self.maybe(&select.where_clause, scope);
         let row = self.targets(&select.target_list, scope);
         self.numbers(&select.distinct_clause);
@@ -137,23 +142,42 @@ impl Analysis<'_> {
         }
     }
 
-    /// Recursive queries see themselves and each other. What flows into any of them from tables is found with
-    /// every name empty; after that every name may hold all of it.
+    /// Recursive queries see themselves and each other: their rows are walked until nothing new flows.
+    ///
+    /// A query's first arm says how many columns it has, as on the server. Where rounds run out, every name may
+    /// hold all that flows into any of them.
     fn recursive(&mut self, queries: &[&CommonTableExpr], scope: &mut Scope<'_>) {
         let known = scope.queries.len();
-        let assume = |scope: &mut Scope<'_>, flow: &Flow| {
+        let assume = |scope: &mut Scope<'_>, rows: Vec<Row>| {
             scope.queries.truncate(known);
-            scope.queries.extend(queries.iter().map(|query| (query.ctename.clone(), Row::unknown(flow.clone()))));
+            scope.queries.extend(queries.iter().map(|query| query.ctename.clone()).zip(rows));
         };
-        assume(scope, &Flow::default());
-        let mut all = Flow::default();
-        for query in queries {
-            all.absorb(&self.with_query(query, scope).whole());
+        assume(scope, queries.iter().map(|_| Row::unknown(Flow::default())).collect());
+        let mut rows: Vec<Row> = queries.iter().map(|query| self.first_arm(query, scope)).collect();
+        for _ in 0..RECURSION_ROUNDS_MAX {
+            assume(scope, rows.clone());
+            let next: Vec<Row> = queries.iter().map(|query| self.with_query(query, scope)).collect();
+            let stable = next.iter().zip(&rows).all(|(next, row)| next.flows().eq(row.flows()));
+            rows = next;
+            if stable {
+                assume(scope, rows);
+                return;
+            }
         }
-        assume(scope, &all);
-        let rows: Vec<Row> = queries.iter().map(|query| self.with_query(query, scope)).collect();
-        scope.queries.truncate(known);
-        scope.queries.extend(queries.iter().map(|query| query.ctename.clone()).zip(rows));
+        let mut all = Flow::default();
+        rows.iter().for_each(|row| all.absorb(&row.whole()));
+        assume(scope, queries.iter().map(|_| Row::unknown(all.clone())).collect());
+    }
+
+    fn first_arm(&mut self, query: &CommonTableExpr, scope: &Scope<'_>) -> Row {
+        match query.ctequery.as_ref().and_then(|node| node.node.as_ref()) {
+            Some(NodeEnum::SelectStmt(select)) if let Some(first) = &select.larg => {
+                let mut with = Scope::inside(scope);
+                self.with(select.with_clause.as_ref(), &mut with);
+                self.select(first, &with).detached().rename(&strings(&query.aliascolnames))
+            }
+            _ => self.with_query(query, scope),
+        }
     }
 
     fn with_query(&mut self, query: &CommonTableExpr, scope: &Scope<'_>) -> Row {
@@ -183,10 +207,9 @@ impl Analysis<'_> {
     /// SELECT … FOR UPDATE locks the tables that it names, or all of its level.
     fn locking(&mut self, lock: &LockingClause, select: &SelectStmt, scope: &Scope<'_>) {
         let named = names(&lock.locked_rels);
-        for table in tables(&select.from_clause) {
-            let alias = table.alias.as_ref().map_or(&table.relname, |alias| &alias.aliasname);
+        for (name, table) in tables(&select.from_clause) {
             let is_query = table.schemaname.is_empty() && scope.query(&table.relname).is_some();
-            if !is_query && (named.is_empty() || named.contains(alias)) {
+            if !is_query && (named.is_empty() || named.iter().any(|known| known == name)) {
                 self.table(table, Operation::Lock);
             }
         }
@@ -208,22 +231,48 @@ impl Analysis<'_> {
     }
 }
 
+/// INTO, which stands in the first arm of set operations and means the answer of all arms.
+pub fn into_clause(select: &SelectStmt) -> Option<&IntoClause> {
+    std::iter::successors(Some(select), |select| select.larg.as_deref())
+        .find_map(|select| select.into_clause.as_deref())
+}
+
+/// Whether LIMIT bounds the answer, as LIMIT ALL does not.
+fn is_limited(select: &SelectStmt) -> bool {
+    match select.limit_count.as_ref().map(|limit| &limit.node) {
+        Some(Some(NodeEnum::AConst(constant))) => !constant.isnull,
+        Some(_) => true,
+        None => false,
+    }
+}
+
 fn added_column(name: &str, flow: &Flow) -> Slot {
     Slot { name: Some(name.into()), flow: flow.clone(), origin: None }
 }
 
-/// The tables of a FROM clause, those of joins included and those of sub-queries not.
-fn tables(from: &[Node]) -> Vec<&pg_query::protobuf::RangeVar> {
+/// The tables of a FROM clause, those of joins and sub-queries included, each with the name that OF knows it by.
+fn tables(from: &[Node]) -> Vec<(&str, &RangeVar)> {
     let mut found = Vec::new();
-    let mut pending: Vec<&Node> = from.iter().collect();
-    while let Some(node) = pending.pop() {
+    let mut pending: Vec<(Option<&str>, &Node)> = from.iter().map(|node| (None, node)).collect();
+    while let Some((around, node)) = pending.pop() {
         match &node.node {
-            Some(NodeEnum::RangeVar(table)) => found.push(table),
-            Some(NodeEnum::JoinExpr(join)) => {
-                pending.extend(join.larg.as_deref());
-                pending.extend(join.rarg.as_deref());
+            Some(NodeEnum::RangeVar(table)) => {
+                let own = table.alias.as_ref().map_or(&table.relname, |alias| &alias.aliasname);
+                found.push((around.unwrap_or(own), table));
             }
-            Some(NodeEnum::RangeTableSample(sample)) => pending.extend(sample.relation.as_deref()),
+            Some(NodeEnum::JoinExpr(join)) => {
+                let sides = join.larg.as_deref().into_iter().chain(join.rarg.as_deref());
+                pending.extend(sides.map(|side| (around, side)));
+            }
+            Some(NodeEnum::RangeTableSample(sample)) => {
+                pending.extend(sample.relation.as_deref().map(|relation| (around, relation)));
+            }
+            Some(NodeEnum::RangeSubselect(query)) => {
+                let name = around.or(query.alias.as_ref().map(|alias| alias.aliasname.as_str()));
+                if let Some(Some(NodeEnum::SelectStmt(select))) = query.subquery.as_ref().map(|node| &node.node) {
+                    pending.extend(select.from_clause.iter().map(|node| (name, node)));
+                }
+            }
             _ => {}
         }
     }

@@ -1,26 +1,20 @@
 //! Statements: which one it is, and those that neither query nor define.
 
-use std::sync::Arc;
-
 use pg_query::{
     NodeEnum,
     protobuf::{
-        CallStmt, CopyStmt, DeclareCursorStmt, ExecuteStmt, ExplainStmt, FetchStmt, LockStmt, Node, PrepareStmt,
-        TransactionStmt, TransactionStmtKind, TruncateStmt,
+        CallStmt, DropBehavior, ExplainStmt, LockStmt, Node, TransactionStmt, TransactionStmtKind, TruncateStmt,
     },
 };
 
 use super::{
-    Analysis, Effect, Level,
+    Analysis, Effect,
     flow::{Flow, Row, Slot},
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
-    scope::{Item, Scope},
-    strings,
+    query::into_clause,
+    scope::Scope,
 };
-use crate::{
-    request::sql::Operation,
-    sql::{Prepared, StatementKind, analysis::Analysed},
-};
+use crate::{request::sql::Operation, sql::StatementKind};
 
 impl Analysis<'_> {
     /// Any statement.
@@ -29,7 +23,7 @@ impl Analysis<'_> {
         match node {
             NodeEnum::SelectStmt(select) => {
                 let row = self.select(select, &nothing);
-                match &select.into_clause {
+                match into_clause(select) {
                     Some(into) => self.made(StatementKind::Select, "SELECT INTO", into.rel.as_ref()),
                     None => answer(StatementKind::Select, "SELECT", row),
                 }
@@ -79,8 +73,14 @@ impl Analysis<'_> {
             NodeEnum::LockStmt(lock) => self.lock(lock),
             NodeEnum::TruncateStmt(truncate) => self.truncate(truncate),
             NodeEnum::CallStmt(call) => self.call_procedure(call),
-            NodeEnum::DoStmt(_) => self.not_understood("the code of DO"),
-            NodeEnum::LoadStmt(_) => self.not_understood("what LOAD would run"),
+            NodeEnum::DoStmt(_) => {
+                self.level.verb = "DO";
+                self.not_understood("the code of DO")
+            }
+            NodeEnum::LoadStmt(_) => {
+                self.level.verb = "LOAD";
+                self.not_understood("what LOAD would run")
+            }
 
             NodeEnum::AlterTableStmt(_)
             | NodeEnum::AlterTableMoveAllStmt(_)
@@ -176,7 +176,7 @@ impl Analysis<'_> {
     }
 
     /// A statement inside another: EXPLAIN, PREPARE, DECLARE, COPY.
-    fn inner(&mut self, node: Option<&Node>) -> Effect {
+    pub(super) fn inner(&mut self, node: Option<&Node>) -> Effect {
         if !self.enter() {
             self.leave();
             return self.not_understood("a statement nested too deep");
@@ -200,7 +200,10 @@ impl Analysis<'_> {
             TransactionStmtKind::TransStmtRollbackTo => Effect::silent(StatementKind::Savepoint, "ROLLBACK"),
             TransactionStmtKind::TransStmtPrepare
             | TransactionStmtKind::TransStmtCommitPrepared
-            | TransactionStmtKind::TransStmtRollbackPrepared => self.not_understood("a two-phase commit"),
+            | TransactionStmtKind::TransStmtRollbackPrepared => {
+                self.level.verb = "PREPARE TRANSACTION";
+                self.not_understood("a two-phase commit")
+            }
             TransactionStmtKind::Undefined => self.not_understood("a transaction statement"),
         }
     }
@@ -221,141 +224,16 @@ impl Analysis<'_> {
         answer(StatementKind::Explain { analyze }, "EXPLAIN", Row { slots: vec![plan], rest: None })
     }
 
-    /// PREPARE is judged as if it ran, and EXECUTE again.
-    fn prepare(&mut self, prepare: &PrepareStmt) -> Effect {
-        let statement = Arc::new(self.separately(prepare.query.as_deref()));
-        for access in &statement.footprint.accesses {
-            self.adopt(access.clone());
-        }
-        Effect::silent(StatementKind::Prepare { name: prepare.name.clone(), statement }, "PREPARE")
-    }
-
-    fn declare(&mut self, declare: &DeclareCursorStmt) -> Effect {
-        let statement = Arc::new(self.separately(declare.query.as_deref()));
-        for access in &statement.footprint.accesses {
-            self.adopt(access.clone());
-        }
-        Effect::silent(StatementKind::Declare { name: declare.portalname.clone(), statement }, "DECLARE CURSOR")
-    }
-
-    /// Analyses a statement by itself, and takes over what is unknown about it.
-    fn separately(&mut self, node: Option<&Node>) -> Prepared {
-        let mut analysis = Analysis::new(self.names, self.state, self.created);
-        (analysis.depth, analysis.steps) = (self.depth + 1, self.steps);
-        let effect = analysis.inner(node);
-        self.steps = analysis.steps;
-        let Analysed { statement, footprint, remarks } = analysis.finish(effect);
-        self.remarks.merge(remarks);
-        for caveat in &footprint.caveats {
-            self.unknown(caveat.clone());
-        }
-        Prepared { statement, footprint: Arc::new(footprint) }
-    }
-
-    fn execute(&mut self, execute: &ExecuteStmt) -> Effect {
-        let arguments = self.values(&execute.params, &Scope::default());
-        let known = self.state.prepared.get(&execute.name).cloned();
-        let kind = StatementKind::Execute { name: execute.name.clone() };
-        self.resume(kind, "EXECUTE", known, &format!("prepared statement \"{}\"", execute.name), &arguments)
-    }
-
-    fn fetch(&mut self, fetch: &FetchStmt) -> Effect {
-        let known = self.state.cursors.get(&fetch.portalname).cloned();
-        let kind = StatementKind::Fetch { name: fetch.portalname.clone() };
-        if fetch.ismove {
-            self.remarks.depends_on_session = true;
-            return Effect::silent(kind, "MOVE");
-        }
-        self.resume(kind, "FETCH", known, &format!("cursor \"{}\"", fetch.portalname), &Flow::default())
-    }
-
-    /// Runs what waits under a name: its accesses and its flows are this statement's.
-    fn resume(
-        &mut self,
-        kind: StatementKind,
-        verb: &'static str,
-        known: Option<Arc<Prepared>>,
-        what: &str,
-        arguments: &Flow,
-    ) -> Effect {
-        self.remarks.depends_on_session = true;
-        let Some(known) = known else {
-            self.unknown(format!("{what} is not known"));
-            return answer(kind, verb, Row::unknown(Flow::opaque()));
-        };
-        for caveat in &known.footprint.caveats {
-            self.unknown(caveat.clone());
-        }
-        for access in &known.footprint.accesses {
-            self.adopt(access.clone());
-        }
-        let statement = &known.statement;
-        let all = Flow { columns: statement.flows.clone(), opaque: statement.opaque_flow }.and(arguments);
-        if statement.sink {
-            self.stored.absorb(&all);
-        }
-        if !statement.returns_rows {
-            return Effect::silent(kind, verb);
-        }
-        let row = match &statement.outputs {
-            Some(outputs) => Row {
-                slots: outputs
-                    .iter()
-                    .map(|output| {
-                        let flow = Flow { columns: output.columns.clone(), opaque: output.opaque };
-                        Slot { name: None, flow: flow.and(arguments), origin: None }
-                    })
-                    .collect(),
-                rest: None,
-            },
-            None => Row::unknown(all),
-        };
-        answer(kind, verb, row)
-    }
-
-    fn copy(&mut self, copy: &CopyStmt) -> Effect {
-        let level = Level { verb: "COPY", has_where: copy.where_clause.is_some(), has_limit: false };
-        let row = self.at_level(level, |analysis| {
-            match (copy.is_program, copy.filename.is_empty()) {
-                (true, _) => analysis.on_database(Operation::CopyProgram),
-                (false, false) => analysis.on_database(Operation::CopyFile),
-                (false, true) => {}
-            }
-            analysis.copied(copy)
-        });
-        let server = copy.is_program || !copy.filename.is_empty();
-        match (server, copy.is_from) {
-            (true, _) => {
-                self.stored.absorb(&row.whole());
-                Effect::silent(StatementKind::CopyServer, "COPY")
-            }
-            (false, true) => Effect::silent(StatementKind::CopyIn, "COPY"),
-            (false, false) => Effect { kind: StatementKind::CopyOut, verb: "COPY", answer: Some(row) },
-        }
-    }
-
-    /// What COPY reads, or nothing when it writes.
-    fn copied(&mut self, copy: &CopyStmt) -> Row {
-        let Some(name) = &copy.relation else {
-            return self.inner(copy.query.as_deref()).answer.unwrap_or_default();
-        };
-        let operation = if copy.is_from { Operation::CopyIn } else { Operation::CopyOut };
-        let touched = self.table(name, operation);
-        let listed = strings(&copy.attlist);
-        let row = if listed.is_empty() { touched.row } else { picked(&touched.row, &listed) };
-        self.name_all(&row);
-        let mut scope = Scope::default();
-        scope.items.push(Item::new(&name.relname, row.clone()));
-        self.maybe(&copy.where_clause, &scope);
-        if copy.is_from { Row::default() } else { row }
-    }
-
     fn lock(&mut self, lock: &LockStmt) -> Effect {
         self.each_table(&lock.relations, "LOCK TABLE", Operation::Lock)
     }
 
     fn truncate(&mut self, truncate: &TruncateStmt) -> Effect {
-        self.each_table(&truncate.relations, "TRUNCATE TABLE", Operation::Truncate)
+        let effect = self.each_table(&truncate.relations, "TRUNCATE TABLE", Operation::Truncate);
+        if truncate.behavior() == DropBehavior::DropCascade {
+            self.unknown("TRUNCATE CASCADE empties tables that it does not name");
+        }
+        effect
     }
 
     fn each_table(&mut self, nodes: &[Node], verb: &'static str, operation: Operation) -> Effect {
@@ -385,24 +263,10 @@ impl Analysis<'_> {
     }
 }
 
-fn answer(kind: StatementKind, verb: &'static str, row: Row) -> Effect {
+pub fn answer(kind: StatementKind, verb: &'static str, row: Row) -> Effect {
     Effect { kind, verb, answer: Some(row) }
 }
 
 fn returning(kind: StatementKind, verb: &'static str, row: Row, returns: bool) -> Effect {
     Effect { kind, verb, answer: returns.then_some(row) }
-}
-
-/// The named columns of a row, in the order that they are named.
-fn picked(row: &Row, names: &[String]) -> Row {
-    if row.rest.is_some() {
-        return Row::unknown(row.whole());
-    }
-    let slots: Option<Vec<Slot>> =
-        names.iter().map(|name| row.slots.iter().find(|slot| slot.name.as_deref() == Some(name)).cloned()).collect();
-    match slots {
-        Some(slots) => Row { slots, rest: None },
-        // A column that the catalogue lacks: the server refuses it, or knows more.
-        None => Row::unknown(row.whole().and(&Flow::opaque())),
-    }
 }

@@ -102,7 +102,7 @@ impl Analysis<'_> {
                 analysis.unknown("an update of pg_settings changes settings");
             }
             scope.items.push(aliased(name, target.row.clone()));
-            analysis.from_clause(&update.from_clause, &mut scope);
+            analysis.sources(&update.from_clause, &mut scope);
             analysis.assign(&update.target_list, &target, &scope);
             analysis.maybe(&update.where_clause, &scope);
             analysis.returning(update.returning_clause.as_ref(), name, &mut scope)
@@ -118,7 +118,7 @@ impl Analysis<'_> {
             let mut scope = Scope::inside(&with);
             let target = analysis.table(name, Operation::Delete);
             scope.items.push(aliased(name, target.row));
-            analysis.from_clause(&delete.using_clause, &mut scope);
+            analysis.sources(&delete.using_clause, &mut scope);
             analysis.maybe(&delete.where_clause, &scope);
             analysis.returning(delete.returning_clause.as_ref(), name, &mut scope)
         })

@@ -114,7 +114,7 @@ SELECT name FROM customers FOR UPDATE
 
 SELECT o.id FROM orders o, customers c FOR SHARE OF c SKIP LOCKED
 
-SELECT * FROM customers c, orders o FETCH FIRST 3 ROWS WITH TIES
+SELECT * FROM customers c, orders o ORDER BY 1 FETCH FIRST 3 ROWS WITH TIES
 
 SELECT CASE WHEN ssn LIKE '1%' THEN name ELSE email END FROM customers
 
@@ -132,7 +132,7 @@ SELECT json_object('k': ssn), json_arrayagg(email) FROM customers
 
 SELECT * FROM json_table('[1]', '$[*]' COLUMNS (a int PATH '$')) AS j
 
-SELECT * FROM customers, xmltable('/a' PASSING ssn::xml COLUMNS x text) AS x
+SELECT * FROM customers, xmltable('/a' PASSING (ssn::xml) COLUMNS x text) AS x
 
 SELECT ssn::int, CAST(email AS varchar(3)), 'x'::regclass FROM customers
 

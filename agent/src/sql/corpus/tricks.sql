@@ -134,7 +134,27 @@ SELECT (information_schema._pg_expandarray(ARRAY[1])).n
 
 SELECT * FROM customers WHERE ssn = '1' OR 1 = 1 LIMIT ALL
 
+SELECT name FROM customers LIMIT NULL OFFSET 3
+
+SELECT ssn(customers) FROM customers
+
+SELECT "count"(ssn), pg_catalog.count(email), public.count(card) FROM customers
+
 ALTER TABLE customers ALTER COLUMN name TYPE int USING audit_note(ssn)::int
+
+SELECT name INTO leak FROM customers UNION SELECT ssn FROM customers UNION SELECT 'x'
+
+SELECT * FROM (SELECT id FROM orders) q, products p FOR UPDATE OF q
+
+CREATE TABLE pg_temp_3.customers AS SELECT 1 AS name; SELECT name FROM customers
+
+CREATE TEMP TABLE t (a int); CREATE VIEW customers AS SELECT c.ssn AS name FROM public.customers c, t; SELECT name FROM customers
+
+ALTER TABLE customers RENAME ssn TO x; ALTER TABLE customers RENAME name TO ssn; SELECT name FROM customers
+
+CREATE OR REPLACE VIEW products AS SELECT id, ssn AS name FROM customers; SELECT name FROM products
+
+CREATE TABLE IF NOT EXISTS customers (id int); SELECT name FROM customers; SELECT name FROM products
 
 SET LOCAL ROLE admin; SELECT * FROM customers
 
