@@ -1,13 +1,14 @@
 //! The conversation after login: requests are judged and forwarded, answers are masked and forwarded.
 //!
 //! [`requests`] reads what the workload says, [`judge`] takes it to the gate, [`replies`] reads what the server
-//! says, and the [`ledger`] knows which answer belongs to which request.
+//! says and [`results`] masks it, and the [`ledger`] knows which answer belongs to which request.
 
 mod judge;
 mod ledger;
 mod names;
 mod replies;
 mod requests;
+mod results;
 
 use std::sync::Arc;
 
