@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Conversation, CopyIn, HELD_BACK_MAX, Skip,
-    ledger::{CopyOut, Expected, Running},
+    running::{CopyOut, Expected, Running},
 };
 use crate::protocol::{
     Side,

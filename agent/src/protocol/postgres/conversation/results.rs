@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Conversation, Rest,
-    ledger::{CopyOut, Expected, Running},
     replies::{running_of, unexpected},
+    running::{CopyOut, Expected, Running},
 };
 use crate::protocol::{
-    Output, Side,
+    Side,
     postgres::{
         codec::{
             self, HEAD, Head, REPLY_MAX,
@@ -121,7 +121,7 @@ impl Conversation {
         }
         running.is_surveyed = true;
         self.is_held_back = true;
-        wire.want(Output::Survey { database: self.database.clone() });
+        self.survey(wire);
         true
     }
 
