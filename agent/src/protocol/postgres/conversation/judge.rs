@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Conversation, Skip,
-    ledger::{Expected, Portal, Prepared, Running},
+    running::{Expected, Portal, Prepared, Running},
 };
 use crate::{
     gate::{Denial, Permit, Verdict},
@@ -106,7 +106,7 @@ impl Conversation {
 
     fn survey_for(&mut self, waiting: Waiting, wire: &mut Wire) {
         wire.release_down();
-        wire.want(Output::Survey { database: self.database.clone() });
+        self.survey(wire);
         self.waiting = Some(Waiting { is_surveyed: true, ..waiting });
     }
 

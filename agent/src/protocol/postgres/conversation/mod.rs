@@ -1,13 +1,15 @@
 //! The conversation after login: requests are judged and forwarded, answers are masked and forwarded.
 //!
 //! [`requests`] reads what the workload says, [`judge`] takes it to the gate, [`replies`] reads what the server
-//! says, and the [`ledger`] knows which answer belongs to which request.
+//! says and [`results`] masks it, and the [`ledger`] knows which answer belongs to which request that is [`running`].
 
 mod judge;
 mod ledger;
 mod names;
 mod replies;
 mod requests;
+mod results;
+mod running;
 
 use std::sync::Arc;
 
@@ -55,6 +57,9 @@ pub struct Conversation {
     catalogue: Freshness,
     /// Whether answers wait for a newer catalogue.
     is_held_back: bool,
+    /// Whether a catalogue was asked for. Others come unasked, and may have been read before this session's
+    /// own changes.
+    is_surveying: bool,
     shields: Vec<(Arc<Classified>, Arc<Shield>)>,
     /// The shield that serves words of the server which belong to no request.
     last_shield: Option<Arc<Shield>>,
@@ -120,6 +125,7 @@ impl Conversation {
             from_server: Rest::default(),
             catalogue: Freshness::default(),
             is_held_back: false,
+            is_surveying: false,
             shields: Vec::new(),
             last_shield: None,
             is_over: false,
@@ -147,10 +153,11 @@ impl Conversation {
 
     /// A catalogue came, asked for or not.
     pub fn surveyed(&mut self, surveyed: Result<Arc<Classifier>, String>, wire: &mut Wire) -> Result<(), Fatal> {
+        let was_asked = std::mem::take(&mut self.is_surveying);
         match surveyed {
             Ok(classifier) => {
                 self.classifier = classifier;
-                self.catalogue.is_stale = false;
+                self.catalogue.is_stale &= !was_asked;
                 self.shields.clear();
                 self.resume(None, wire)?;
             }
@@ -186,6 +193,12 @@ impl Conversation {
             wire.tell_server(write::terminate());
         }
         self.end(wire);
+    }
+
+    /// Has the catalogue read again.
+    fn survey(&mut self, wire: &mut Wire) {
+        self.is_surveying = true;
+        wire.want(Output::Survey { database: self.database.clone() });
     }
 
     fn end(&mut self, wire: &mut Wire) {

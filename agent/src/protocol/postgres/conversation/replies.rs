@@ -1,27 +1,23 @@
 //! What the server says.
 
-use std::sync::Arc;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{
-    Conversation, CopyIn, HELD_BACK_MAX, Rest, Skip,
-    ledger::{CopyOut, Expected, Running},
+    Conversation, CopyIn, HELD_BACK_MAX, Skip,
+    running::{CopyOut, Expected, Running},
 };
 use crate::protocol::{
-    Output, Side,
+    Side,
     postgres::{
         classify,
         codec::{
-            self, HEAD, Head, REPLY_MAX,
+            self, HEAD,
             backend::{self, Status, Tag},
-            frontend::Formats,
             write,
         },
-        copy,
         login::check_parameter,
         reply::Fatal,
-        rows::{Columns, Shield},
+        rows::Shield,
         wire::Wire,
     },
 };
@@ -57,43 +53,6 @@ impl Conversation {
             return Err(Fatal::upstream("54000", "too much arrived while the catalogue was read again"));
         }
         Ok(())
-    }
-
-    /// Rows and COPY data: in pieces as they come, unless their values have to be looked at.
-    /// False when more bytes are needed.
-    fn data(&mut self, tag: Tag, head: Head, wire: &mut Wire) -> Result<bool, Fatal> {
-        let Some(running) = running(self.ledger.front_mut()) else { return Err(unexpected(tag)) };
-        if running.denial.is_some() {
-            return Err(unexpected(tag));
-        }
-        if tag == Tag::CopyData && running.shield.is_some() && running.copy == CopyOut::Verbatim {
-            // Nobody announced it, so that nobody can say how it is masked.
-            return Err(unexpected(tag));
-        }
-        let Some(shield) = running.shield.clone() else {
-            self.from_server = Rest { count: head.total, is_dropped: false };
-            return Ok(true);
-        };
-        if head.total > REPLY_MAX {
-            let message = format!("a value arrived that is too long to be masked: more than {REPLY_MAX} bytes");
-            return Err(Fatal::upstream("54000", message));
-        }
-        if wire.up.unread().len() < head.total {
-            return Ok(false);
-        }
-        if tag == Tag::CopyData {
-            let (copy, total) = (running.copy, head.total);
-            return copied(copy, &shield, total, wire).map(|()| true);
-        }
-        match columns(running, &shield)? {
-            Some(columns) if columns.has_unknown_origin && self.hold_back(wire) => Ok(false),
-            Some(columns) => {
-                let shield = self.front_shield().unwrap_or(shield);
-                mask_rows(&columns, &shield, wire)?;
-                Ok(true)
-            }
-            None => Err(Fatal::broken(Side::Upstream, "rows arrived that nobody described")),
-        }
     }
 
     fn reply(&mut self, tag: Tag, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
@@ -134,14 +93,14 @@ impl Conversation {
             Tag::CommandComplete | Tag::EmptyQuery | Tag::PortalSuspended => self.finished(tag, total, wire),
             Tag::CopyIn => self.copy_in(total, wire),
             Tag::CopyOut => self.copy_out(total, &body, wire),
-            Tag::CopyDone => match running(self.ledger.front_mut()) {
+            Tag::CopyDone => match running_of(self.ledger.front_mut()) {
                 Some(_) => self.pass(total, wire),
                 None => Err(unexpected(tag)),
             },
         }
     }
 
-    fn pass(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
+    pub(super) fn pass(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
         wire.up.keep(total);
         Ok(())
     }
@@ -161,72 +120,9 @@ impl Conversation {
         self.pass(total, wire)
     }
 
-    /// A description of rows, for a Describe or ahead of a query's rows.
-    fn described(&mut self, tag: Tag, total: usize, body: Bytes, wire: &mut Wire) -> Result<(), Fatal> {
-        match self.ledger.front_mut() {
-            Some(Expected::Describe { slot, is_own }) => {
-                let is_own = *is_own;
-                if let Some(slot) = slot.take().filter(|_| tag == Tag::RowDescription) {
-                    // Described before: the server answers the same, or refuses to run a changed plan.
-                    let _ = slot.set(Bytes::copy_from_slice(&body));
-                }
-                self.ledger.pop();
-                if is_own {
-                    wire.drop_up(total);
-                    return Ok(());
-                }
-                self.pass(total, wire)
-            }
-            Some(Expected::Query(running)) if tag == Tag::RowDescription && running.denial.is_none() => {
-                running.columns = None;
-                if let Some(shield) = running.shield.clone() {
-                    let columns = shield.columns(&body, &Formats::Text)?;
-                    if columns.has_unknown_origin && self.hold_back(wire) {
-                        return Ok(());
-                    }
-                    let columns = match self.front_shield() {
-                        Some(shield) => shield.columns(&body, &Formats::Text)?,
-                        None => columns,
-                    };
-                    if let Some(running) = running_of(&mut self.ledger) {
-                        running.columns = Some(columns);
-                    }
-                }
-                self.pass(total, wire)
-            }
-            _ => Err(unexpected(tag)),
-        }
-    }
-
-    /// Has the catalogue read again for a result that names what it does not know; false when that was done
-    /// for this request already, or cannot be done now. Then what is unknown is masked.
-    fn hold_back(&mut self, wire: &mut Wire) -> bool {
-        let is_asking = self.waiting.is_some();
-        let Some(running) = running_of(&mut self.ledger) else { return false };
-        let under_old = running.shield.as_ref().is_some_and(|shield| shield.is_under(&self.classifier));
-        if running.is_surveyed {
-            // The newer catalogue is here; it is the last word.
-            if let (false, Some(shield)) = (under_old, &running.shield) {
-                running.shield = Some(shield.under(&self.classifier));
-            }
-            return false;
-        }
-        if is_asking {
-            return false;
-        }
-        running.is_surveyed = true;
-        self.is_held_back = true;
-        wire.want(Output::Survey { database: self.database.clone() });
-        true
-    }
-
-    fn front_shield(&mut self) -> Option<Arc<Shield>> {
-        running_of(&mut self.ledger).and_then(|running| running.shield.clone())
-    }
-
     /// One statement is done.
     fn finished(&mut self, tag: Tag, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
-        let Some(running) = running(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
+        let Some(running) = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
             return Err(unexpected(tag));
         };
         running.columns = None;
@@ -315,7 +211,7 @@ impl Conversation {
 
     fn copy_in(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
         let is_extended = matches!(self.ledger.front(), Some(Expected::Execute(_)));
-        let Some(running) = running(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
+        let Some(running) = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
             return Err(unexpected(Tag::CopyIn));
         };
         let is_ended = running.early_ends > 0;
@@ -328,18 +224,6 @@ impl Conversation {
         self.pass(total, wire)
     }
 
-    fn copy_out(&mut self, total: usize, body: &[u8], wire: &mut Wire) -> Result<(), Fatal> {
-        let (is_binary, _) = backend::copy_response(body)?;
-        match running(self.ledger.front_mut()).filter(|running| running.denial.is_none()) {
-            Some(running) if running.shield.is_some() => {
-                running.copy = if is_binary { CopyOut::Binary } else { CopyOut::Text };
-            }
-            Some(_) => {}
-            None => return Err(unexpected(Tag::CopyOut)),
-        }
-        self.pass(total, wire)
-    }
-
     /// Whether the catalogue at hand still holds after what was done.
     pub(super) fn note_catalogue(&mut self, classified: &crate::sql::Classified) {
         if classify::changes_catalogue(&classified.footprint) {
@@ -349,89 +233,14 @@ impl Conversation {
     }
 }
 
-fn running(front: Option<&mut Expected>) -> Option<&mut Running> {
+/// The request at the front, if one is running.
+pub(super) fn running_of(front: Option<&mut Expected>) -> Option<&mut Running> {
     match front {
         Some(Expected::Query(running) | Expected::Execute(running)) => Some(running),
         Some(_) | None => None,
     }
 }
 
-fn running_of(ledger: &mut super::ledger::Ledger) -> Option<&mut Running> {
-    running(ledger.front_mut())
-}
-
-/// How the columns of the rows that arrive are treated.
-fn columns(running: &mut Running, shield: &Arc<Shield>) -> Result<Option<Arc<Columns>>, codec::CodecError> {
-    if let Some(columns) = &running.columns {
-        return Ok(Some(columns.clone()));
-    }
-    let Some((description, formats)) = running.portal.as_ref().and_then(|portal| portal.described()) else {
-        return Ok(None);
-    };
-    let columns = shield.columns(description, formats)?;
-    if !columns.has_unknown_origin {
-        running.columns = Some(columns.clone());
-    }
-    Ok(Some(columns))
-}
-
-/// Masks all whole rows that stand at the front.
-fn mask_rows(columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
-    let unread = wire.up.unread();
-    let end = rows_end(unread)?;
-    let rows = unread.get(..end).unwrap_or_default();
-    if columns.passes(shield, rows) {
-        wire.up.keep(end);
-        return Ok(());
-    }
-    let mut masked = BytesMut::with_capacity(end + end / 8);
-    let mut rest = rows;
-    while let Some(head) = codec::head(rest)? {
-        let Some((row, after)) = rest.split_at_checked(head.total) else { break };
-        columns.mask(shield, row.get(HEAD..).unwrap_or_default(), &mut masked)?;
-        rest = after;
-    }
-    wire.drop_up(end);
-    wire.tell_workload(masked.freeze());
-    Ok(())
-}
-
-/// Where the run of whole rows at the front ends.
-fn rows_end(bytes: &[u8]) -> Result<usize, codec::CodecError> {
-    let mut end = 0;
-    while let Some(rest) = bytes.get(end..)
-        && let Some(head) = codec::head(rest)?
-        && head.tag == b'D'
-        && head.total <= rest.len()
-    {
-        end += head.total;
-    }
-    Ok(end)
-}
-
-/// Masks one message of COPY data.
-fn copied(format: CopyOut, shield: &Shield, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
-    let body = wire.up.slice(HEAD..total);
-    // Without a masked class in the answer, only the detectors have a say.
-    let masks = shield.flow().and(shield.outputs());
-    let masked = match (format, masks) {
-        (CopyOut::Verbatim, _) => None,
-        (CopyOut::Text, None) => copy::scan_text(shield, &body),
-        (CopyOut::Text, Some(masks)) => copy::mask_text(shield, masks, &body)?,
-        (CopyOut::Binary, masks) => copy::mask_binary(shield, masks, &body)?,
-    };
-    match masked {
-        None => wire.up.keep(total),
-        Some(masked) => {
-            let mut message = BytesMut::with_capacity(masked.len() + HEAD);
-            write::message(&mut message, b'd', |out| out.extend_from_slice(&masked));
-            wire.drop_up(total);
-            wire.tell_workload(message.freeze());
-        }
-    }
-    Ok(())
-}
-
-fn unexpected(tag: Tag) -> Fatal {
+pub(super) fn unexpected(tag: Tag) -> Fatal {
     Fatal::broken(Side::Upstream, format!("{tag:?} answers nothing that was asked"))
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     Conversation, CopyIn, PENDING_MAX, Rest, Skip,
     judge::{Subject, Way},
-    ledger::{Expected, Portal},
+    running::{Expected, Portal},
 };
 use crate::protocol::{
     Side,

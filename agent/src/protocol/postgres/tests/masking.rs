@@ -11,6 +11,7 @@ use super::{
     },
     shows,
 };
+use crate::protocol::Input;
 
 const EMAIL: &[u8] = b"ann@example.com";
 const SSN: &[u8] = b"078-05-1120";
@@ -186,4 +187,17 @@ fn notifications_and_settings_are_searched() {
     book.up(&write::parameter(b"application_name", b"ann@example.com"));
     assert_eq!(tags(&book.downstream), "CZAS");
     assert!(!shows(&book.downstream, "ann@example.com"));
+}
+
+#[test]
+fn a_catalogue_that_comes_unasked_does_not_stand_for_one_that_is_newer_than_a_change() {
+    let mut book = logged_in(permit_masked);
+    book.surveys = 0;
+    book.down(&write::query(b"ALTER TABLE orders ADD COLUMN x int"));
+    book.up(&[write::complete(b"ALTER TABLE"), write::ready(Status::Idle)].concat());
+    let unasked = book.classifier.clone();
+    book.input(Input::Surveyed(Ok(unasked)));
+    book.down(&write::query(b"SELECT id FROM orders"));
+    assert_eq!(book.surveys, 1, "the catalogue is read again before the next statement");
+    assert_eq!(tags(&book.upstream), "QQ");
 }

@@ -1,0 +1,215 @@
+//! Results on their way to the workload: rows and COPY data, masked as their request demands.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    Conversation, Rest,
+    replies::{running_of, unexpected},
+    running::{CopyOut, Expected, Running},
+};
+use crate::protocol::{
+    Side,
+    postgres::{
+        codec::{
+            self, HEAD, Head, REPLY_MAX,
+            backend::{self, Tag},
+            frontend::Formats,
+            write,
+        },
+        copy,
+        reply::Fatal,
+        rows::{Columns, Shield},
+        wire::Wire,
+    },
+};
+
+impl Conversation {
+    /// Rows and COPY data: in pieces as they come, unless their values have to be looked at.
+    /// False when more bytes are needed.
+    pub(super) fn data(&mut self, tag: Tag, head: Head, wire: &mut Wire) -> Result<bool, Fatal> {
+        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(tag)) };
+        if running.denial.is_some() {
+            return Err(unexpected(tag));
+        }
+        if tag == Tag::CopyData && running.shield.is_some() && running.copy == CopyOut::Verbatim {
+            // Nobody announced it, so that nobody can say how it is masked.
+            return Err(unexpected(tag));
+        }
+        let Some(shield) = running.shield.clone() else {
+            self.from_server = Rest { count: head.total, is_dropped: false };
+            return Ok(true);
+        };
+        if head.total > REPLY_MAX {
+            let message = format!("a value arrived that is too long to be masked: more than {REPLY_MAX} bytes");
+            return Err(Fatal::upstream("54000", message));
+        }
+        if wire.up.unread().len() < head.total {
+            return Ok(false);
+        }
+        if tag == Tag::CopyData {
+            let (copy, total) = (running.copy, head.total);
+            return copied(copy, &shield, total, wire).map(|()| true);
+        }
+        let undescribed = || Fatal::broken(Side::Upstream, "rows arrived that nobody described");
+        let mut columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
+        if columns.has_unknown_origin {
+            if self.hold_back(wire) {
+                return Ok(false);
+            }
+            let running = running_of(self.ledger.front_mut()).ok_or_else(|| unexpected(tag))?;
+            let shield = running.shield.clone().unwrap_or(shield);
+            columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
+            return mask_rows(&columns, &shield, wire).map(|()| true);
+        }
+        mask_rows(&columns, &shield, wire).map(|()| true)
+    }
+
+    /// A description of rows, for a Describe or ahead of a query's rows.
+    pub(super) fn described(&mut self, tag: Tag, total: usize, body: Bytes, wire: &mut Wire) -> Result<(), Fatal> {
+        match self.ledger.front_mut() {
+            Some(Expected::Describe { slot, is_own }) => {
+                let is_own = *is_own;
+                if let Some(slot) = slot.take().filter(|_| tag == Tag::RowDescription) {
+                    // Described before: the server answers the same, or refuses to run a changed plan.
+                    let _ = slot.set(Bytes::copy_from_slice(&body));
+                }
+                self.ledger.pop();
+                if is_own {
+                    wire.drop_up(total);
+                    return Ok(());
+                }
+                self.pass(total, wire)
+            }
+            Some(Expected::Query(running)) if tag == Tag::RowDescription && running.denial.is_none() => {
+                running.columns = None;
+                if let Some(shield) = running.shield.clone() {
+                    let columns = shield.columns(&body, &Formats::Text)?;
+                    if columns.has_unknown_origin && self.hold_back(wire) {
+                        return Ok(());
+                    }
+                    let columns = match self.front_shield() {
+                        Some(shield) => shield.columns(&body, &Formats::Text)?,
+                        None => columns,
+                    };
+                    if let Some(running) = running_of(self.ledger.front_mut()) {
+                        running.columns = Some(columns);
+                    }
+                }
+                self.pass(total, wire)
+            }
+            _ => Err(unexpected(tag)),
+        }
+    }
+
+    /// Has the catalogue read again for a result that names what it does not know; false when that was done
+    /// for this request already, or cannot be done now. Then what is unknown is masked.
+    fn hold_back(&mut self, wire: &mut Wire) -> bool {
+        let is_asking = self.waiting.is_some();
+        let Some(running) = running_of(self.ledger.front_mut()) else { return false };
+        let under_old = running.shield.as_ref().is_some_and(|shield| shield.is_under(&self.classifier));
+        if running.is_surveyed {
+            // The newer catalogue is here; it is the last word.
+            if let (false, Some(shield)) = (under_old, &running.shield) {
+                running.shield = Some(shield.under(&self.classifier));
+            }
+            return false;
+        }
+        if is_asking {
+            return false;
+        }
+        running.is_surveyed = true;
+        self.is_held_back = true;
+        self.survey(wire);
+        true
+    }
+
+    pub(super) fn front_shield(&mut self) -> Option<Arc<Shield>> {
+        running_of(self.ledger.front_mut()).and_then(|running| running.shield.clone())
+    }
+
+    pub(super) fn copy_out(&mut self, total: usize, body: &[u8], wire: &mut Wire) -> Result<(), Fatal> {
+        let (is_binary, _) = backend::copy_response(body)?;
+        match running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) {
+            Some(running) if running.shield.is_some() => {
+                running.copy = if is_binary { CopyOut::Binary } else { CopyOut::Text };
+            }
+            Some(_) => {}
+            None => return Err(unexpected(Tag::CopyOut)),
+        }
+        self.pass(total, wire)
+    }
+}
+
+/// How the columns of the rows that arrive are treated.
+fn columns_of(running: &mut Running, shield: &Arc<Shield>) -> Result<Option<Arc<Columns>>, codec::CodecError> {
+    if let Some(columns) = &running.columns {
+        return Ok(Some(columns.clone()));
+    }
+    let Some((description, formats)) = running.portal.as_ref().and_then(|portal| portal.described()) else {
+        return Ok(None);
+    };
+    let columns = shield.columns(description, formats)?;
+    if !columns.has_unknown_origin {
+        running.columns = Some(columns.clone());
+    }
+    Ok(Some(columns))
+}
+
+/// Masks all whole rows that stand at the front.
+fn mask_rows(columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
+    let unread = wire.up.unread();
+    let end = rows_end(unread)?;
+    let rows = unread.get(..end).unwrap_or_default();
+    if columns.passes(shield, rows) {
+        wire.up.keep(end);
+        return Ok(());
+    }
+    let mut masked = BytesMut::with_capacity(end + end / 8);
+    let mut rest = rows;
+    while let Some(head) = codec::head(rest)? {
+        let Some((row, after)) = rest.split_at_checked(head.total) else { break };
+        columns.mask(shield, row.get(HEAD..).unwrap_or_default(), &mut masked)?;
+        rest = after;
+    }
+    wire.drop_up(end);
+    wire.tell_workload(masked.freeze());
+    Ok(())
+}
+
+/// Where the run of whole rows at the front ends.
+fn rows_end(bytes: &[u8]) -> Result<usize, codec::CodecError> {
+    let mut end = 0;
+    while let Some(rest) = bytes.get(end..)
+        && let Some(head) = codec::head(rest)?
+        && head.tag == b'D'
+        && head.total <= rest.len()
+    {
+        end += head.total;
+    }
+    Ok(end)
+}
+
+/// Masks one message of COPY data.
+fn copied(format: CopyOut, shield: &Shield, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
+    let body = wire.up.slice(HEAD..total);
+    // Without a masked class in the answer, only the detectors have a say.
+    let masks = shield.flow().and(shield.outputs());
+    let masked = match (format, masks) {
+        (CopyOut::Verbatim, _) => None,
+        (CopyOut::Text, None) => copy::scan_text(shield, &body),
+        (CopyOut::Text, Some(masks)) => copy::mask_text(shield, masks, &body)?,
+        (CopyOut::Binary, masks) => copy::mask_binary(shield, masks, &body)?,
+    };
+    match masked {
+        None => wire.up.keep(total),
+        Some(masked) => {
+            let mut message = BytesMut::with_capacity(masked.len() + HEAD);
+            write::message(&mut message, b'd', |out| out.extend_from_slice(&masked));
+            wire.drop_up(total);
+            wire.tell_workload(message.freeze());
+        }
+    }
+    Ok(())
+}

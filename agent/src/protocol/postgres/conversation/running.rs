@@ -1,0 +1,135 @@
+//! What was sent to the server, until it is answered or gone.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::{
+    protocol::postgres::{
+        codec::frontend::Formats,
+        rows::{Columns, Shield},
+    },
+    sql::{Classified, Classifier},
+};
+
+/// A prepared statement.
+pub struct Prepared {
+    pub text: Bytes,
+    pub classified: Arc<Classified>,
+    /// Under which catalogue it was classified: the server looks names up again when its catalogue changes.
+    pub classifier: Arc<Classifier>,
+    /// The body of the RowDescription that the server gave for it.
+    pub description: Arc<OnceLock<Bytes>>,
+}
+
+/// A prepared statement bound to its arguments.
+pub struct Portal {
+    pub statement: Arc<Prepared>,
+    pub formats: Formats,
+    /// The Bind message.
+    pub arguments: Bytes,
+    pub description: Arc<OnceLock<Bytes>>,
+    /// How many batches were sent before the one that binds it.
+    pub batch: u64,
+}
+
+impl Portal {
+    /// The body of the RowDescription that holds for its rows, and the formats to read it with.
+    pub fn described(&self) -> Option<(&Bytes, &Formats)> {
+        // A portal's own description has the formats in it.
+        let own = self.description.get().map(|own| (own, &Formats::Text));
+        own.or_else(|| self.statement.description.get().map(|shared| (shared, &self.formats)))
+    }
+}
+
+/// One message whose answer is awaited.
+pub enum Expected {
+    Query(Running),
+    Parse {
+        name: Bytes,
+        replaced: Option<Arc<Prepared>>,
+    },
+    /// The poison of a denial within a batch: its error is replaced by these bytes.
+    Poison(Bytes),
+    Bind {
+        name: Bytes,
+        replaced: Option<Arc<Portal>>,
+    },
+    Describe {
+        slot: Option<Arc<OnceLock<Bytes>>>,
+        is_own: bool,
+    },
+    Execute(Running),
+    CloseStatement {
+        name: Bytes,
+        closed: Option<Arc<Prepared>>,
+    },
+    ClosePortal {
+        name: Bytes,
+        closed: Option<Arc<Portal>>,
+    },
+    Sync,
+}
+
+/// A permitted request that the server works on.
+pub struct Running {
+    /// What was permitted; `None`: the poison of a denial.
+    pub classified: Option<Arc<Classified>>,
+    pub shield: Option<Arc<Shield>>,
+    /// Of an Execute.
+    pub portal: Option<Arc<Portal>>,
+    /// Of the result that is arriving.
+    pub columns: Option<Arc<Columns>>,
+    pub copy: CopyOut,
+    /// How many of its statements are complete.
+    pub completed: usize,
+    /// Whether the catalogue was read again for its result; once is enough.
+    pub is_surveyed: bool,
+    /// Ends of COPY data that were sent before the server asked for data: some clients do not wait.
+    pub early_ends: usize,
+    /// How many Syncs were sent between the request and the last of these ends.
+    pub early_syncs: usize,
+    /// What to say in place of the server's error.
+    pub denial: Option<Bytes>,
+}
+
+/// What becomes of COPY data on its way to the workload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CopyOut {
+    Verbatim,
+    Text,
+    Binary,
+}
+
+impl Running {
+    pub fn new(classified: Arc<Classified>, shield: Option<Arc<Shield>>, portal: Option<Arc<Portal>>) -> Self {
+        Self {
+            classified: Some(classified),
+            shield,
+            portal,
+            columns: None,
+            copy: CopyOut::Verbatim,
+            completed: 0,
+            is_surveyed: false,
+            early_ends: 0,
+            early_syncs: 0,
+            denial: None,
+        }
+    }
+
+    /// A statement that fails, so that the server does what it does after an error.
+    pub fn poison(denial: Bytes) -> Self {
+        Self {
+            classified: None,
+            shield: None,
+            portal: None,
+            columns: None,
+            copy: CopyOut::Verbatim,
+            completed: 0,
+            is_surveyed: false,
+            early_ends: 0,
+            early_syncs: 0,
+            denial: Some(denial),
+        }
+    }
+}
