@@ -18,7 +18,7 @@ use crate::{
     policy,
     principal::Principal,
     protocol::{
-        Engine, Opening, PROTOCOLS, Protocol,
+        Engine, Interrupt, Opening, PROTOCOLS, Protocol,
         driver::{Drive, Signal, drive},
         postgres::Cancels,
     },
@@ -188,6 +188,7 @@ async fn converse(
         workload: principal.workload.clone(),
         seed: seed()?,
         cancels: gatehouse.cancels.clone(),
+        interrupt: interrupt(sender.clone()),
         masker: gatehouse.masker.clone(),
     };
     let _live = gatehouse.live.enter(LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender));
@@ -229,6 +230,13 @@ fn undeclared(protocol: Option<&Protocol>) -> Target {
         labels: Default::default(),
         classes: Default::default(),
     }
+}
+
+fn interrupt(signals: mpsc::UnboundedSender<Signal>) -> Interrupt {
+    Arc::new(move || {
+        // A session that has just ended waits for nothing.
+        let _ = signals.send(Signal::Interrupt);
+    })
 }
 
 fn seed() -> Result<[u8; 32], Refusal> {
