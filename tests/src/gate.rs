@@ -162,21 +162,22 @@ impl Gate {
         self.ask([OsStr::new("ca"), OsStr::new("show"), OsStr::new("--config"), configuration.as_os_str()])
     }
 
-    /// What `sessions list` says once every listed session has ended; the latest first.
+    /// What `sessions list` says once it lists so many sessions and all of them have ended; the latest first.
     ///
     /// The index follows the record by moments, so the list is asked for until it is complete.
-    pub fn ended_sessions(&self, filter: &[&str]) -> Result<Vec<Value>> {
+    pub fn ended_sessions(&self, count: usize, filter: &[&str]) -> Result<Vec<Value>> {
         let mut listed = Value::Null;
         for _ in 0..SESSION_LOOKS_MAX {
             listed = self.json(["sessions", "list"].iter().chain(filter).copied())?;
             let sessions = listed.as_array().cloned().unwrap_or_default();
-            if !sessions.is_empty() && sessions.iter().all(|session| session.get("ended").is_some_and(Value::is_string))
+            if sessions.len() >= count
+                && sessions.iter().all(|session| session.get("ended").is_some_and(Value::is_string))
             {
                 return Ok(sessions);
             }
             thread::sleep(Duration::from_millis(50));
         }
-        bail!("the sessions did not end: {listed}")
+        bail!("not {count} sessions have ended: {listed}")
     }
 
     /// A command as a workload of this daemon: `portcullis run --name agent -- WORDS…`, in libpq's environment.

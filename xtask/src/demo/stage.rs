@@ -1,7 +1,5 @@
 //! What the audience sees: numbered steps, commands as typed, their real output, and what it shows.
 
-use std::process::Output;
-
 use console::style;
 
 /// Counts and prints the steps.
@@ -41,14 +39,11 @@ impl Stage {
         }
     }
 
-    /// Prints what a command printed, and returns it.
-    pub fn output(&self, output: &Output) -> String {
-        let both = [&output.stdout[..], &output.stderr[..]].concat();
-        let text = String::from_utf8_lossy(&both).into_owned();
+    /// Prints what a command printed.
+    pub fn output(&self, text: &str) {
         for line in text.trim_end().lines() {
             println!("  {line}");
         }
-        text
     }
 
     /// What the step has shown.
