@@ -57,6 +57,7 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     let daemon = Arc::new(Daemon::new(gatehouse.clone(), &config));
 
     adopt_workloads(&config, &gatehouse)?;
+    gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut tasks = JoinSet::new();

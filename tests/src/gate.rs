@@ -156,6 +156,12 @@ impl Gate {
         serde_json::from_str(&answer).with_context(|| format!("no JSON: {answer}"))
     }
 
+    /// The certificate of the daemon's own authority, which signs what workloads see.
+    pub fn authority(&self) -> Result<String> {
+        let configuration = self.configuration();
+        self.ask([OsStr::new("ca"), OsStr::new("show"), OsStr::new("--config"), configuration.as_os_str()])
+    }
+
     /// What `sessions list` says once every listed session has ended; the latest first.
     ///
     /// The index follows the record by moments, so the list is asked for until it is complete.

@@ -20,6 +20,7 @@ mod up;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::control::{Client, ClientError, socket_path};
 
@@ -75,6 +76,9 @@ enum Subject {
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if !matches!(cli.command, Subject::Up(_) | Subject::Run(_)) {
+        end_with_reader();
+    }
     let control = socket_path(cli.control.as_deref());
     let ended = match cli.command {
         Subject::Up(args) => up::run(args),
@@ -98,6 +102,14 @@ pub fn main() -> ExitCode {
         output::fail(&error);
         ExitCode::from(code_of(&error))
     })
+}
+
+/// Lets a command end quietly when whoever reads its output has seen enough (`| head`).
+fn end_with_reader() {
+    // SAFETY: the default action replaces no handler; no other thread runs yet.
+    let restored = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    // Without it the command only ends less quietly.
+    let _ = restored;
 }
 
 /// 1 for a refusal, 2 for everything that kept the command from being carried out.

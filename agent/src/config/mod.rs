@@ -18,8 +18,10 @@ mod targets;
 mod tests;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     net::IpAddr,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -163,9 +165,13 @@ fn syntax(error: &toml::de::Error) -> Mistake {
 }
 
 fn read(path: &Path) -> io::Result<String> {
-    use io::Read;
+    let file = fs::File::open(path)?;
+    let mode = file.metadata()?.mode() & 0o7777;
+    if mode & 0o002 != 0 {
+        return Err(io::Error::other(format!("everyone may change it: its mode is {mode:04o}")));
+    }
     let mut text = String::new();
-    let read = fs::File::open(path)?.take(FILE_MAX as u64 + 1).read_to_string(&mut text)?;
+    let read = file.take(FILE_MAX as u64 + 1).read_to_string(&mut text)?;
     if read > FILE_MAX {
         return Err(io::Error::other(format!("it is longer than {FILE_MAX} bytes")));
     }

@@ -6,8 +6,7 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::Recursiv
 use serde::Deserialize;
 
 use super::{
-    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX,
-    located::Located,
+    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX, located::Located,
 };
 
 type Text = Located<String>;

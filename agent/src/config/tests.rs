@@ -235,7 +235,7 @@ fn the_example_is_a_valid_configuration() {
 }
 
 #[test]
-fn only_a_file_that_nobody_named_may_be_missing() {
+fn a_file_that_was_named_must_be_readable_and_trustworthy() {
     assert!(load(Some(Path::new("/nonexistent/portcullis.toml"))).is_err());
     let directory = directory();
     let long = directory.path().join("long.toml");
@@ -244,6 +244,10 @@ fn only_a_file_that_nobody_named_may_be_missing() {
     assert!(error.contains("longer than 1048576 bytes"), "{error}");
     fs::write(&long, [0xff, 0xfe]).unwrap();
     assert!(load(Some(&long)).unwrap_err().to_string().contains("UTF-8"));
+    fs::write(&long, "").unwrap();
+    load(Some(&long)).unwrap();
+    fs::set_permissions(&long, Permissions::from_mode(0o666)).unwrap();
+    assert!(load(Some(&long)).unwrap_err().to_string().contains("everyone may change it"));
 }
 
 #[test]

@@ -223,7 +223,7 @@ async fn a_self_signed_server_is_met_only_where_its_own_certificate_is_named() {
 }
 
 #[tokio::test]
-async fn any_name_that_workloads_dial_will_do_but_the_upstream_counts_alone() {
+async fn any_name_that_workloads_dial_will_do_but_an_upstream_name_counts_alone() {
     let company = Company::new("company");
     let port = company.server(&["b.internal"]).start().await;
     let mut target = target("a.internal", Verify::Full { ca: Some(company.ca()) });
@@ -231,6 +231,18 @@ async fn any_name_that_workloads_dial_will_do_but_the_upstream_counts_alone() {
     assert_eq!(meets(port, &target).await.unwrap(), "hello");
     target.upstream = Some(HostPort { host: "a.internal".into(), port: 5432 });
     assert!(meets(port, &target).await.is_err());
+}
+
+#[tokio::test]
+async fn an_upstream_address_may_have_a_name_that_workloads_dial_but_no_address_of_theirs() {
+    let company = Company::new("company");
+    let mut target = target("db.internal", Verify::Full { ca: Some(company.ca()) });
+    target.addresses.push(Address::Tcp(HostPort { host: "127.0.0.1".into(), port: 5432 }));
+    target.upstream = Some(HostPort { host: "10.0.3.7".into(), port: 5432 });
+    for (name, well) in [("db.internal", true), ("10.0.3.7", true), ("127.0.0.1", false), ("other", false)] {
+        let port = company.server(&[name]).start().await;
+        assert_eq!(meets(port, &target).await.is_ok(), well, "{name}");
+    }
 }
 
 #[tokio::test]

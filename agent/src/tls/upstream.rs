@@ -74,16 +74,23 @@ impl fmt::Debug for UpstreamTls {
     }
 }
 
-/// The names that the server may have: the one that the daemon dials, else all that workloads dial.
+/// The names that the server may have: the host that the daemon dials. Where that is an address only, the host
+/// names that workloads dial will do as well; where the daemon dials what workloads do, any of theirs.
 fn names_of(target: &Target) -> Result<Vec<ServerName<'static>>, UpstreamTlsError> {
     let dialled = target.addresses.iter().filter_map(|address| match address {
         Address::Tcp(address) => Some(address),
         Address::Unix(_) => None,
     });
-    match &target.upstream {
-        Some(upstream) => Ok(vec![server_name(upstream)?]),
-        None => dialled.map(server_name).collect(),
+    let Some(upstream) = &target.upstream else { return dialled.map(server_name).collect() };
+    let upstream = server_name(upstream)?;
+    if matches!(upstream, ServerName::DnsName(_)) {
+        return Ok(vec![upstream]);
     }
+    // Not their addresses: certificates for 127.0.0.1 are too common to stand for another host.
+    let mut names = dialled.map(server_name).collect::<Result<Vec<_>, _>>()?;
+    names.retain(|name| matches!(name, ServerName::DnsName(_)));
+    names.insert(0, upstream);
+    Ok(names)
 }
 
 fn server_name(address: &HostPort) -> Result<ServerName<'static>, UpstreamTlsError> {

@@ -47,7 +47,7 @@ fn a_server_that_is_not_trusted_gets_no_credential() -> Result<()> {
     let text = std::fs::read_to_string(pair.gate.configuration())?;
     // Another authority: the gate's own.
     let authority = pair.gate.state().join("ca.pem");
-    std::fs::write(&authority, pair.gate.ask(["ca", "show"])?)?;
+    std::fs::write(&authority, pair.gate.authority()?)?;
     let other = text.replace(&format!("{:?}", pair.server.certificates().authority()), &format!("{authority:?}"));
     assert_ne!(text, other);
     std::fs::write(pair.gate.configuration(), other)?;
@@ -91,7 +91,7 @@ fn tls_downstream_is_verified_against_the_local_authority() -> Result<()> {
     let pair = Pair::start()?;
     let authority = tempfile::NamedTempFile::new()?;
     place::open(authority.path(), 0o644)?;
-    std::fs::write(authority.path(), pair.gate.ask(["ca", "show"])?)?;
+    std::fs::write(authority.path(), pair.gate.authority()?)?;
     for mode in ["disable", "require", "verify-full"] {
         let mut command = pair.gate.workload(&pair.server, ["psql", "-X", "-t", "-A", "-c", "select 1"]);
         command.env("PGSSLMODE", mode).env("PGSSLROOTCERT", authority.path());
