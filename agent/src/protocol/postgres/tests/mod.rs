@@ -1,5 +1,6 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
+mod leaks;
 mod masking;
 mod names;
 
