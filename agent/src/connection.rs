@@ -161,8 +161,7 @@ async fn converse(
         }
         None => None,
     };
-    let asker =
-        Asker { principal: principal.clone(), target: target.clone(), time_zone: gatehouse.time_zone.clone() };
+    let asker = Asker { principal: principal.clone(), target: target.clone(), time_zone: gatehouse.time_zone.clone() };
     let gate = Gate::new(asker, recorder.clone(), gatehouse.policy.clone(), gatehouse.desk.clone());
     let gate = Arc::new(match closed {
         Some(reason) => gate.closed(reason),
@@ -176,11 +175,8 @@ async fn converse(
         setups: gatehouse.setups.clone(),
     });
     let (sender, signals) = mpsc::unbounded_channel();
-    let survey = SessionSurvey {
-        surveys: gatehouse.surveys.clone(),
-        dialler: dialler.clone(),
-        signals: sender.clone(),
-    };
+    let survey =
+        SessionSurvey { surveys: gatehouse.surveys.clone(), dialler: dialler.clone(), signals: sender.clone() };
     let opening = Opening {
         target: target.clone(),
         destination: origin.destination,
@@ -250,7 +246,6 @@ fn reset(stream: TcpStream) {
     // Without it the client sees an ordinary end, which is refusal enough.
     let _ = stream.set_zero_linger();
 }
-
 
 /// Tells every session that another policy is in force.
 pub fn announce_policy(gatehouse: &Gatehouse) {

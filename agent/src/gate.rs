@@ -10,8 +10,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-pub use ruling::{Asker, Decided};
 use ruling::Rulings;
+pub use ruling::{Asker, Decided};
 
 use crate::{
     approval::{ApprovalId, Desk, Outcome, Question as ApprovalQuestion, Ticket},
@@ -215,7 +215,10 @@ impl Gate {
             (_, Effect::Allow) | (Outcome::Granted { .. } | Outcome::Reused { .. }, Effect::RequireApproval) => {
                 self.permit(&decided, request).await
             }
-            (Outcome::Denied { .. } | Outcome::TimedOut { .. } | Outcome::Withdrawn | Outcome::Overtaken, Effect::RequireApproval) => {
+            (
+                Outcome::Denied { .. } | Outcome::TimedOut { .. } | Outcome::Withdrawn | Outcome::Overtaken,
+                Effect::RequireApproval,
+            ) => {
                 let message = format!("{}: {outcome}", decided.decision.message);
                 self.refuse(message, decided.decision.rules.first().cloned(), request).await
             }

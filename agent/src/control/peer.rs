@@ -65,7 +65,8 @@ impl Peer {
     }
 
     fn is_member(&self, group: &str) -> bool {
-        let (Ok(Some(group)), Ok(Some(user))) = (Group::from_name(group), User::from_uid(Uid::from_raw(self.uid))) else {
+        let (Ok(Some(group)), Ok(Some(user))) = (Group::from_name(group), User::from_uid(Uid::from_raw(self.uid)))
+        else {
             return false;
         };
         user.gid == group.gid || supplementary(&user).contains(&group.gid)

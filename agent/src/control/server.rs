@@ -59,7 +59,9 @@ async fn answer<C: Control>(line: &str, peer: &Peer, control: &C) -> Reply {
     }
     let command: Command = match serde_json::from_str(line) {
         Ok(command) => command,
-        Err(error) => return refused(&format!("this is no command: {error}"), "is the command line of another version?"),
+        Err(error) => {
+            return refused(&format!("this is no command: {error}"), "is the command line of another version?");
+        }
     };
     match peer.role(control.approvers()) {
         Some(role) if role >= command.role() => control.obey(command, peer).await,

@@ -96,10 +96,12 @@ impl DriveError {
     /// Who erred, in the record's words.
     fn by(&self) -> &'static str {
         match self {
-            Self::Protocol(ProtocolError { by, .. }) | Self::Socket { side: by, .. } | Self::Tls { side: by, .. } => match by {
-                Side::Downstream => "workload",
-                Side::Upstream => "server",
-            },
+            Self::Protocol(ProtocolError { by, .. }) | Self::Socket { side: by, .. } | Self::Tls { side: by, .. } => {
+                match by {
+                    Side::Downstream => "workload",
+                    Side::Upstream => "server",
+                }
+            }
             Self::Silent => "workload",
             Self::Upstream(_) => "server",
             Self::Record(_) => "gate",
@@ -229,13 +231,15 @@ impl Driver {
                 self.release().await
             }
             Event::Signal(Signal::Catalogue(classifier)) => self.hand(Input::Surveyed(Ok(classifier))),
-            Event::Signal(Signal::Policy) => match self.opening.as_ref().and_then(|opening| self.drive.gate.rejudge(opening)) {
-                Some(denial) => {
-                    self.withdraw("the policy has changed").await?;
-                    self.end(denial)
+            Event::Signal(Signal::Policy) => {
+                match self.opening.as_ref().and_then(|opening| self.drive.gate.rejudge(opening)) {
+                    Some(denial) => {
+                        self.withdraw("the policy has changed").await?;
+                        self.end(denial)
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
-            },
+            }
             Event::Signal(Signal::Interrupt) => match self.withdraw("cancelled by the workload").await? {
                 Some(denial) => {
                     self.hand(Input::Verdict(Verdict::Block(denial)))?;

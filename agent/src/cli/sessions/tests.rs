@@ -30,7 +30,12 @@ fn record(state: &Path, target: &str, statements: &[&str]) -> SessionId {
         let decision = DecisionEntry { effect: effect.into(), stage: "execute".into(), rules, ..Default::default() };
         session.append_json(Kind::Decision, &decision).unwrap();
         if denied {
-            let denial = DenialEntry { message: "no".into(), rule: Some("no-drop".into()), accesses: vec!["drop_table shop/public.a".into()], ..DenialEntry::default() };
+            let denial = DenialEntry {
+                message: "no".into(),
+                rule: Some("no-drop".into()),
+                accesses: vec!["drop_table shop/public.a".into()],
+                ..DenialEntry::default()
+            };
             session.append_json(Kind::Denial, &denial).unwrap();
         } else {
             session.append(Kind::ToWorkload, b"1 row\nEvil \x1b[2J\x9b\n").unwrap();
