@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the whole of Portcullis in ten steps, on a real server with an ordinary `psql`.
 
 mod around;
+mod readme;
 mod stage;
 
 use std::{
@@ -48,6 +49,7 @@ pub fn run(_: &Arguments) -> Result<bool> {
     let gate = Gate::with(&server, &Setup { binary: Some(binary), ..Setup::default() })?;
     let mut play = Play { server, gate, stage: Stage::new(10) };
     play.all().with_context(|| format!("step {} of the demo", play.stage.step()))?;
+    readme::check(&play.stage)?;
     play.stage.say("\nThat was all of it. Nothing is left running.");
     Ok(true)
 }

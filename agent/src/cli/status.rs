@@ -33,7 +33,7 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
 
 fn show(status: &Status) -> anyhow::Result<()> {
     let line = |name: &str, value: &str| println!("{name:<11}{value}");
-    line("daemon", &format!("{} (pid {}), up since {}", status.version, status.pid, distance(status.started_unix)));
+    line("daemon", &format!("{} (pid {}), started {}", status.version, status.pid, distance(status.started_unix)));
     line("listens", &status.listen.join(", "));
     let canary = status.canary_unix.map_or("never proven".to_owned(), |unix| format!("proven {}", distance(unix)));
     line("capture", &format!("{}; {canary}", status.capture));
