@@ -1,6 +1,7 @@
 //! What the daemon does when a person asks.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +13,7 @@ use anyhow::Context;
 
 use super::unix;
 use crate::{
-    accept::{Workload, Workloads},
+    accept::Workload,
     capture::canary::{self, Token},
     config::{Approvers, Config},
     connection::Gatehouse,
@@ -134,8 +135,8 @@ impl Daemon {
 }
 
 impl Control for Daemon {
-    fn workloads(&self) -> &Workloads {
-        &self.gatehouse.workloads
+    fn governs(&self, cgroup: &Path) -> bool {
+        self.gatehouse.capture.governs(cgroup)
     }
 
     fn approvers(&self) -> &[Approvers] {
