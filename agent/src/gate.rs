@@ -260,3 +260,6 @@ fn answered(id: &ApprovalId, outcome: &Outcome) -> ApprovalEntry {
 fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
