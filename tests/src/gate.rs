@@ -70,6 +70,7 @@ pub struct Gate {
     service: Option<Service>,
     binary: PathBuf,
     directory: TempDir,
+    taken_away: bool,
 }
 
 impl Gate {
@@ -83,7 +84,7 @@ impl Gate {
             Some(binary) => binary.clone(),
             None => binary::portcullis()?,
         };
-        let mut gate = Self { service: None, binary, directory: place::temporary()? };
+        let mut gate = Self { service: None, binary, directory: place::temporary()?, taken_away: false };
         gate.configure(server, setup)?;
         gate.resume()?;
         Ok(gate)
@@ -197,6 +198,22 @@ impl Gate {
         command.stdin(fs::File::open(script)?).output().context("psql as a workload")
     }
 
+    /// Ends the daemon and takes its capture away; an error says what is left.
+    pub fn leave(mut self) -> Result<()> {
+        self.take_away()
+    }
+
+    /// The kernel's programs outlive the daemon, as they should; whoever started it takes them away.
+    fn take_away(&mut self) -> Result<()> {
+        self.stop()?;
+        if !self.taken_away {
+            let configuration = self.configuration();
+            self.ask([OsStr::new("down"), OsStr::new("--config"), configuration.as_os_str()])?;
+            self.taken_away = true;
+        }
+        Ok(())
+    }
+
     fn configure(&self, server: &Postgres, setup: &Setup) -> Result<()> {
         let secret = self.path("secret");
         fs::write(&secret, setup.password)?;
@@ -259,9 +276,9 @@ members = {{ unix_group = "root" }}
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        drop(self.service.take());
-        // The kernel's programs outlive the daemon, as they should; a test takes them away itself.
-        let _ = Command::new(&self.binary).arg("down").arg("--config").arg(self.configuration()).output();
+        if let Err(error) = self.take_away() {
+            eprintln!("a gate is left in the kernel: {error:#}");
+        }
     }
 }
 

@@ -47,16 +47,20 @@ pub fn run(_: &Arguments) -> Result<bool> {
 
     let server = Postgres::on(PORT, Release::Debian, Tls::Required)?;
     let gate = Gate::with(&server, &Setup { binary: Some(binary), ..Setup::default() })?;
-    let mut play = Play { server, gate, stage: Stage::new(10) };
+    let mut play = Play { gate, server, stage: Stage::new(10) };
     play.all().with_context(|| format!("step {} of the demo", play.stage.step()))?;
     readme::check(&play.stage)?;
-    play.stage.say("\nThat was all of it. Nothing is left running.");
+    let Play { gate, server, stage } = play;
+    gate.leave()?;
+    drop(server);
+    stage.say("\nThat was all of it. Nothing is left running.");
     Ok(true)
 }
 
+/// The gate is dropped before the server, whose certificates its configuration names.
 struct Play {
-    server: Postgres,
     gate: Gate,
+    server: Postgres,
     stage: Stage,
 }
 
