@@ -25,13 +25,29 @@ const RULINGS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 pub struct Decided {
     pub decision: Decision,
     pub obligations: Arc<Obligations>,
-    /// The short entry of every use after the first, which is recorded in full.
-    again: OnceLock<Vec<u8>>,
+    /// The short entry of every use after the first of its stage, which is recorded in full.
+    again: ShortEntries,
     /// Kept so that the allocation that is the key cannot be another footprint's.
     footprint: Arc<Footprint>,
     generation: u64,
     /// Since the epoch; set where the decision depends on the time of day.
     minute: Option<i64>,
+}
+
+/// Rendered entries that name an earlier one instead of repeating it.
+#[derive(Debug, Default)]
+struct ShortEntries {
+    prepare: OnceLock<Vec<u8>>,
+    execute: OnceLock<Vec<u8>>,
+}
+
+impl ShortEntries {
+    const fn of(&self, stage: Stage) -> &OnceLock<Vec<u8>> {
+        match stage {
+            Stage::Prepare => &self.prepare,
+            Stage::Execute => &self.execute,
+        }
+    }
 }
 
 /// Who asks in a session, of what, and where it is how late.
@@ -55,8 +71,7 @@ impl Rulings {
     /// The decision on `request`, from memory where nothing that it depended on has changed.
     pub fn decide(&mut self, engine: &Engine, asker: &Asker, request: &Request) -> Arc<Decided> {
         let key = Arc::as_ptr(&request.footprint).addr();
-        let now = Timestamp::now();
-        let minute = engine.depends_on_clock().then(|| now.as_second() / 60);
+        let minute = engine.depends_on_clock().then(|| Timestamp::now().as_second() / 60);
         if let Some(known) = self.0.get(&key)
             && known.generation == engine.generation()
             && known.minute == minute
@@ -68,13 +83,13 @@ impl Rulings {
             principal: &asker.principal,
             target: &asker.target,
             request,
-            clock: Clock::at(now, &asker.time_zone),
+            clock: Clock::at(Timestamp::now(), &asker.time_zone),
             approvals: &BTreeSet::new(),
         });
         let decided = Arc::new(Decided {
             obligations: Arc::new(decision.obligations.clone()),
             decision,
-            again: OnceLock::new(),
+            again: ShortEntries::default(),
             footprint: request.footprint.clone(),
             generation: engine.generation(),
             minute,
@@ -87,18 +102,16 @@ impl Rulings {
 impl Decided {
     /// Records that this decision was used: in full at first, then by reference, so that what is asked often costs little.
     pub async fn record(&self, request: &Request, recorder: &SessionRecorder) -> Result<(), RecordError> {
-        if let Some(again) = self.again.get()
-            && request.stage == Stage::Execute
-        {
+        let again = self.again.of(request.stage);
+        if let Some(again) = again.get() {
             recorder.write(Kind::Decision, again).await?;
             return Ok(());
         }
         let full = DecisionEntry::new(request, &self.decision, self.generation);
         let sequence = recorder.write(Kind::Decision, &rendered(&full)?).await?;
-        if request.stage == Stage::Execute {
-            let short = DecisionEntry { summary: String::new(), ..self.like(request, sequence) };
-            self.again.get_or_init(|| rendered(&short).unwrap_or_default());
-        }
+        let short = DecisionEntry { summary: String::new(), ..self.like(request, sequence) };
+        // Somebody may have been first; both entries name one that says the same.
+        let _ = again.set(rendered(&short)?);
         Ok(())
     }
 

@@ -116,9 +116,7 @@ impl Recorder {
 
     /// Waits until all that was appended so far is in the sessions' files and the index, where readers find it.
     pub async fn flush(&self) -> Result<(), RecordError> {
-        let wanted = self.shared.journal.position();
-        self.shared.wake_writer();
-        self.shared.wait_until(|shared| shared.journal.drained() >= wanted).await
+        self.shared.flush().await
     }
 }
 

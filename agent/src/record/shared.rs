@@ -21,7 +21,7 @@ use super::{
 };
 
 /// How long entries gather in the journal before they are written, while they are few.
-pub const FLUSH_EVERY: Duration = Duration::from_millis(10);
+pub const FLUSH_EVERY: Duration = Duration::from_millis(50);
 
 /// Bytes in the journal with which writing starts at once.
 const FLUSH_AT: u64 = 512 * 1024;
@@ -42,6 +42,10 @@ pub struct Shared {
     pub beginning: Mutex<()>,
     /// Ends that found the journal full.
     ends: Mutex<Vec<PendingEnd>>,
+    /// Somebody waits for everything to be written.
+    flushing: AtomicBool,
+    /// Up to where of the journal everything is in the files, and in the index as far as that takes rows.
+    settled: AtomicU64,
     pub closed: AtomicBool,
 }
 
@@ -61,6 +65,8 @@ impl Shared {
             writer: OnceLock::new(),
             beginning: Mutex::new(()),
             ends: Mutex::default(),
+            flushing: AtomicBool::new(false),
+            settled: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         }
     }
@@ -115,35 +121,61 @@ impl Shared {
         ends.retain(|end| self.journal.append(end.id, &[(end.header, &end.payload)]).is_err());
     }
 
+    /// Waits until all that was appended so far is in the files and in the index.
+    pub async fn flush(&self) -> Result<(), RecordError> {
+        let wanted = self.journal.position();
+        self.flushing.store(true, Ordering::Release);
+        self.wake_writer();
+        self.wait_until(|shared| shared.settled.load(Ordering::Acquire) >= wanted).await
+    }
+
     /// Runs on its own thread until the recorder is dropped and everything is written.
     pub fn write(&self, writer: &mut Writer) {
         loop {
             let closed = self.closed.load(Ordering::Acquire);
             self.clock.follow();
             self.append_pending_ends();
-            if self.journal.pending() == 0 {
-                if closed {
-                    return;
-                }
-                std::thread::park_timeout(IDLE);
+            if !closed {
+                self.gather();
             }
-            if !closed && self.journal.pending() < FLUSH_AT {
-                std::thread::park_timeout(FLUSH_EVERY);
-            }
-            let written = writer.drain(|| self.progress.notify_waiters()).and_then(|()| writer.settle());
-            match written {
+            let written = self.write_once(writer, closed);
+            match &written {
                 Ok(()) => self.health.succeeded(Part::Writing),
                 Err(error) => {
-                    self.health.failed(Part::Writing, &error);
+                    self.health.failed(Part::Writing, error);
                     self.progress.notify_waiters();
-                    if closed {
-                        // The journal keeps what could not be written for the next start.
-                        return;
-                    }
-                    std::thread::sleep(RETRY_EVERY);
                 }
             }
+            // After a failure the journal keeps what could not be written for the next start.
+            match written {
+                Ok(()) if closed && self.journal.pending() == 0 => return,
+                Err(_) if closed => return,
+                Ok(()) => {}
+                Err(_) => std::thread::sleep(RETRY_EVERY),
+            }
         }
+    }
+
+    /// Sleeps until there is something to write, and then for a moment more, so that entries are written together.
+    fn gather(&self) {
+        let is_flushing = || self.flushing.load(Ordering::Acquire);
+        if self.journal.pending() == 0 && !is_flushing() {
+            std::thread::park_timeout(IDLE);
+        }
+        if self.journal.pending() < FLUSH_AT && !is_flushing() {
+            std::thread::park_timeout(FLUSH_EVERY);
+        }
+    }
+
+    fn write_once(&self, writer: &mut Writer, closed: bool) -> Result<(), RecordError> {
+        // Read first: what was appended before somebody asked is drained below.
+        let is_flushing = self.flushing.swap(false, Ordering::AcqRel);
+        writer.drain(|| self.progress.notify_waiters())?;
+        if is_flushing || closed {
+            self.settled.store(writer.settle()?, Ordering::Release);
+            self.progress.notify_waiters();
+        }
+        Ok(())
     }
 }
 

@@ -30,6 +30,10 @@ pub const UNINDEXED_MAX: usize = 10_000;
 /// How long an index that failed is left alone, so that it does not hold up the files.
 const INDEX_RETRY_EVERY: Duration = Duration::from_secs(1);
 
+/// How far the index may be behind the files in what it says of sessions that go on. A beginning and an end are there
+/// with the file.
+const INDEX_EVERY: Duration = Duration::from_secs(1);
+
 /// Sessions that are adopted with one transaction.
 const ADOPT_BATCH: usize = 1000;
 
@@ -47,6 +51,10 @@ pub struct Writer {
     staged: Vec<SessionId>,
     /// Sessions whose row in the index is older than their file.
     unindexed: Vec<SessionId>,
+    /// One of them has begun or ended: the index is to know at once.
+    pressing: bool,
+    /// When the index took everything.
+    indexed_at: Instant,
     /// In the order in which they were opened.
     open_files: VecDeque<SessionId>,
     spare: Vec<Block>,
@@ -54,6 +62,15 @@ pub struct Writer {
     index_retry: Option<Instant>,
     /// Whether payloads have to be checked: the machine may have lost power while they were written.
     distrust: bool,
+}
+
+/// Which rows go into the index.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rows {
+    /// Every one that has changed.
+    All,
+    /// The same, once something presses or [`INDEX_EVERY`] is over.
+    WhenDue,
 }
 
 /// A session that has not ended, or whose end is not yet in the index.
@@ -68,6 +85,8 @@ struct Live {
     /// Something in the block should reach the disk soon.
     urgent: bool,
     unindexed: bool,
+    /// Whether the index has a row of it.
+    has_row: bool,
 }
 
 impl Writer {
@@ -80,6 +99,8 @@ impl Writer {
             live: HashMap::new(),
             staged: Vec::new(),
             unindexed: Vec::new(),
+            pressing: false,
+            indexed_at: Instant::now(),
             open_files: VecDeque::new(),
             spare: Vec::new(),
             index_retry: None,
@@ -132,7 +153,7 @@ impl Writer {
             self.stage_end(id, Outcome::Interrupted)?;
         }
         self.write_staged()?;
-        self.write_index()?;
+        self.write_index(Rows::All)?;
         Ok(())
     }
 
@@ -145,7 +166,7 @@ impl Writer {
         live.unindexed = true;
         self.live.insert(id, live);
         self.unindexed.push(id);
-        if self.unindexed.len() >= ADOPT_BATCH { Ok(self.write_index()?) } else { Ok(()) }
+        if self.unindexed.len() >= ADOPT_BATCH { Ok(self.write_index(Rows::All)?) } else { Ok(()) }
     }
 
     /// Whether every row is in the index.
@@ -157,23 +178,24 @@ impl Writer {
         &self.index
     }
 
-    /// Tries again what the index did not take.
-    pub fn settle(&mut self) -> Result<(), RecordError> {
-        Ok(self.write_index()?)
+    /// Brings the index up to date, as far as it takes rows, and says up to where of the journal.
+    pub fn settle(&mut self) -> Result<u64, RecordError> {
+        self.write_index(Rows::All)?;
+        Ok(self.tail.position())
     }
 
     fn drain_batches(&mut self, released: impl Fn()) -> Result<(), RecordError> {
         while self.tail.position() < self.tail.head() {
             let (end, damaged) = self.stage_batch()?;
             self.write_staged()?;
-            self.write_index()?;
+            self.write_index(Rows::WhenDue)?;
             self.tail.release(end);
             released();
             if damaged {
                 return Err(StoreError::Journal { position: end }.into());
             }
         }
-        Ok(())
+        Ok(self.write_index(Rows::WhenDue)?)
     }
 
     /// Sorts a batch of frames into their sessions' blocks; returns where it ends, and whether damage ended it.
@@ -265,6 +287,7 @@ impl Writer {
         if self.spare.len() < SPARE_BLOCKS_MAX {
             self.spare.push(block);
         }
+        self.pressing |= !live.has_row || live.row.progress.ended.is_some();
         if !std::mem::replace(&mut live.unindexed, true) {
             self.unindexed.push(id);
         }
@@ -288,8 +311,9 @@ impl Writer {
     }
 
     /// Writes the rows that have changed. An index that fails is tried again later; the files have everything.
-    fn write_index(&mut self) -> Result<(), StoreError> {
-        if self.unindexed.is_empty() || self.index_retry.is_some_and(|at| Instant::now() < at) {
+    fn write_index(&mut self, rows: Rows) -> Result<(), StoreError> {
+        let due = rows == Rows::All || self.pressing || self.indexed_at.elapsed() >= INDEX_EVERY;
+        if self.unindexed.is_empty() || !due || self.index_retry.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
         let rows = self.unindexed.iter().filter_map(|id| self.live.get(id)).map(|live| &live.row);
@@ -300,9 +324,12 @@ impl Writer {
             tracing::info!("the index of records is well again");
             self.tail.journal().set_index_stale(false);
         }
+        self.pressing = false;
+        self.indexed_at = Instant::now();
         for id in self.unindexed.drain(..) {
             if let Some(live) = self.live.get_mut(&id) {
                 live.unindexed = false;
+                live.has_row = true;
                 if live.row.progress.ended.is_some() {
                     self.live.remove(&id);
                 }
@@ -351,7 +378,7 @@ impl Live {
     fn new(file: SessionFile, row: Row) -> Self {
         let last = Stamp { elapsed: 0, wall: row.started };
         let draft = row.progress;
-        Self { file, row, block: Block::default(), draft, last, urgent: false, unindexed: false }
+        Self { file, row, block: Block::default(), draft, last, urgent: false, unindexed: false, has_row: false }
     }
 
     /// The sequence of the entry that belongs next into the block.
