@@ -35,7 +35,7 @@ use leg::{Leg, Read};
 /// From the accepted connection to the session's first question; slower clients are closed.
 pub const OPENING_TIMEOUT: Duration = Duration::from_secs(30);
 /// For the last bytes to a peer that does not read any more.
-pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes from the workload that are kept while a question is open, only to notice that it leaves.
 pub const HELD_MAX: usize = 256 * 1024;
 /// Bytes that may wait to be written to one side before the other side is read no further.
@@ -150,7 +150,6 @@ enum Event {
     Surveyed(Surveyed),
     Signal(Signal),
     Impatient,
-    Sent,
 }
 
 impl Driver {
@@ -175,7 +174,8 @@ impl Driver {
     async fn run(&mut self) -> Result<Outcome, DriveError> {
         loop {
             self.obey().await?;
-            if self.closing && self.is_drained() {
+            if self.closing {
+                // Bounded: a peer that reads no more cannot keep its session.
                 self.shutdown().await;
                 return Ok(self.outcome);
             }
@@ -252,7 +252,6 @@ impl Driver {
                 self.end(denial)
             }
             Event::Impatient => Err(DriveError::Silent),
-            Event::Sent => Ok(()),
         }
     }
 
@@ -296,10 +295,6 @@ impl Driver {
 
     fn is_waiting(&self) -> bool {
         self.asked.is_some() || self.surveying.is_some()
-    }
-
-    fn is_drained(&self) -> bool {
-        self.downstream.is_drained() && self.upstream.as_ref().is_none_or(Leg::is_drained)
     }
 
     fn ask(&mut self, request: Request) {
@@ -369,13 +364,9 @@ impl Driver {
 
     /// Moves bytes as far as they go without waiting, and returns the first thing worth telling.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, DriveError>> {
-        let downstream_drained = poll_send(&mut self.downstream, Side::Downstream, cx)?;
-        let upstream_drained = match &mut self.upstream {
-            Some(leg) => poll_send(leg, Side::Upstream, cx)?,
-            None => true,
-        };
-        if self.closing {
-            return if downstream_drained && upstream_drained { Poll::Ready(Ok(Event::Sent)) } else { Poll::Pending };
+        poll_send(&mut self.downstream, Side::Downstream, cx)?;
+        if let Some(leg) = &mut self.upstream {
+            poll_send(leg, Side::Upstream, cx)?;
         }
         if let Poll::Ready(event) = self.poll_answers(cx) {
             return Poll::Ready(Ok(event));
@@ -424,11 +415,10 @@ impl Driver {
     }
 }
 
-/// Writes what waits; true when nothing is left.
-fn poll_send(leg: &mut Leg, side: Side, cx: &mut Context<'_>) -> Result<bool, DriveError> {
+/// Writes what waits, as far as the socket takes it now.
+fn poll_send(leg: &mut Leg, side: Side, cx: &mut Context<'_>) -> Result<(), DriveError> {
     match leg.poll_send(cx) {
-        Poll::Ready(Ok(())) => Ok(true),
         Poll::Ready(Err(source)) => Err(DriveError::Socket { side, source }),
-        Poll::Pending => Ok(false),
+        Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
     }
 }

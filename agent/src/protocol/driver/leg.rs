@@ -69,10 +69,6 @@ impl Leg {
         self.unsent
     }
 
-    pub fn is_drained(&self) -> bool {
-        self.unsent == 0 && !self.unflushed
-    }
-
     /// The stream, for TLS to stand on.
     pub fn take_stream(&mut self) -> Option<Stream> {
         self.stream.take()
