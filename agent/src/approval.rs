@@ -19,8 +19,8 @@ use tokio::{sync::oneshot, time::Instant};
 
 pub use grant::Grant;
 use grant::Grants;
-pub use pending::{ApprovalId, PendingView};
 use pending::Pending;
+pub use pending::{ApprovalId, PendingView};
 
 use crate::{policy::Terms, principal::Principal};
 
@@ -57,11 +57,22 @@ pub struct Approver {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    Granted { by: Vec<String>, reason: Option<String> },
+    Granted {
+        by: Vec<String>,
+        reason: Option<String>,
+    },
     /// A standing grant covers it.
-    Reused { by: Vec<String>, grant: String },
-    Denied { by: String, reason: Option<String> },
-    TimedOut { after_seconds: u64 },
+    Reused {
+        by: Vec<String>,
+        grant: String,
+    },
+    Denied {
+        by: String,
+        reason: Option<String>,
+    },
+    TimedOut {
+        after_seconds: u64,
+    },
     /// The workload went away, or the daemon did.
     Withdrawn,
     /// A policy change settled the question.

@@ -19,7 +19,7 @@ use crate::{
     policy,
     principal::Principal,
     protocol::{
-        Engine, Opening, PROTOCOLS, Protocol,
+        Engine, Interrupt, Opening, PROTOCOLS, Protocol,
         driver::{Drive, Signal, drive},
         postgres::Cancels,
     },
@@ -163,8 +163,7 @@ async fn converse(
         }
         None => None,
     };
-    let asker =
-        Asker { principal: principal.clone(), target: target.clone(), time_zone: gatehouse.time_zone.clone() };
+    let asker = Asker { principal: principal.clone(), target: target.clone(), time_zone: gatehouse.time_zone.clone() };
     let gate = Gate::new(asker, recorder.clone(), gatehouse.policy.clone(), gatehouse.desk.clone());
     let gate = Arc::new(match closed {
         Some(reason) => gate.closed(reason),
@@ -178,11 +177,8 @@ async fn converse(
         setups: gatehouse.setups.clone(),
     });
     let (sender, signals) = mpsc::unbounded_channel();
-    let survey = SessionSurvey {
-        surveys: gatehouse.surveys.clone(),
-        dialler: dialler.clone(),
-        signals: sender.clone(),
-    };
+    let survey =
+        SessionSurvey { surveys: gatehouse.surveys.clone(), dialler: dialler.clone(), signals: sender.clone() };
     let opening = Opening {
         target: target.clone(),
         destination: origin.destination,
@@ -190,6 +186,7 @@ async fn converse(
         workload: principal.workload.clone(),
         seed: seed()?,
         cancels: gatehouse.cancels.clone(),
+        interrupt: interrupt(sender.clone()),
         masker: gatehouse.masker.clone(),
     };
     let _live = gatehouse.live.enter(LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender));
@@ -237,6 +234,13 @@ fn undeclared(protocol: Option<&Protocol>) -> Target {
     }
 }
 
+fn interrupt(signals: mpsc::UnboundedSender<Signal>) -> Interrupt {
+    Arc::new(move || {
+        // A session that has just ended waits for nothing.
+        let _ = signals.send(Signal::Interrupt);
+    })
+}
+
 fn seed() -> Result<[u8; 32], Refusal> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Refusal::Randomness(error.to_string()))?;
@@ -248,7 +252,6 @@ fn reset(stream: TcpStream) {
     // Without it the client sees an ordinary end, which is refusal enough.
     let _ = stream.set_zero_linger();
 }
-
 
 /// Tells every session that another policy is in force.
 pub fn announce_policy(gatehouse: &Gatehouse) {

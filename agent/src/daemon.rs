@@ -115,7 +115,8 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
 
 async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)> {
     make_state_dir(&config.state_dir)?;
-    let records = RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
+    let records =
+        RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
     let recorder = Recorder::open(&records).context("failed to open the record")?;
     let policy = policy::Store::open(policy::Settings {
         directory: config.policy.directory.clone(),
@@ -251,7 +252,10 @@ async fn keep_proving(daemon: Arc<Daemon>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(CANARY_INTERVAL).await;
         if let Err(error) = daemon.prove().await {
-            tracing::error!(error = format!("{error:#}"), "the canary was not captured: this host's workloads may be out of the gate");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the canary was not captured: this host's workloads may be out of the gate"
+            );
         }
     }
 }
@@ -277,7 +281,10 @@ fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()>
 /// Takes the control socket, unless another daemon answers there.
 fn claim_socket(path: &Path) -> anyhow::Result<UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        anyhow::bail!("another daemon answers at {}\n  hint: stop it, or set `control` to another path", path.display());
+        anyhow::bail!(
+            "another daemon answers at {}\n  hint: stop it, or set `control` to another path",
+            path.display()
+        );
     }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;

@@ -26,7 +26,9 @@ pub async fn detect(stream: &TcpStream) -> Option<&'static Protocol> {
         if peeked == 0 || peeked == buffer.len() {
             return claim(buffer.get(..peeked)?).ok().flatten();
         }
-        if peeked > seen && let Ok(answer) = claim(buffer.get(..peeked)?) {
+        if peeked > seen
+            && let Ok(answer) = claim(buffer.get(..peeked)?)
+        {
             return answer;
         }
         seen = peeked;

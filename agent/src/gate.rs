@@ -10,11 +10,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde::Serialize;
 
-pub use ruling::{Asker, Decided};
 use ruling::Rulings;
+pub use ruling::{Asker, Decided};
 
 use crate::{
-    approval::{Desk, Outcome, Question as ApprovalQuestion, Ticket},
+    approval::{ApprovalId, Desk, Outcome, Question as ApprovalQuestion, Ticket},
     policy::{self, Effect, Obligations, RuleId, Terms},
     record::{ApprovalEntry, ApprovalEvent, DenialEntry, Kind, RecordError, SessionRecorder},
     request::{Request, Stage},
@@ -67,11 +67,13 @@ pub struct Gate {
     /// Set where nothing may pass, whatever policy says: the destination is no declared target.
     closed: Option<String>,
     rulings: Mutex<Rulings>,
+    /// The approval request that a person has before them.
+    held: Mutex<Option<ApprovalId>>,
 }
 
 impl Gate {
     pub fn new(asker: Asker, recorder: SessionRecorder, policy: Arc<policy::Store>, desk: Arc<Desk>) -> Self {
-        Self { asker, recorder, policy, desk, closed: None, rulings: Mutex::default() }
+        Self { asker, recorder, policy, desk, closed: None, rulings: Mutex::default(), held: Mutex::default() }
     }
 
     /// Lets nothing pass, for the reason given.
@@ -98,6 +100,20 @@ impl Gate {
                 }
             },
         }
+    }
+
+    /// Records that the request which waits for a person is withdrawn; whoever drops [`check`](Self::check) then
+    /// takes it from the desk. `None`: no person was asked.
+    pub async fn withdraw(&self, why: &str) -> Result<Option<Denial>, RecordError> {
+        let Some(id) = self.held.lock().take() else { return Ok(None) };
+        let entry = ApprovalEntry { reason: Some(why.to_owned()), ..answered(&id, &Outcome::Withdrawn) };
+        let sequence = self.record(Kind::Approval, &entry).await?;
+        Ok(Some(Denial {
+            message: format!("{why} while it waited for approval"),
+            rule: None,
+            hint: "send it again to ask again".to_owned(),
+            reference: format!("{}/{sequence}", self.recorder.id()),
+        }))
     }
 
     /// Judges again what this session was allowed at its start; a denial ends it.
@@ -173,6 +189,7 @@ impl Gate {
         if let Err(error) = self.record(Kind::Approval, &requested(&ticket)).await {
             return Verdict::Block(self.unrecorded(&error));
         }
+        *self.held.lock() = Some(ticket.id().clone());
         let outcome = loop {
             tokio::select! {
                 outcome = ticket.answer() => break outcome,
@@ -183,7 +200,8 @@ impl Gate {
                 },
             }
         };
-        if let Err(error) = self.record(Kind::Approval, &answered(&ticket, &outcome)).await {
+        *self.held.lock() = None;
+        if let Err(error) = self.record(Kind::Approval, &answered(ticket.id(), &outcome)).await {
             return Verdict::Block(self.unrecorded(&error));
         }
         self.settle(outcome, request).await
@@ -197,7 +215,10 @@ impl Gate {
             (_, Effect::Allow) | (Outcome::Granted { .. } | Outcome::Reused { .. }, Effect::RequireApproval) => {
                 self.permit(&decided, request).await
             }
-            (Outcome::Denied { .. } | Outcome::TimedOut { .. } | Outcome::Withdrawn | Outcome::Overtaken, Effect::RequireApproval) => {
+            (
+                Outcome::Denied { .. } | Outcome::TimedOut { .. } | Outcome::Withdrawn | Outcome::Overtaken,
+                Effect::RequireApproval,
+            ) => {
                 let message = format!("{}: {outcome}", decided.decision.message);
                 self.refuse(message, decided.decision.rules.first().cloned(), request).await
             }
@@ -224,7 +245,7 @@ fn requested(ticket: &Ticket) -> ApprovalEntry {
     ApprovalEntry { id: ticket.id().to_string(), event: ApprovalEvent::Requested, by: None, at: now(), reason: None }
 }
 
-fn answered(ticket: &Ticket, outcome: &Outcome) -> ApprovalEntry {
+fn answered(id: &ApprovalId, outcome: &Outcome) -> ApprovalEntry {
     let (event, by, reason) = match outcome {
         Outcome::Granted { by, reason } => (ApprovalEvent::Approved, Some(by.join(", ")), reason.clone()),
         Outcome::Reused { by, grant } => (ApprovalEvent::Reused, Some(by.join(", ")), Some(format!("grant {grant}"))),
@@ -232,10 +253,13 @@ fn answered(ticket: &Ticket, outcome: &Outcome) -> ApprovalEntry {
         Outcome::TimedOut { .. } => (ApprovalEvent::Expired, None, Some(outcome.to_string())),
         Outcome::Withdrawn | Outcome::Overtaken => (ApprovalEvent::Withdrawn, None, Some(outcome.to_string())),
     };
-    ApprovalEntry { id: ticket.id().to_string(), event, by, at: now(), reason }
+    ApprovalEntry { id: id.to_string(), event, by, at: now(), reason }
 }
 
 /// Microseconds since 1970.
 fn now() -> u64 {
     u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

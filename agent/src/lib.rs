@@ -21,8 +21,8 @@ pub mod capture;
 pub mod connection;
 pub mod detect;
 pub mod protocol;
-pub mod tls;
 pub mod surveys;
+pub mod tls;
 pub mod upstream;
 
 // The nouns that everything speaks of.

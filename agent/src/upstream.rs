@@ -58,7 +58,11 @@ struct Setup {
 
 impl TlsSetups {
     /// The target's setup; a credential that was read anew makes a new one.
-    fn find(&self, target: &Target, credential: Option<&Arc<Credential>>) -> Result<Option<UpstreamTls>, UpstreamError> {
+    fn find(
+        &self,
+        target: &Target,
+        credential: Option<&Arc<Credential>>,
+    ) -> Result<Option<UpstreamTls>, UpstreamError> {
         let mut setups = self.0.lock();
         if let Some(setup) = setups.get(&target.name)
             && is_same(setup.credential.as_ref(), credential)

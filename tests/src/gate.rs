@@ -70,6 +70,7 @@ pub struct Gate {
     service: Option<Service>,
     binary: PathBuf,
     directory: TempDir,
+    taken_away: bool,
 }
 
 impl Gate {
@@ -83,7 +84,7 @@ impl Gate {
             Some(binary) => binary.clone(),
             None => binary::portcullis()?,
         };
-        let mut gate = Self { service: None, binary, directory: place::temporary()? };
+        let mut gate = Self { service: None, binary, directory: place::temporary()?, taken_away: false };
         gate.configure(server, setup)?;
         gate.resume()?;
         Ok(gate)
@@ -162,21 +163,22 @@ impl Gate {
         self.ask([OsStr::new("ca"), OsStr::new("show"), OsStr::new("--config"), configuration.as_os_str()])
     }
 
-    /// What `sessions list` says once every listed session has ended; the latest first.
+    /// What `sessions list` says once it lists so many sessions and all of them have ended; the latest first.
     ///
     /// The index follows the record by moments, so the list is asked for until it is complete.
-    pub fn ended_sessions(&self, filter: &[&str]) -> Result<Vec<Value>> {
+    pub fn ended_sessions(&self, count: usize, filter: &[&str]) -> Result<Vec<Value>> {
         let mut listed = Value::Null;
         for _ in 0..SESSION_LOOKS_MAX {
             listed = self.json(["sessions", "list"].iter().chain(filter).copied())?;
             let sessions = listed.as_array().cloned().unwrap_or_default();
-            if !sessions.is_empty() && sessions.iter().all(|session| session.get("ended").is_some_and(Value::is_string))
+            if sessions.len() >= count
+                && sessions.iter().all(|session| session.get("ended").is_some_and(Value::is_string))
             {
                 return Ok(sessions);
             }
             thread::sleep(Duration::from_millis(50));
         }
-        bail!("the sessions did not end: {listed}")
+        bail!("not {count} sessions have ended: {listed}")
     }
 
     /// A command as a workload of this daemon: `portcullis run --name agent -- WORDS…`, in libpq's environment.
@@ -194,6 +196,22 @@ impl Gate {
         fs::write(&script, sql)?;
         let mut command = self.workload(server, quiet);
         command.stdin(fs::File::open(script)?).output().context("psql as a workload")
+    }
+
+    /// Ends the daemon and takes its capture away; an error says what is left.
+    pub fn leave(mut self) -> Result<()> {
+        self.take_away()
+    }
+
+    /// The kernel's programs outlive the daemon, as they should; whoever started it takes them away.
+    fn take_away(&mut self) -> Result<()> {
+        self.stop()?;
+        if !self.taken_away {
+            let configuration = self.configuration();
+            self.ask([OsStr::new("down"), OsStr::new("--config"), configuration.as_os_str()])?;
+            self.taken_away = true;
+        }
+        Ok(())
     }
 
     fn configure(&self, server: &Postgres, setup: &Setup) -> Result<()> {
@@ -258,9 +276,9 @@ members = {{ unix_group = "root" }}
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        drop(self.service.take());
-        // The kernel's programs outlive the daemon, as they should; a test takes them away itself.
-        let _ = Command::new(&self.binary).arg("down").arg("--config").arg(self.configuration()).output();
+        if let Err(error) = self.take_away() {
+            eprintln!("a gate is left in the kernel: {error:#}");
+        }
     }
 }
 

@@ -1,9 +1,15 @@
 //! `cargo xtask demo`: the whole of Portcullis in ten steps, on a real server with an ordinary `psql`.
 
 mod around;
+mod readme;
 mod stage;
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    io::{PipeReader, Read, Write},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use portcullis_tests::{
@@ -20,6 +26,8 @@ use crate::{
 
 /// Where psql looks when nobody names a port; another one is taken if this machine already uses it.
 const PORT: u16 = 5432;
+/// Connections of all steps: five of psql, and three that were turned away.
+const SESSIONS: usize = 8;
 /// How often the second terminal looks for something to approve.
 const LOOKS_MAX: u32 = 200;
 
@@ -39,16 +47,27 @@ pub fn run(_: &Arguments) -> Result<bool> {
 
     let server = Postgres::on(PORT, Release::Debian, Tls::Required)?;
     let gate = Gate::with(&server, &Setup { binary: Some(binary), ..Setup::default() })?;
-    let mut play = Play { server, gate, stage: Stage::new(10) };
+    let mut play = Play { gate, server, stage: Stage::new(10) };
     play.all().with_context(|| format!("step {} of the demo", play.stage.step()))?;
-    play.stage.say("\nThat was all of it. Nothing is left running.");
+    readme::check(&play.stage)?;
+    let Play { gate, server, stage } = play;
+    gate.leave()?;
+    drop(server);
+    stage.say("\nThat was all of it. Nothing is left running.");
     Ok(true)
 }
 
+/// The gate is dropped before the server, whose certificates its configuration names.
 struct Play {
-    server: Postgres,
     gate: Gate,
+    server: Postgres,
     stage: Stage,
+}
+
+/// A psql that has been given its input.
+struct Psql {
+    process: Child,
+    output: PipeReader,
 }
 
 impl Play {
@@ -140,10 +159,11 @@ impl Play {
     /// Shows the sessions, and returns the one in which something was approved.
     fn sessions(&mut self) -> Result<String> {
         self.stage.step_into("What just happened, from the record");
-        let sessions = self.gate.ended_sessions(&[])?;
+        let sessions = self.gate.ended_sessions(SESSIONS, &[])?;
         self.portcullis(&["sessions", "list"])?;
         let count = |session: &Value, what: &str| session.get(what).and_then(Value::as_u64).unwrap_or_default();
-        let approved = sessions.iter().find(|it| count(it, "approvals") > 0 && count(it, "denials") == 0);
+        let approved =
+            sessions.iter().find(|session| count(session, "approvals") > 0 && count(session, "denials") == 0);
         let id = approved.and_then(|session| session.get("id")).and_then(Value::as_str);
         self.stage.claim("every connection is a session, with who, where, and how much was denied");
         id.map(str::to_owned).context("no session with an approval in the list")
@@ -168,7 +188,9 @@ impl Play {
     fn portcullis(&self, arguments: &[&str]) -> Result<String> {
         self.stage.command("portcullis", arguments);
         let output = self.gate.command(arguments).output()?;
-        let shown = self.stage.output(&output);
+        let shown = [&output.stdout[..], &output.stderr[..]].concat();
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        self.stage.output(&shown);
         ensure!(output.status.success(), "`portcullis {}` failed", arguments.join(" "));
         Ok(shown)
     }
@@ -178,21 +200,27 @@ impl Play {
         self.end(self.begin(sql)?)
     }
 
-    fn begin(&self, sql: &str) -> Result<Child> {
+    fn begin(&self, sql: &str) -> Result<Psql> {
         let port = self.server.port().to_string();
         let words = ["psql", "-h", "127.0.0.1", "-p", &port, "-U", "app", postgres::DATABASE];
         self.stage.command("portcullis run --name agent --", &words);
         self.stage.typed(sql);
+        // One pipe, so that errors stand where they happened.
+        let (output, writer) = std::io::pipe()?;
         let mut command: Command = self.gate.command(["run", "--name", "agent", "--"].iter().chain(&words));
-        command.current_dir("/");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let mut input = child.stdin.take().context("psql's input")?;
-        std::io::Write::write_all(&mut input, format!("{sql};\n").as_bytes())?;
-        Ok(child)
+        command.current_dir("/").stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer);
+        let mut process = command.spawn()?;
+        let mut input = process.stdin.take().context("psql's input")?;
+        input.write_all(format!("{sql};\n").as_bytes())?;
+        Ok(Psql { process, output })
     }
 
-    fn end(&self, child: Child) -> Result<String> {
-        Ok(self.stage.output(&child.wait_with_output()?))
+    fn end(&self, mut psql: Psql) -> Result<String> {
+        let mut text = String::new();
+        psql.output.read_to_string(&mut text)?;
+        psql.process.wait()?;
+        self.stage.output(&text);
+        Ok(text)
     }
 
     /// Waits for the one request that wants an approver, and returns its id.
@@ -203,7 +231,7 @@ impl Play {
             if let Some(id) = first {
                 return Ok(id);
             }
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            thread::sleep(Duration::from_millis(50));
         }
         bail!("nothing waits for approval")
     }

@@ -66,7 +66,9 @@ impl Identities {
             cgroup_id: origin.cgroup_id,
         };
         // A pid that now is another process's says nothing of the one that connected.
-        let Some(stat) = Stat::read(&folder).filter(|stat| origin.is_of_process(stat.start_ticks)) else { return process };
+        let Some(stat) = Stat::read(&folder).filter(|stat| origin.is_of_process(stat.start_ticks)) else {
+            return process;
+        };
         process.executable = fs::read_link(folder.join("exe")).ok();
         process.executable_hash = self.hash(&folder.join("exe")).ok();
         process.command_line = command_line(&folder);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -64,11 +64,6 @@ impl Workloads {
         self.0.read().enrolled.values().cloned().collect()
     }
 
-    /// Whether a cgroup is a workload's, or below one.
-    pub fn holds(&self, cgroup: &Path) -> bool {
-        self.0.read().enrolled.values().any(|workload| cgroup.starts_with(&workload.cgroup))
-    }
-
     /// The workload that the kernel names. Of the configured ones, only name and groups are known here.
     pub fn find(&self, cgroup_id: u64, id: &WorkloadId) -> Arc<Workload> {
         let known = self.0.read();
@@ -102,7 +97,6 @@ mod tests {
         assert_eq!(workloads.find(1, &id("bot", "/w/bot-1")).owner.as_deref(), Some("alice"));
         assert_eq!(workloads.find(9, &id("bot", "/w/bot-1/child")).owner.as_deref(), Some("alice"));
         assert_eq!(workloads.find(9, &id("bot", "/w/bot-12")).owner, None, "a longer name is another cgroup");
-        assert!(workloads.holds(Path::new("/w/bot-1/child")) && !workloads.holds(Path::new("/w/bot-12")));
     }
 
     #[test]

@@ -23,7 +23,8 @@ impl ApprovalId {
         let _ = getrandom::fill(&mut bytes);
         let alphabet = *b"abcdefghjkmnpqrstuvwxyz023456789";
         let bits = bytes.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-        let letters = (0..8).filter_map(|n| alphabet.get((bits >> (n * 5) & 31) as usize)).map(|letter| *letter as char);
+        let letters =
+            (0..8).filter_map(|n| alphabet.get((bits >> (n * 5) & 31) as usize)).map(|letter| *letter as char);
         Self(letters.collect::<String>().into())
     }
 
@@ -91,7 +92,11 @@ impl Pending {
         }
         let vote = Vote { uid: approver.uid, name: approver.name.clone(), reason };
         let places = self.votes.iter_mut().zip(&self.question.terms.groups);
-        match places.filter(|(place, groups)| place.is_none() && speaks_for(approver, groups)).map(|(place, _)| place).next() {
+        match places
+            .filter(|(place, groups)| place.is_none() && speaks_for(approver, groups))
+            .map(|(place, _)| place)
+            .next()
+        {
             Some(place) => *place = Some(vote),
             None => return Err(DeskError::AlreadyVoted(approver.name.clone())),
         }
@@ -147,7 +152,12 @@ impl Pending {
             accesses: question.accesses.clone(),
             message: question.message.clone(),
             rules: question.rules.clone(),
-            needs: question.terms.groups.iter().map(|any| any.iter().map(|group| group.to_string()).collect()).collect(),
+            needs: question
+                .terms
+                .groups
+                .iter()
+                .map(|any| any.iter().map(|group| group.to_string()).collect())
+                .collect(),
             approved_by: self.approvers(),
             asked_unix: unix(self.asked),
             expires_unix: unix(self.asked + question.terms.wait),

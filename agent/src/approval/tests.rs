@@ -45,7 +45,8 @@ fn ask(desk: &Arc<Desk>, terms: Terms) -> Ticket {
 async fn a_member_of_the_group_lets_it_go_on() {
     let desk = Arc::new(Desk::default());
     let mut ticket = ask(&desk, terms(&[&["dba", "lead"]], 0));
-    let settled = desk.approve(ticket.id().as_str(), &person(7, "eve", &["lead"]), Some("ticket 4711".to_owned())).unwrap();
+    let settled =
+        desk.approve(ticket.id().as_str(), &person(7, "eve", &["lead"]), Some("ticket 4711".to_owned())).unwrap();
     assert!(settled.complete && settled.grant.is_none());
     let granted = Outcome::Granted { by: vec!["eve".to_owned()], reason: Some("ticket 4711".to_owned()) };
     assert_eq!(ticket.answer().await, granted);

@@ -196,7 +196,11 @@ fn stay_off_local_services() -> Result<(), CanaryError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
     listener.set_nonblocking(true).map_err(CanaryError::Preparation)?;
     let address = listener.local_addr().map_err(CanaryError::Preparation)?;
-    let _connection = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT);
+    if let Ok(mut connection) = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT) {
+        connection.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(CanaryError::Preparation)?;
+        // Until the daemon has closed it: it is a canary's attempt only while this still is the canary.
+        let _ = connection.read(&mut [0]);
+    }
     match listener.accept() {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Ok(_) => Err(CanaryError::Possible("a connection to a local service")),

@@ -180,12 +180,21 @@ impl Capture {
     /// [`CaptureError::NoWorkload`] when the cgroup is gone, or a socket was passed out of its workload.
     pub fn workload(&self, cgroup_id: u64) -> Result<WorkloadId, CaptureError> {
         let path = self.hierarchy.path_of(cgroup_id).map_err(|_| CaptureError::NoWorkload(cgroup_id))?;
-        let enrolled = enrolment::name_of(&path, &self.root.join("workloads"));
-        let existing = || {
-            self.existing.iter().find(|(tree, _)| path.starts_with(existing_path(tree))).map(|(tree, _)| &*tree.name)
-        };
-        let name = enrolled.or_else(existing).ok_or(CaptureError::NoWorkload(cgroup_id))?;
+        let name = self.name_of(&path).ok_or(CaptureError::NoWorkload(cgroup_id))?;
         Ok(WorkloadId { name: name.into(), cgroup: path.clone() })
+    }
+
+    /// Whether a cgroup, by its path below the mount, is a workload's or below one.
+    pub fn governs(&self, cgroup: &Path) -> bool {
+        self.name_of(cgroup).is_some()
+    }
+
+    fn name_of<'a>(&'a self, cgroup: &'a Path) -> Option<&'a str> {
+        let existing = || {
+            let tree = self.existing.iter().find(|(tree, _)| cgroup.starts_with(existing_path(tree)));
+            tree.map(|(tree, _)| &*tree.name)
+        };
+        enrolment::name_of(cgroup, &self.root.join("workloads")).or_else(existing)
     }
 
     /// Makes a cgroup for a new workload. It is captured before the first process enters.

@@ -15,7 +15,9 @@ use crate::{
 
 /// Answer requests that wait for a person.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  portcullis approvals list\n  portcullis approvals approve k7f2 --reason 'ticket 4711'")]
+#[command(
+    after_help = "Example:\n  portcullis approvals list\n  portcullis approvals approve k7f2 --reason 'ticket 4711'"
+)]
 pub struct Args {
     #[command(subcommand)]
     action: Action,
@@ -86,7 +88,9 @@ fn find(pending: Vec<PendingView>, prefix: &str) -> anyhow::Result<PendingView> 
     match (found.next(), found.next()) {
         (Some(view), None) => Ok(view),
         (Some(_), Some(_)) => anyhow::bail!("`{prefix}` is not unique\n  hint: write more of the id"),
-        (None, _) => anyhow::bail!("no approval request `{prefix}` is pending\n  hint: `portcullis approvals list` shows them"),
+        (None, _) => {
+            anyhow::bail!("no approval request `{prefix}` is pending\n  hint: `portcullis approvals list` shows them")
+        }
     }
 }
 

@@ -12,7 +12,9 @@ use crate::{
 
 /// Say what this kernel allows, and what that means.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  portcullis doctor\n\nExits with 1 when something that the capture promises is missing.")]
+#[command(
+    after_help = "Example:\n  portcullis doctor\n\nExits with 1 when something that the capture promises is missing."
+)]
 pub struct Args {
     #[arg(long)]
     json: bool,
@@ -25,7 +27,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         let mut rows = table(["", "WHAT", "MEANING"]);
         for fact in &facts {
-            rows.add_row([if fact.present { "yes" } else { "NO" }.to_owned(), fact.name.clone(), fact.meaning.to_string()]);
+            rows.add_row([
+                if fact.present { "yes" } else { "NO" }.to_owned(),
+                fact.name.clone(),
+                fact.meaning.to_string(),
+            ]);
         }
         print_table(rows)?;
     }

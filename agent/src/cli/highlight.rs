@@ -70,7 +70,9 @@ mod tests {
 
     #[test]
     fn marks_change_no_character() {
-        for text in ["SELECT a, 'x''y' FROM t -- c\nWHERE b = 1", "select $$a$$", "SELECT 'open", "", "ü SELECT 1", "1/2"] {
+        for text in
+            ["SELECT a, 'x''y' FROM t -- c\nWHERE b = 1", "select $$a$$", "SELECT 'open", "", "ü SELECT 1", "1/2"]
+        {
             assert_eq!(bare(&marked(text)), text);
         }
     }

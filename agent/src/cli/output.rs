@@ -1,6 +1,7 @@
 //! How the command line speaks: errors, tables, times and text from outside.
 
 use std::{
+    cmp::Ordering,
     io::{self, Write},
     time::{Duration, SystemTime},
 };
@@ -52,7 +53,11 @@ pub fn plain(text: &str) -> String {
 /// How long ago, or until when, in the largest fitting unit.
 pub fn distance(unix: u64) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-    if unix >= now { format!("in {}", span(unix - now)) } else { format!("{} ago", span(now - unix)) }
+    match unix.cmp(&now) {
+        Ordering::Less => format!("{} ago", span(now - unix)),
+        Ordering::Equal => "just now".to_owned(),
+        Ordering::Greater => format!("in {}", span(unix - now)),
+    }
 }
 
 fn span(seconds: u64) -> String {

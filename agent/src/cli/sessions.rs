@@ -51,20 +51,16 @@ enum Command {
 
 impl Sessions {
     /// Runs the command against the records below `--state`, or those of the daemon at `control`.
-    pub fn run(self, control: PathBuf) -> anyhow::Result<ExitCode> {
+    pub fn run(mut self, control: PathBuf) -> anyhow::Result<ExitCode> {
         if let Command::Kill(kill) = self.command {
             return kill.run(control);
         }
-        let state_dir = match &self.state {
-            Some(state) => state.clone(),
+        let state_dir = match self.state.take() {
+            Some(state) => state,
             None => state_of_daemon(control)?,
         };
-        self.read(&state_dir)
-    }
-
-    fn read(self, state_dir: &Path) -> anyhow::Result<ExitCode> {
         let mut out = BufWriter::new(io::stdout().lock());
-        let done = self.run_to(state_dir, &mut out).and_then(|code| Ok(out.flush().map(|()| code)?));
+        let done = self.run_to(&state_dir, &mut out).and_then(|code| Ok(out.flush().map(|()| code)?));
         match done {
             // `| head` has seen enough.
             Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),

@@ -10,7 +10,9 @@ use crate::control::{Command, Reply, Status};
 
 /// Show what is enforced.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  portcullis status --json | jq .policy.generation\n\nExits with 1 when the policy files are broken or the record fails.")]
+#[command(
+    after_help = "Example:\n  portcullis status --json | jq .policy.generation\n\nExits with 1 when the policy files are broken or the record fails."
+)]
 pub struct Args {
     #[arg(long)]
     json: bool,
@@ -20,14 +22,18 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
     let Reply::Status(status) = ask(control, &Command::Status)? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
-    if args.json { json(&status)? } else { show(&status)? }
+    if args.json {
+        json(&status)?
+    } else {
+        show(&status)?
+    }
     let well = status.policy.broken.is_none() && status.recorder == "well";
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn show(status: &Status) -> anyhow::Result<()> {
     let line = |name: &str, value: &str| println!("{name:<11}{value}");
-    line("daemon", &format!("{} (pid {}), up since {}", status.version, status.pid, distance(status.started_unix)));
+    line("daemon", &format!("{} (pid {}), started {}", status.version, status.pid, distance(status.started_unix)));
     line("listens", &status.listen.join(", "));
     let canary = status.canary_unix.map_or("never proven".to_owned(), |unix| format!("proven {}", distance(unix)));
     line("capture", &format!("{}; {canary}", status.capture));

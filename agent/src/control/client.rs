@@ -19,7 +19,9 @@ const REPLY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Why the daemon could not be asked, or would not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("no daemon answers at {path}: {source}\n  hint: start it with `portcullis up`, or name its socket with --control")]
+    #[error(
+        "no daemon answers at {path}: {source}\n  hint: start it with `portcullis up`, or name its socket with --control"
+    )]
     Unreachable { path: PathBuf, source: io::Error },
     #[error("the daemon at {path} broke off: {source}")]
     BrokeOff { path: PathBuf, source: io::Error },
@@ -55,7 +57,8 @@ impl Client {
 
     /// Sends one command and waits for its reply; a refusal is an error.
     pub fn ask(&mut self, command: &Command) -> Result<Reply, ClientError> {
-        let line = self.exchange(command).map_err(|source| ClientError::BrokeOff { path: self.path.clone(), source })?;
+        let line =
+            self.exchange(command).map_err(|source| ClientError::BrokeOff { path: self.path.clone(), source })?;
         match serde_json::from_str(&line) {
             Ok(Reply::Refused { error, hint }) => Err(ClientError::Refused { error, hint }),
             Ok(reply) => Ok(reply),

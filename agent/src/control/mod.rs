@@ -28,14 +28,27 @@ pub const CONNECTIONS_MAX: usize = 64;
 pub enum Command {
     Status,
     /// Puts the sending process under capture, as a workload of this name.
-    Enrol { name: Option<String> },
+    Enrol {
+        name: Option<String>,
+    },
     Approvals,
-    Approve { id: String, reason: Option<String> },
-    Deny { id: String, reason: Option<String> },
+    Approve {
+        id: String,
+        reason: Option<String>,
+    },
+    Deny {
+        id: String,
+        reason: Option<String>,
+    },
     Grants,
-    RevokeGrant { id: String },
+    RevokeGrant {
+        id: String,
+    },
     LiveSessions,
-    KillSession { id: String, reason: Option<String> },
+    KillSession {
+        id: String,
+        reason: Option<String>,
+    },
     ReloadPolicy,
 }
 

@@ -1,14 +1,10 @@
 //! Who is at the other end of the control socket.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::{
-    accept::{Workloads, identity::cgroup_of},
-    approval::Approver,
-    config::Approvers,
-};
+use crate::{accept::identity::cgroup_of, approval::Approver, config::Approvers};
 
 /// What a command needs its sender to be. Ordered: an operator is an approver's superior.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -37,11 +33,8 @@ impl Peer {
     }
 
     /// Whether this is a governed process, or may be one: then it may ask nothing.
-    pub fn is_governed(&self, workloads: &Workloads) -> bool {
-        match &self.cgroup {
-            Some(cgroup) => workloads.holds(cgroup),
-            None => true,
-        }
+    pub fn is_governed(&self, governs: impl Fn(&Path) -> bool) -> bool {
+        self.cgroup.as_deref().is_none_or(governs)
     }
 
     /// What it may do: root operates; whoever is in an approvers' group approves.
@@ -65,7 +58,8 @@ impl Peer {
     }
 
     fn is_member(&self, group: &str) -> bool {
-        let (Ok(Some(group)), Ok(Some(user))) = (Group::from_name(group), User::from_uid(Uid::from_raw(self.uid))) else {
+        let (Ok(Some(group)), Ok(Some(user))) = (Group::from_name(group), User::from_uid(Uid::from_raw(self.uid)))
+        else {
             return false;
         };
         user.gid == group.gid || supplementary(&user).contains(&group.gid)

@@ -1,6 +1,6 @@
 //! The daemon's end of the control socket.
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -9,11 +9,12 @@ use tokio::{
 };
 
 use super::{COMMAND_BYTES_MAX, CONNECTIONS_MAX, Command, Peer, Reply, Role};
-use crate::{accept::Workloads, config::Approvers};
+use crate::config::Approvers;
 
 /// What the daemon does for its peers.
 pub trait Control: Send + Sync + 'static {
-    fn workloads(&self) -> &Workloads;
+    /// Whether a cgroup, by its path below the mount, is a workload's.
+    fn governs(&self, cgroup: &Path) -> bool;
     fn approvers(&self) -> &[Approvers];
     fn obey(&self, command: Command, peer: &Peer) -> impl Future<Output = Reply> + Send;
 }
@@ -23,6 +24,11 @@ pub async fn serve<C: Control>(listener: UnixListener, control: Arc<C>) -> io::R
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let (stream, _) = listener.accept().await?;
+        // Whoever may ask nothing takes no place from those who may.
+        if let Err(refusal) = admit(&stream, control.as_ref()) {
+            let _ = stream.try_write(&line_of(&refusal));
+            continue;
+        }
         let Ok(place) = places.clone().try_acquire_owned() else { continue };
         let control = control.clone();
         tokio::spawn(async move {
@@ -46,28 +52,45 @@ async fn converse<C: Control>(stream: UnixStream, control: &C) -> io::Result<()>
         // Read anew for each command: the process may have been enrolled since the last one.
         let peer = Peer::new(pid, credentials.uid());
         let reply = answer(&line, &peer, control).await;
-        let mut bytes = serde_json::to_vec(&reply)?;
-        bytes.push(b'\n');
-        stream.get_mut().write_all(&bytes).await?;
+        stream.get_mut().write_all(&line_of(&reply)).await?;
     }
 }
 
-async fn answer<C: Control>(line: &str, peer: &Peer, control: &C) -> Reply {
-    if peer.is_governed(control.workloads()) {
+fn line_of(reply: &Reply) -> Vec<u8> {
+    let mut line = serde_json::to_vec(reply).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Whether the peer may ask anything at all.
+fn admit<C: Control>(stream: &UnixStream, control: &C) -> Result<Role, Reply> {
+    let credentials = stream.peer_cred().map_err(|error| refused(&error.to_string(), "connect again"))?;
+    let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
+    role_of(&Peer::new(pid, credentials.uid()), control)
+}
+
+fn role_of<C: Control>(peer: &Peer, control: &C) -> Result<Role, Reply> {
+    if peer.is_governed(|cgroup| control.governs(cgroup)) {
         tracing::warn!(pid = peer.pid, uid = peer.uid, "a governed process asked for control, and was refused");
-        return refused("a governed process has no control", "ask from outside the workload");
+        return Err(refused("a governed process has no control", "ask from outside the workload"));
     }
-    let command: Command = match serde_json::from_str(line) {
-        Ok(command) => command,
-        Err(error) => return refused(&format!("this is no command: {error}"), "is the command line of another version?"),
-    };
-    match peer.role(control.approvers()) {
-        Some(role) if role >= command.role() => control.obey(command, peer).await,
-        Some(Role::Approver) | Some(Role::Operator) => refused("this needs an operator", "run it as root"),
-        None => refused(
+    peer.role(control.approvers()).ok_or_else(|| {
+        refused(
             &format!("`{}` is neither an operator nor an approver here", peer.name),
             "run it as root, or as a member of a group under [[approvers]]",
-        ),
+        )
+    })
+}
+
+async fn answer<C: Control>(line: &str, peer: &Peer, control: &C) -> Reply {
+    let role = match role_of(peer, control) {
+        Ok(role) => role,
+        Err(refusal) => return refusal,
+    };
+    match serde_json::from_str::<Command>(line) {
+        Ok(command) if role >= command.role() => control.obey(command, peer).await,
+        Ok(_) => refused("this needs an operator", "run it as root"),
+        Err(error) => refused(&format!("this is no command: {error}"), "is the command line of another version?"),
     }
 }
 

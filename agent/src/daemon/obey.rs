@@ -1,6 +1,7 @@
 //! What the daemon does when a person asks.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +13,7 @@ use anyhow::Context;
 
 use super::unix;
 use crate::{
-    accept::{Workload, Workloads},
+    accept::Workload,
     capture::canary::{self, Token},
     config::{Approvers, Config},
     connection::Gatehouse,
@@ -103,7 +104,10 @@ impl Daemon {
             config: self.config.file.clone(),
             state_dir: self.config.state_dir.clone(),
             listen: gatehouse.listeners.iter().map(ToString::to_string).collect(),
-            capture: gatehouse.capture.verify().map_or_else(|error| format!("BROKEN: {error}"), |()| "attached".to_owned()),
+            capture: gatehouse
+                .capture
+                .verify()
+                .map_or_else(|error| format!("BROKEN: {error}"), |()| "attached".to_owned()),
             canary_unix: (proven > 0).then_some(proven),
             policy: PolicyStatus {
                 source: policy.origin.name().to_owned(),
@@ -111,19 +115,28 @@ impl Daemon {
                 rules: gatehouse.policy.current().rules().len(),
                 broken: policy.broken.map(|findings| findings.to_string()),
             },
-            recorder: gatehouse.recorder.broken().map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
+            recorder: gatehouse
+                .recorder
+                .broken()
+                .map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
             targets: gatehouse.targets.iter().map(target_status).collect(),
             workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
-            refusals: gatehouse.capture.refusals().unwrap_or_default().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
+            refusals: gatehouse
+                .capture
+                .refusals()
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
         }
     }
 }
 
 impl Control for Daemon {
-    fn workloads(&self) -> &Workloads {
-        &self.gatehouse.workloads
+    fn governs(&self, cgroup: &Path) -> bool {
+        self.gatehouse.capture.governs(cgroup)
     }
 
     fn approvers(&self) -> &[Approvers] {
@@ -148,13 +161,15 @@ impl Control for Daemon {
             Command::Grants => Reply::Grants { grants: desk.grants() },
             Command::RevokeGrant { id } if desk.revoke(&id) => Reply::Done { message: format!("revoked {id}") },
             Command::RevokeGrant { id } => refused(anyhow::anyhow!("no grant `{id}` stands")),
-            Command::LiveSessions => Reply::LiveSessions {
-                sessions: self.gatehouse.live.list().into_iter().map(live_view).collect(),
-            },
+            Command::LiveSessions => {
+                Reply::LiveSessions { sessions: self.gatehouse.live.list().into_iter().map(live_view).collect() }
+            }
             Command::KillSession { id, reason } => self.kill(&id, reason, peer),
             Command::ReloadPolicy => match self.gatehouse.policy.reload() {
                 Ok(generation) => Reply::Done { message: format!("policy generation {generation} is in force") },
-                Err(error) => refused(anyhow::anyhow!("the policy is broken; the last good one stays in force\n{error}")),
+                Err(error) => {
+                    refused(anyhow::anyhow!("the policy is broken; the last good one stays in force\n{error}"))
+                }
             },
         }
     }

@@ -60,6 +60,8 @@ pub enum Signal {
     Policy,
     /// The surveyed database has changed.
     Catalogue(Arc<Classifier>),
+    /// Take back the question that waits for a person.
+    Interrupt,
     /// End with this denial, spoken in the protocol.
     End(Denial),
 }
@@ -94,10 +96,12 @@ impl DriveError {
     /// Who erred, in the record's words.
     fn by(&self) -> &'static str {
         match self {
-            Self::Protocol(ProtocolError { by, .. }) | Self::Socket { side: by, .. } | Self::Tls { side: by, .. } => match by {
-                Side::Downstream => "workload",
-                Side::Upstream => "server",
-            },
+            Self::Protocol(ProtocolError { by, .. }) | Self::Socket { side: by, .. } | Self::Tls { side: by, .. } => {
+                match by {
+                    Side::Downstream => "workload",
+                    Side::Upstream => "server",
+                }
+            }
             Self::Silent => "workload",
             Self::Upstream(_) => "server",
             Self::Record(_) => "gate",
@@ -211,7 +215,7 @@ impl Driver {
             Event::Read(side, Read::End) => {
                 // A workload that leaves takes its question with it.
                 if side == Side::Downstream {
-                    self.asked = None;
+                    self.withdraw("the workload has left").await?;
                 }
                 self.hand(Input::Closed(side))
             }
@@ -227,11 +231,26 @@ impl Driver {
                 self.release().await
             }
             Event::Signal(Signal::Catalogue(classifier)) => self.hand(Input::Surveyed(Ok(classifier))),
-            Event::Signal(Signal::Policy) => match self.opening.as_ref().and_then(|opening| self.drive.gate.rejudge(opening)) {
-                Some(denial) => self.end(denial),
+            Event::Signal(Signal::Policy) => {
+                match self.opening.as_ref().and_then(|opening| self.drive.gate.rejudge(opening)) {
+                    Some(denial) => {
+                        self.withdraw("the policy has changed").await?;
+                        self.end(denial)
+                    }
+                    None => Ok(()),
+                }
+            }
+            Event::Signal(Signal::Interrupt) => match self.withdraw("cancelled by the workload").await? {
+                Some(denial) => {
+                    self.hand(Input::Verdict(Verdict::Block(denial)))?;
+                    self.release().await
+                }
                 None => Ok(()),
             },
-            Event::Signal(Signal::End(denial)) => self.end(denial),
+            Event::Signal(Signal::End(denial)) => {
+                self.withdraw("the gate ended the session").await?;
+                self.end(denial)
+            }
             Event::Impatient => Err(DriveError::Silent),
             Event::Sent => Ok(()),
         }
@@ -243,8 +262,16 @@ impl Driver {
         self.hand(Input::Bytes(Side::Downstream, bytes))
     }
 
+    /// Takes back a question that waits for a person. `None`: no person was asked.
+    async fn withdraw(&mut self, why: &str) -> Result<Option<Denial>, DriveError> {
+        let withdrawn = self.drive.gate.withdraw(why).await?;
+        if withdrawn.is_some() {
+            self.asked = None;
+        }
+        Ok(withdrawn)
+    }
+
     fn end(&mut self, denial: Denial) -> Result<(), DriveError> {
-        self.asked = None;
         self.outcome = Outcome::Terminated;
         self.hand(Input::Terminate(denial))
     }

@@ -63,8 +63,13 @@ pub struct Opening {
     /// Randomness for nonces and cancel keys, so that a session needs none of its own.
     pub seed: [u8; 32],
     pub cancels: Arc<postgres::Cancels>,
+    /// Takes back the question that this session has asked, for whoever may cancel its statements.
+    pub interrupt: Interrupt,
     pub masker: Arc<Masker>,
 }
+
+/// Wakes a session that waits for a person, and lets it go on without the answer.
+pub type Interrupt = Arc<dyn Fn() + Send + Sync>;
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

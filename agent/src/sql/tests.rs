@@ -236,6 +236,25 @@ fn what_is_too_much_is_unknown() {
     }
 }
 
+#[test]
+fn what_alter_table_computes_is_stored() {
+    let classifier = classifier();
+    for (text, stored) in [
+        ("ALTER TABLE customers ALTER COLUMN name TYPE text USING ssn", Some("ssn")),
+        ("ALTER TABLE customers ALTER name TYPE text USING upper(customers.email) || name", Some("email")),
+        ("ALTER TABLE customers ADD COLUMN copy text GENERATED ALWAYS AS (ssn) STORED", Some("ssn")),
+        ("ALTER TABLE customers ADD COLUMN copy text DEFAULT 'x' CHECK (copy <> '')", None),
+        ("ALTER TABLE customers ALTER COLUMN ssn TYPE varchar(11) USING trim(ssn)", None),
+        ("ALTER TABLE orders ALTER COLUMN note TYPE varchar(80) USING left(note, 80)", None),
+    ] {
+        let classified = classify(&classifier, text);
+        let [statement] = classified.statements.as_slice() else { panic!("{text}") };
+        let classes: Vec<_> = statement.stored_classes.iter().map(|class| class.0.as_ref()).collect();
+        assert_eq!(classes, stored.into_iter().collect::<Vec<_>>(), "{text}");
+        assert!(!is_unknown(&classified) && !statement.opaque_flow && statement.sink == stored.is_some(), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -69,7 +69,7 @@ fn a_denied_statement_is_refused_and_the_reason_recorded() -> Result<()> {
     contains(&shown, "42501")?;
     contains(&shown, "usable")?;
     assert_eq!(city(&pair)?, "London");
-    pair.gate.ended_sessions(&[])?;
+    pair.gate.ended_sessions(1, &[])?;
     contains(&pair.gate.ask(["sessions", "replay", "latest", "--instant"])?, "ask the customer first")
 }
 

@@ -83,7 +83,7 @@ fn what_cannot_be_understood_is_refused() -> Result<()> {
 fn denials_are_in_the_record_with_their_rule() -> Result<()> {
     let pair = Pair::start()?;
     pair.psql("drop database shop")?;
-    pair.gate.ended_sessions(&["--denied"])?;
+    pair.gate.ended_sessions(1, &["--denied"])?;
     let shown = pair.gate.ask(["sessions", "replay", "latest", "--instant"])?;
     contains(&shown, "drop database shop")?;
     contains(&shown, "no-drop-database")

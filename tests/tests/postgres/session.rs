@@ -8,7 +8,7 @@ use super::*;
 fn a_session_says_who_where_and_what() -> Result<()> {
     let pair = Pair::start()?;
     pair.psql("select item from orders where id = 3")?;
-    pair.gate.ended_sessions(&["--workload", "agent", "--target", "shop"])?;
+    pair.gate.ended_sessions(1, &["--workload", "agent", "--target", "shop"])?;
     let shown = pair.gate.ask(["sessions", "show", "latest"])?;
     for part in ["agent", "shop", "psql"] {
         contains(&shown, part)?;
@@ -22,7 +22,7 @@ fn a_session_says_who_where_and_what() -> Result<()> {
 fn a_changed_record_does_not_verify() -> Result<()> {
     let pair = Pair::start()?;
     pair.psql("select item from orders where id = 3")?;
-    pair.gate.ended_sessions(&[])?;
+    pair.gate.ended_sessions(1, &[])?;
     pair.gate.ask(["sessions", "verify", "--all"])?;
     let records = portcullis_tests::gate::files_with(&pair.gate.state().join("records"), "bombe")?;
     let record = records.iter().find(|path| path.extension().is_some_and(|extension| extension == "rec"));
@@ -65,6 +65,6 @@ fn what_is_no_target_is_refused_and_recorded() -> Result<()> {
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo out >&3; cat <&3");
     pair.gate.workload(&pair.server, ["bash", "-c", &script]).output()?;
     assert!(listener.accept().is_err(), "the workload reached what is no target");
-    let sessions = pair.gate.ended_sessions(&[])?;
+    let sessions = pair.gate.ended_sessions(1, &[])?;
     contains(&format!("{sessions:?}"), &port.to_string())
 }

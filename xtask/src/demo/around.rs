@@ -27,7 +27,7 @@ pub fn attempts(gate: &Gate, stage: &mut Stage) -> Result<()> {
     for script in &scripts {
         stage.command("portcullis run --name agent --", &["bash", "-c", script]);
         let output = gate.command(["run", "--name", "agent", "--", "bash", "-c", script]).current_dir("/").output()?;
-        stage.output(&output);
+        stage.output(&String::from_utf8_lossy(&output.stderr));
         ensure!(output.stdout.is_empty(), "somebody answered");
     }
     ensure!(v4.accept().is_err() && v6.accept().is_err(), "a listener was reached over TCP");

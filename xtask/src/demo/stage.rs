@@ -1,18 +1,20 @@
 //! What the audience sees: numbered steps, commands as typed, their real output, and what it shows.
 
-use std::process::Output;
+use std::cell::RefCell;
 
-use console::style;
+use console::{strip_ansi_codes, style};
 
 /// Counts and prints the steps.
 pub struct Stage {
     step: usize,
     steps: usize,
+    /// Every line that the audience has seen, without colours.
+    shown: RefCell<Vec<String>>,
 }
 
 impl Stage {
     pub fn new(steps: usize) -> Self {
-        Self { step: 0, steps }
+        Self { step: 0, steps, shown: RefCell::default() }
     }
 
     /// The step that is being played.
@@ -22,7 +24,8 @@ impl Stage {
 
     pub fn step_into(&mut self, title: &str) {
         self.step += 1;
-        println!("\n{} {}", style(format!("[{}/{}]", self.step, self.steps)).cyan(), style(title).bold());
+        self.say("");
+        self.say(&format!("{} {}", style(format!("[{}/{}]", self.step, self.steps)).cyan(), style(title).bold()));
     }
 
     /// A command as one would type it.
@@ -31,32 +34,35 @@ impl Stage {
             true => format!("\"{word}\""),
             false => (*word).to_owned(),
         });
-        println!("{} {program} {}", style("$").green(), quoted.collect::<Vec<_>>().join(" "));
+        self.say(&format!("{} {program} {}", style("$").green(), quoted.collect::<Vec<_>>().join(" ")));
     }
 
     /// What is typed into the program that was started last.
     pub fn typed(&self, text: &str) {
         for line in text.lines() {
-            println!("{} {line}", style("shop=>").green());
+            self.say(&format!("{} {line}", style("shop=>").green()));
         }
     }
 
-    /// Prints what a command printed, and returns it.
-    pub fn output(&self, output: &Output) -> String {
-        let both = [&output.stdout[..], &output.stderr[..]].concat();
-        let text = String::from_utf8_lossy(&both).into_owned();
+    /// Prints what a command printed.
+    pub fn output(&self, text: &str) {
         for line in text.trim_end().lines() {
-            println!("  {line}");
+            self.say(&format!("  {line}"));
         }
-        text
     }
 
     /// What the step has shown.
     pub fn claim(&self, claim: &str) {
-        println!("{} {claim}", style("✓").green());
+        self.say(&format!("{} {claim}", style("✓").green()));
     }
 
     pub fn say(&self, text: &str) {
         println!("{text}");
+        self.shown.borrow_mut().extend(text.lines().map(|line| strip_ansi_codes(line).trim_end().to_owned()));
+    }
+
+    /// Whether this line was seen.
+    pub fn has_shown(&self, line: &str) -> bool {
+        self.shown.borrow().iter().any(|shown| shown == line)
     }
 }

@@ -100,8 +100,18 @@ impl Listed {
 
 fn write_table(out: &mut dyn Write, rows: &[Row]) -> anyhow::Result<()> {
     let mut table = table([
-        "SESSION", "STARTED", "LASTED", "WORKLOAD", "OWNER", "TARGET", "REQUESTS", "DENIED", "APPROVALS", "SENT",
-        "RECEIVED", "OUTCOME",
+        "SESSION",
+        "STARTED",
+        "LASTED",
+        "WORKLOAD",
+        "OWNER",
+        "TARGET",
+        "REQUESTS",
+        "DENIED",
+        "APPROVALS",
+        "SENT",
+        "RECEIVED",
+        "OUTCOME",
     ]);
     for row in rows {
         let tally = &row.progress.tally;

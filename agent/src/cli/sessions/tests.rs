@@ -30,7 +30,12 @@ fn record(state: &Path, target: &str, statements: &[&str]) -> SessionId {
         let decision = DecisionEntry { effect: effect.into(), stage: "execute".into(), rules, ..Default::default() };
         session.append_json(Kind::Decision, &decision).unwrap();
         if denied {
-            let denial = DenialEntry { message: "no".into(), rule: Some("no-drop".into()), ..DenialEntry::default() };
+            let denial = DenialEntry {
+                message: "no".into(),
+                rule: Some("no-drop".into()),
+                accesses: vec!["drop_table shop/public.a".into()],
+                ..DenialEntry::default()
+            };
             session.append_json(Kind::Denial, &denial).unwrap();
         } else {
             session.append(Kind::ToWorkload, b"1 row\nEvil \x1b[2J\x9b\n").unwrap();
@@ -42,9 +47,10 @@ fn record(state: &Path, target: &str, statements: &[&str]) -> SessionId {
 }
 
 fn run(state: &Path, arguments: &[&str]) -> anyhow::Result<(String, ExitCode)> {
-    let cli = Cli::try_parse_from(["sessions"].iter().chain(arguments))?;
+    let mut cli = Cli::try_parse_from(["sessions"].iter().chain(arguments))?;
+    let state = cli.sessions.state.take().unwrap_or_else(|| state.to_owned());
     let mut out = Vec::new();
-    let code = cli.sessions.run_to(state, &mut out)?;
+    let code = cli.sessions.run_to(&state, &mut out)?;
     Ok((String::from_utf8(out)?, code))
 }
 
@@ -88,7 +94,7 @@ fn a_replay_tells_what_happened_and_never_obeys_it() {
             "workload   DROP TABLE a",
             "decision   deny by no-drop",
             "denial     no (no-drop)",
-            "denial     hint: ask",
+            "denial     would: drop_table shop/public.a",
             "end        closed",
         ]
     );

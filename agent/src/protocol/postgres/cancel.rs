@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{codec::write, wire::Wire};
 use crate::{
-    protocol::{Output, Side},
+    protocol::{Interrupt, Opening, Output, Side},
     target::Verify,
 };
 
@@ -28,21 +28,24 @@ struct Held {
     workload: Arc<str>,
     target: Arc<str>,
     server: Key,
+    interrupt: Interrupt,
 }
 
 impl Cancels {
     /// Remembers `ours` for as long as the returned lease lives.
-    pub fn lease(self: &Arc<Self>, ours: Key, server: Key, workload: &Arc<str>, target: &Arc<str>) -> Lease {
-        let held = Held { workload: workload.clone(), target: target.clone(), server };
+    pub fn lease(self: &Arc<Self>, ours: Key, server: Key, opening: &Opening) -> Lease {
+        let (workload, target) = (opening.workload.clone(), opening.target.name.clone());
+        let held = Held { workload, target, server, interrupt: opening.interrupt.clone() };
         self.held.lock().insert(ours.clone(), held);
         Lease { cancels: self.clone(), ours }
     }
 
-    /// The server's key, if that workload has a session with ours on that target.
-    fn find(&self, ours: &Key, workload: &str, target: &str) -> Option<Key> {
+    /// The server's key and the gate's interrupt, if that workload has a session with ours on that target.
+    fn find(&self, ours: &Key, workload: &str, target: &str) -> Option<(Key, Interrupt)> {
         let held = self.held.lock();
         let found = held.get(ours)?;
-        (&*found.workload == workload && &*found.target == target).then(|| found.server.clone())
+        (&*found.workload == workload && &*found.target == target)
+            .then(|| (found.server.clone(), found.interrupt.clone()))
     }
 }
 
@@ -80,10 +83,12 @@ impl Cancelling {
         target: &crate::target::Target,
         wire: &mut Wire,
     ) -> Option<Self> {
-        let Some(server) = cancels.find(ours, workload, &target.name) else {
+        let Some((server, interrupt)) = cancels.find(ours, workload, &target.name) else {
             wire.want(Output::Close);
             return None;
         };
+        // A statement that waits for approval is not at the server yet: it is taken back here.
+        interrupt();
         let request = write::cancel_request(server.process, &server.secret);
         Some(match target.tls {
             Verify::Off => {
@@ -126,6 +131,7 @@ impl Cancelling {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::postgres::playbook;
 
     fn key(process: u32) -> Key {
         Key { process, secret: vec![1, 2, 3, 4] }
@@ -134,8 +140,9 @@ mod tests {
     #[test]
     fn one_workload_cannot_cancel_for_another() {
         let cancels = Arc::new(Cancels::default());
-        let lease = cancels.lease(key(1), key(2), &"ci".into(), &"shop".into());
-        assert!(cancels.find(&key(1), "ci", "shop") == Some(key(2)));
+        let opening = playbook::opening(Verify::Off);
+        let lease = cancels.lease(key(1), key(2), &opening);
+        assert!(cancels.find(&key(1), "ci", "shop").is_some_and(|(server, _)| server == key(2)));
         assert!(cancels.find(&key(1), "other", "shop").is_none());
         assert!(cancels.find(&key(1), "ci", "bank").is_none());
         assert!(cancels.find(&key(2), "ci", "shop").is_none(), "the server's own key is no key here");

@@ -174,6 +174,7 @@ pub fn opening(tls: Verify) -> Opening {
         workload: "ci".into(),
         seed: [7; 32],
         cancels: Arc::new(Cancels::default()),
+        interrupt: Arc::new(|| {}),
         masker: Arc::new(Masker::new([7; 32])),
     }
 }

@@ -74,7 +74,7 @@ impl Shield {
             masker: masker.clone(),
             outputs,
             detectors: Detectors::for_masks(&obligations.masks),
-            is_sensitive: flow.is_some() || touches_masked(&classified.footprint, obligations),
+            is_sensitive: flow.is_some() || may_quote_masked(&classified.footprint, obligations),
             flow,
             obligations: obligations.clone(),
             classifier: classifier.clone(),
@@ -181,7 +181,7 @@ impl Shield {
             return by_flow;
         }
         let relation = self.classifier.catalogue().relations.get(&field.relation);
-        let by_origin = match relation {
+        let by_origin = match relation.filter(|relation| has_attribute(relation, field.column)) {
             None => strictest(&self.obligations, self.obligations.masks.keys()),
             Some(relation) => strictest(&self.obligations, origin_classes(relation, field.column)),
         };
@@ -208,19 +208,26 @@ fn of_output(obligations: &Obligations, output: &sql::Output) -> Option<(Class, 
     stricter(by_class, unknown)
 }
 
+/// Whether the catalogue knows the attribute: a column, the whole row (zero) or a system column (below).
+fn has_attribute(relation: &Relation, number: i16) -> bool {
+    number <= 0 || relation.columns.iter().any(|column| column.number == number)
+}
+
 /// The classes of what a column's origin names: an attribute, or with number zero the whole row.
 fn origin_classes(relation: &Relation, number: i16) -> impl Iterator<Item = &Class> {
     let columns = relation.columns.iter().filter(move |column| number == 0 || column.number == number);
     columns.flat_map(|column| &column.classes)
 }
 
-/// Whether the request touches a table with data of a masked class, even if only to compare it.
-fn touches_masked(footprint: &Footprint, obligations: &Obligations) -> bool {
+/// Whether an error may quote values of a masked class: the request touches a table with such data, even
+/// if only to compare it, or calls a function that is no part of the server and may read anything.
+fn may_quote_masked(footprint: &Footprint, obligations: &Obligations) -> bool {
     footprint.accesses.iter().any(|access| match &access.resource {
         Resource::Table(table) => {
             table.classes.iter().flatten().chain(&table.read_classes).any(|class| obligations.masks.contains_key(class))
         }
-        Resource::Database(_) | Resource::Function(_) | Resource::Setting(_) => false,
+        Resource::Function(function) => function.schema != "pg_catalog",
+        Resource::Database(_) | Resource::Setting(_) => false,
     })
 }
 
@@ -241,7 +248,7 @@ fn stricter(a: Option<(Class, Method)>, b: Option<(Class, Method)>) -> Option<(C
 /// How the columns of one result are treated.
 pub struct Columns {
     columns: Vec<Column>,
-    /// Whether the result names a relation that the catalogue does not know.
+    /// Whether the result names a relation or a column that the catalogue does not know.
     pub has_unknown_origin: bool,
     /// Whether detectors see on the wire all that they would see in the values.
     is_scannable_raw: bool,
@@ -269,9 +276,9 @@ impl Columns {
             .collect();
         let relations = &shield.classifier.catalogue().relations;
         Self {
-            has_unknown_origin: fields
-                .iter()
-                .any(|field| field.relation != 0 && !relations.contains_key(&field.relation)),
+            has_unknown_origin: fields.iter().filter(|field| field.relation != 0).any(|field| {
+                !relations.get(&field.relation).is_some_and(|relation| has_attribute(relation, field.column))
+            }),
             is_scannable_raw: columns.iter().all(|column| column.mask.is_none() && column.shape.is_scannable_raw()),
             has_escapes: columns.iter().any(|column| column.shape.has_escapes()),
             columns,

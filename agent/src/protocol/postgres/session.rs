@@ -203,7 +203,7 @@ impl PostgresSession {
         let lease = login.take_key().map(|server| {
             let ours = login::own_key(&self.opening.seed, login.startup().has_long_keys);
             self.wire.tell_workload(write::key_data(ours.process, &ours.secret));
-            self.opening.cancels.lease(ours, server, &self.opening.workload, &self.opening.target.name)
+            self.opening.cancels.lease(ours, server, &self.opening)
         });
         self.wire.tell_workload(write::ready(status));
         let database = login.startup().database.clone();

@@ -127,10 +127,15 @@ impl<'a> Analysis<'a> {
     /// Notes an access to a relation of the catalogue or one that is about to be, whose columns do not matter.
     /// What the catalogue lacks is taken at its word when only one schema can be meant.
     pub(super) fn definition(&mut self, name: &RangeVar, operation: Operation) -> Option<usize> {
+        self.defined(name, operation).access
+    }
+
+    /// The same, with the columns that it has.
+    pub(super) fn defined(&mut self, name: &RangeVar, operation: Operation) -> Touched {
         if let Meaning::Missing = self.meaning(name) {
             let schema =
                 if name.schemaname.is_empty() { self.names.only_user_schema() } else { Some(&*name.schemaname) };
-            return match schema.filter(|&schema| !is_temporary(schema)) {
+            let access = match schema.filter(|&schema| !is_temporary(schema)) {
                 Some(schema) => {
                     let schema = schema.to_owned();
                     Some(self.draft(operation, None, &schema, &name.relname))
@@ -140,8 +145,9 @@ impl<'a> Analysis<'a> {
                     None
                 }
             };
+            return Touched { access, row: Row::unknown(Flow::opaque()) };
         }
-        self.table(name, operation).access
+        self.table(name, operation)
     }
 
     fn known(&mut self, relation: &'a Relation, operation: Operation) -> Touched {

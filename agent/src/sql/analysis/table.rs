@@ -3,19 +3,19 @@
 use pg_query::{
     NodeEnum,
     protobuf::{
-        AlterTableStmt, CreateStmt, CreateTableAsStmt, IndexElem, IndexStmt, IntoClause, Node, ObjectType, RangeVar,
-        ViewStmt,
+        AlterTableCmd, AlterTableStmt, ColumnDef, ConstrType, CreateStmt, CreateTableAsStmt, IndexElem, IndexStmt,
+        IntoClause, Node, ObjectType, RangeVar, ViewStmt,
     },
 };
 
 use super::{
     Analysis, Effect,
-    access::{self, TEMPORARY_SCHEMA},
+    access::{self, TEMPORARY_SCHEMA, Touched},
     flow::Row,
     from::aliased,
     nodes::expression_nodes,
     object::Object,
-    scope::Scope,
+    scope::{Item, Scope},
     strings,
     tag::Tags,
 };
@@ -167,7 +167,8 @@ impl Analysis<'_> {
         };
         self.level.verb = "ALTER TABLE";
         let Some(name) = &alter.relation else { return self.not_understood("ALTER TABLE") };
-        let access = self.definition(name, Operation::AlterTable);
+        let table = self.defined(name, Operation::AlterTable);
+        let access = table.access;
         for node in &alter.cmds {
             let Some(NodeEnum::AlterTableCmd(command)) = &node.node else {
                 self.unknown("a command of ALTER TABLE is not understood");
@@ -180,7 +181,8 @@ impl Analysis<'_> {
                 // Another table: INHERIT, ATTACH PARTITION.
                 Some(NodeEnum::RangeVar(other)) => self.alter(Some(other)),
                 Some(NodeEnum::PartitionCmd(partition)) => self.alter(partition.name.as_ref()),
-                Some(NodeEnum::ColumnDef(_) | NodeEnum::Constraint(_)) => {
+                Some(NodeEnum::ColumnDef(column)) => self.derived_column(column, command, name, &table),
+                Some(NodeEnum::Constraint(_)) => {
                     if let Some(element) = command.def.as_deref() {
                         self.table_element(element, access);
                     }
@@ -193,6 +195,29 @@ impl Analysis<'_> {
             }
         }
         Effect::silent(StatementKind::Define, "ALTER TABLE")
+    }
+
+    /// A column that is added or changes its type: what its values are computed from is stored in it.
+    fn derived_column(&mut self, column: &ColumnDef, command: &AlterTableCmd, table: &RangeVar, touched: &Touched) {
+        let name = if column.colname.is_empty() { &command.name } else { &column.colname };
+        if let Some(access) = touched.access {
+            self.name_column(access, name);
+        }
+        let scope = Scope { items: vec![Item::new(&*table.relname, touched.row.clone())], ..Scope::default() };
+        let mut flow = self.maybe(&column.raw_default, &scope);
+        for node in &column.constraints {
+            match &node.node {
+                Some(NodeEnum::Constraint(constraint)) if constraint.contype() == ConstrType::ConstrGenerated => {
+                    flow.absorb(&self.maybe(&constraint.raw_expr, &scope));
+                }
+                _ => self.table_element(node, touched.access),
+            }
+        }
+        let own = touched.row.slots.iter().filter(|slot| slot.name.as_deref() == Some(name));
+        for column in own.flat_map(|slot| &slot.flow.columns) {
+            flow.columns.remove(column);
+        }
+        self.stored.absorb(&flow);
     }
 
     /// Notes that a table is made, where its name says.

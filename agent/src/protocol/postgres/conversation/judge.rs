@@ -181,6 +181,9 @@ impl Conversation {
         let way = subject.way();
         if let Subject::Parse { name, text } = subject {
             self.note_parsing(&name);
+            // The server plans when it binds, and runs functions that it believes immutable: what an error
+            // quotes then falls under this statement's masks before anything of it is executed.
+            self.shield(&classified, permit.obligations());
             let (classifier, description) = (self.classifier.clone(), Arc::default());
             self.ledger.prepare(&name, Prepared { text, classified, classifier, description })?;
             self.forward(total, wire);

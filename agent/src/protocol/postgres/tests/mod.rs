@@ -1,5 +1,6 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
+mod leaks;
 mod masking;
 mod names;
 
@@ -267,7 +268,7 @@ fn a_cancel_request_is_mapped_to_the_servers_key() {
     let opening = opening(Verify::Off);
     let ours = super::login::own_key(&opening.seed, false);
     let server = super::cancel::Key { process: 99, secret: b"srvr".to_vec() };
-    let _lease = opening.cancels.lease(ours.clone(), server, &opening.workload, &opening.target.name);
+    let _lease = opening.cancels.lease(ours.clone(), server, &opening);
     let mut session = super::PostgresSession::new(opening);
     let request = write::cancel_request(ours.process, &ours.secret);
     crate::protocol::Session::handle(&mut session, Input::Bytes(Side::Downstream, request)).unwrap();
