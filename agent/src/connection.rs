@@ -13,6 +13,7 @@ use crate::{
     credential,
     detect::detect,
     gate::{Asker, Gate},
+    lanes::Lanes,
     live::{Live, LiveSession},
     mask::Masker,
     policy,
@@ -44,6 +45,7 @@ pub struct Gatehouse {
     pub recorder: Recorder,
     pub surveys: Arc<Surveys>,
     pub live: Live,
+    pub lanes: Lanes,
     pub masker: Arc<Masker>,
     pub cancels: Arc<Cancels>,
     /// The daemon's own listeners, which it never dials.
@@ -197,7 +199,11 @@ async fn converse(
         surveys: Arc::new(survey),
         signals,
     };
-    let outcome = drive(open(opening), stream.into(), drive_with).await;
+    let session = move |stream: TcpStream| drive(open(opening), stream.into(), drive_with);
+    let outcome = gatehouse.lanes.run(stream, session).await.unwrap_or_else(|error| {
+        tracing::error!(session = %recorder.id(), %error, "session broke");
+        Outcome::Failed
+    });
     recorder.end(outcome);
     Ok(())
 }

@@ -44,4 +44,5 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod lanes;
 pub mod live;

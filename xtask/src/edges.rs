@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 10] = [
     &["protocol"],
     &["capture", "config", "detect", "tls", "upstream", "accept"],
     &["driver"],
-    &["connection", "live", "surveys"],
+    &["connection", "lanes", "live", "surveys"],
     &["daemon", "control"],
     &["cli"],
 ];

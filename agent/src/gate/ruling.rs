@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    num::NonZeroUsize,
     sync::{Arc, OnceLock},
 };
 
@@ -18,7 +17,7 @@ use crate::{
 };
 
 /// Decisions kept for each session.
-const RULINGS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+const RULINGS_MAX: usize = 256;
 
 /// A decision, and what is written of it each time it is used.
 #[derive(Debug)]
@@ -63,7 +62,8 @@ pub struct Rulings(LruCache<usize, Arc<Decided>>);
 
 impl Default for Rulings {
     fn default() -> Self {
-        Self(LruCache::new(RULINGS_MAX))
+        // With a bound, it would hold room for all of them from the start, in every idle session.
+        Self(LruCache::unbounded())
     }
 }
 
@@ -95,6 +95,9 @@ impl Rulings {
             minute,
         });
         self.0.put(key, decided.clone());
+        if self.0.len() > RULINGS_MAX {
+            self.0.pop_lru();
+        }
         decided
     }
 }

@@ -17,18 +17,16 @@ pub(super) fn last4(text: &str) -> String {
     let total = text.chars().filter(|c| c.is_alphanumeric()).count();
     let hidden = if total < LAST4_MIN { total } else { total.saturating_sub(KEPT) };
     let mut seen = 0;
-    text.chars()
-        .map(|c| {
-            if c.is_alphanumeric() {
-                seen += 1;
-                if seen > hidden { c } else { '*' }
-            } else if matches!(c, ' ' | '-') {
-                c
-            } else {
-                '*'
-            }
-        })
-        .collect()
+    let mut masked = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_alphanumeric() {
+            seen += 1;
+            masked.push(if seen > hidden { c } else { '*' });
+        } else {
+            masked.push(if matches!(c, ' ' | '-') { c } else { '*' });
+        }
+    }
+    masked
 }
 
 /// Leaves the first letters and the top-level domain of an e-mail address, the last four of what is
@@ -51,19 +49,30 @@ fn address(text: &str) -> Option<String> {
     if local.is_empty() || host.is_empty() || top.is_empty() || !top.chars().all(char::is_alphanumeric) {
         return None;
     }
-    Some(format!("{}@{}.{top}", first_of_many(local, 2), first_of_many(host, 2)))
+    let mut masked = String::with_capacity(text.len() + 2 * HIDDEN.len());
+    push_first(&mut masked, local, 2);
+    masked.push('@');
+    push_first(&mut masked, host, 2);
+    masked.push('.');
+    masked.push_str(top);
+    Some(masked)
 }
 
 fn initial(text: &str) -> String {
-    first_of_many(text.trim(), FIRST_MIN)
+    let mut masked = String::new();
+    push_first(&mut masked, text.trim(), FIRST_MIN);
+    masked
 }
 
-/// The first character and stars, or stars alone where there are fewer than `fewest` characters.
-fn first_of_many(text: &str, fewest: usize) -> String {
-    match text.chars().next() {
-        Some(first) if text.chars().nth(fewest - 1).is_some() => format!("{first}{HIDDEN}"),
-        _ => HIDDEN.to_owned(),
+/// Appends the first character and stars, or stars alone where there are fewer than `fewest` characters.
+fn push_first(masked: &mut String, text: &str, fewest: usize) {
+    let mut characters = text.chars();
+    if let Some(first) = characters.next()
+        && characters.nth(fewest.saturating_sub(2)).is_some()
+    {
+        masked.push(first);
     }
+    masked.push_str(HIDDEN);
 }
 
 #[cfg(test)]
