@@ -160,7 +160,7 @@ impl Gate {
         Verdict::Block(match self.record(Kind::Denial, &entry).await {
             Ok(sequence) => {
                 let reference = format!("{}/{sequence}", self.recorder.id());
-                let hint = format!("quote {reference} when you ask for access");
+                let hint = format!("ask the operators of this gate for access, and quote {reference}");
                 Denial { message, rule, hint, reference }
             }
             Err(error) => self.unrecorded(&error),

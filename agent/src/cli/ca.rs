@@ -110,8 +110,14 @@ fn remove(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The authority of the daemon with that configuration; made now where the daemon has not run yet.
+/// The authority of the daemon with that configuration. Only a daemon makes one.
 fn open(options: &Options) -> anyhow::Result<Authority> {
-    let config = config::load(options.config.as_deref())?;
-    Authority::open(&config.authority_dir()).context("failed to open the certificate authority")
+    let directory = config::load(options.config.as_deref())?.authority_dir();
+    if !directory.exists() {
+        anyhow::bail!(
+            "there is no certificate authority in {}\n  hint: `portcullis up` makes it; name its configuration with --config",
+            directory.display()
+        );
+    }
+    Authority::open(&directory).context("failed to open the certificate authority")
 }

@@ -63,29 +63,27 @@ fn line_of(reply: &Reply) -> Vec<u8> {
 }
 
 /// Whether the peer may ask anything at all.
-fn admit<C: Control>(stream: &UnixStream, control: &C) -> Result<Role, Reply> {
-    let credentials = stream.peer_cred().map_err(|error| refused(&error.to_string(), "connect again"))?;
+fn admit<C: Control>(stream: &UnixStream, control: &C) -> Result<Role, Box<Reply>> {
+    let credentials = stream.peer_cred().map_err(|error| Box::new(refused(&error.to_string(), "connect again")))?;
     let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default();
     role_of(&Peer::new(pid, credentials.uid()), control)
 }
 
-fn role_of<C: Control>(peer: &Peer, control: &C) -> Result<Role, Reply> {
+fn role_of<C: Control>(peer: &Peer, control: &C) -> Result<Role, Box<Reply>> {
     if peer.is_governed(|cgroup| control.governs(cgroup)) {
         tracing::warn!(pid = peer.pid, uid = peer.uid, "a governed process asked for control, and was refused");
-        return Err(refused("a governed process has no control", "ask from outside the workload"));
+        return Err(Box::new(refused("a governed process has no control", "ask from outside the workload")));
     }
     peer.role(control.approvers()).ok_or_else(|| {
-        refused(
-            &format!("`{}` is neither an operator nor an approver here", peer.name),
-            "run it as root, or as a member of a group under [[approvers]]",
-        )
+        let error = format!("`{}` is neither an operator nor an approver here", peer.name);
+        Box::new(refused(&error, "run it as root, or as a member of a group under [[approvers]]"))
     })
 }
 
 async fn answer<C: Control>(line: &str, peer: &Peer, control: &C) -> Reply {
     let role = match role_of(peer, control) {
         Ok(role) => role,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     match serde_json::from_str::<Command>(line) {
         Ok(command) if role >= command.role() => control.obey(command, peer).await,

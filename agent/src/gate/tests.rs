@@ -8,7 +8,10 @@ use crate::{
     approval::Approver,
     policy::{Settings, Store},
     principal::{Principal, Process},
-    record::{Outcome as Ending, Recorder, RecorderConfig, SessionHeader, path_of, reader::{Part, Recording}},
+    record::{
+        Outcome as Ending, Recorder, RecorderConfig, SessionHeader, path_of,
+        reader::{Part, Recording},
+    },
     request::{Access, Facts, Footprint, Operation, Resource, Stage, Summary, sql},
     target::{Target, Verify},
 };

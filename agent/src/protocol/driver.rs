@@ -119,6 +119,10 @@ pub async fn drive(session: Box<dyn Session>, downstream: tls::Stream, drive: Dr
             // A broken record cannot take the entry that says so; the log above has it.
             let entry = ErrorEntry { by: error.by().into(), what: error.to_string() };
             let _ = driver.drive.gate.recorder().append_json(Kind::Error, &entry);
+            if matches!(error, DriveError::Upstream(_)) {
+                // The session says so in its protocol; it has no other error to add.
+                let _ = driver.hand(Input::Unreachable);
+            }
             driver.say_goodbye().await;
             Outcome::Failed
         }

@@ -96,6 +96,8 @@ pub enum Input {
     Bytes(Side, Bytes),
     /// That side will send nothing more.
     Closed(Side),
+    /// The server cannot be reached, or TLS with it not be set up. Why is not for the workload: it stands in the log.
+    Unreachable,
     /// TLS stands on that side; upstream, with the channel binding of the server's certificate
     /// (`tls-server-end-point`, RFC 5929).
     Secured(Side, Option<Vec<u8>>),

@@ -21,6 +21,9 @@ use crate::{
 /// `invalid_authorization_specification`, for a login that the gate denies.
 const LOGIN_DENIED: &str = "28000";
 
+/// `sqlclient_unable_to_establish_sqlconnection`.
+const UNREACHABLE: &str = "08001";
+
 /// One PostgreSQL session.
 pub struct PostgresSession {
     opening: Opening,
@@ -56,6 +59,10 @@ impl PostgresSession {
             }
             Input::Closed(side) => {
                 self.closed(side);
+                Ok(())
+            }
+            Input::Unreachable => {
+                self.say_last(&Fatal::upstream(UNREACHABLE, "the gate cannot reach the server"));
                 Ok(())
             }
             Input::Secured(side, binding) => self.secured(side, binding),
