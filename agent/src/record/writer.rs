@@ -237,11 +237,15 @@ impl Writer {
     /// Takes up a session of which there was nothing in memory.
     fn meet(&mut self, frame: &Frame) -> Result<(), StoreError> {
         let begins = Kind::from_code(frame.header.kind) == Some(Kind::Begin);
-        let live = if begins && !super::folder::path_of(&self.root, frame.id).exists() {
+        let mut live = if begins && !super::folder::path_of(&self.root, frame.id).exists() {
             Live::new(SessionFile::new(&self.root, frame.id), Row::new(frame.id, None))
         } else {
             self.resume(frame.id)?
         };
+        // Its file may have everything already, and the index nothing: a crash can fall between the two.
+        live.unindexed = true;
+        self.unindexed.push(frame.id);
+        self.pressing = true;
         self.live.insert(frame.id, live);
         Ok(())
     }

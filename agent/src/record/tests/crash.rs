@@ -70,6 +70,23 @@ fn recovery_may_be_interrupted_and_repeated() {
 }
 
 #[test]
+fn a_file_that_was_written_before_its_row_gets_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let recorder = Recorder::open(&small(root)).unwrap();
+    let session = recorder.begin(&header()).unwrap();
+    session.append(Kind::FromWorkload, b"SELECT 1").unwrap();
+    let id = session.id();
+    session.end(Outcome::Closed);
+    drop(recorder);
+    // What a daemon leaves that was killed between writing the file and writing the index.
+    rusqlite::Connection::open(Index::path(root)).unwrap().execute("DELETE FROM sessions", []).unwrap();
+    rewind_journal(root);
+    drop(Recorder::open(&small(root)).unwrap());
+    assert_eq!(search_all(root).iter().map(|row| row.id).collect::<Vec<_>>(), [id]);
+}
+
+#[test]
 fn numbers_go_on_after_a_crash() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
