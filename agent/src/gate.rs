@@ -204,12 +204,16 @@ impl Gate {
         if let Err(error) = self.record(Kind::Approval, &answered(ticket.id(), &outcome)).await {
             return Verdict::Block(self.unrecorded(&error));
         }
-        self.settle(outcome, request).await
+        self.settle(outcome, terms, request).await
     }
 
-    /// Turns a person's answer into a verdict under the policy of this moment.
-    async fn settle(&self, outcome: Outcome, request: &Request) -> Verdict {
+    /// Turns a person's answer into a verdict under the policy of this moment: a yes under other terms is none.
+    async fn settle(&self, outcome: Outcome, asked: &Terms, request: &Request) -> Verdict {
         let decided = self.decide(request);
+        let outcome = match decided.decision.obligations.approval.as_ref() == Some(asked) {
+            true => outcome,
+            false => Outcome::Overtaken,
+        };
         match (&outcome, decided.decision.effect) {
             (_, Effect::Deny) => self.refuse_by(&decided, request).await,
             (_, Effect::Allow) | (Outcome::Granted { .. } | Outcome::Reused { .. }, Effect::RequireApproval) => {

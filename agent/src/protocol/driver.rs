@@ -7,6 +7,7 @@
 mod leg;
 
 use std::{
+    collections::VecDeque,
     future::{Future, poll_fn},
     io,
     pin::Pin,
@@ -141,7 +142,7 @@ struct Driver {
     opening: Option<Request>,
     /// Runs out when no question has been asked.
     patience: Option<Pin<Box<Sleep>>>,
-    held: Vec<Bytes>,
+    held: VecDeque<Bytes>,
     held_bytes: usize,
     closing: bool,
     outcome: Outcome,
@@ -168,7 +169,7 @@ impl Driver {
             surveyed: false,
             opening: None,
             patience: Some(Box::pin(sleep(OPENING_TIMEOUT))),
-            held: Vec::new(),
+            held: VecDeque::new(),
             held_bytes: 0,
             closing: false,
             outcome: Outcome::Closed,
@@ -211,7 +212,7 @@ impl Driver {
         match event {
             Event::Read(Side::Downstream, Read::Bytes(bytes)) if self.is_waiting() => {
                 self.held_bytes += bytes.len();
-                self.held.push(bytes);
+                self.held.push_back(bytes);
                 Ok(())
             }
             Event::Read(Side::Downstream, Read::Bytes(bytes)) => self.hear(bytes).await,
@@ -290,7 +291,7 @@ impl Driver {
             if self.is_waiting() {
                 return Ok(());
             }
-            let bytes = self.held.remove(0);
+            let Some(bytes) = self.held.pop_front() else { return Ok(()) };
             self.held_bytes -= bytes.len();
             self.hear(bytes).await?;
         }
