@@ -16,6 +16,7 @@
 // The kernel side: what captures, and who was captured.
 pub mod accept;
 pub mod capture;
+pub mod jail;
 
 // The way of one connection.
 pub mod connection;

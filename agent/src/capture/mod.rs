@@ -10,7 +10,7 @@
 //! <bpffs>/portcullis/<instance>/{maps-<layout>,programs,links}
 //! ```
 //!
-//! Limits: sockets made outside a workload and handed to it are not seen (the [`launcher`] closes what it can), nor
+//! Limits: sockets made outside a workload and handed to it are not seen (the launcher of `jail` closes what it can), nor
 //! are connects over Unix sockets.
 
 use std::{
@@ -29,7 +29,6 @@ pub use logs::Logs;
 pub use origin::Origin;
 
 pub mod canary;
-pub mod launcher;
 
 mod attachment;
 mod bpf;
@@ -41,7 +40,6 @@ mod maps;
 mod origin;
 mod pins;
 mod programs;
-mod seccomp;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};

@@ -9,8 +9,9 @@ use anyhow::Context;
 
 use super::output;
 use crate::{
-    capture::{canary, launcher},
+    capture::canary,
     control::{Client, Command, Reply},
+    jail::launcher,
 };
 
 /// Whom root's workloads run as, unless a user is named.

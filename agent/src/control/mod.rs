@@ -143,4 +143,17 @@ pub struct Enrolled {
     pub cgroup: String,
     /// What the canary connection must bring back, in hexadecimal.
     pub token: String,
+    /// The user that belongs to this workload alone, while it lasts.
+    pub uid: Option<u32>,
+    /// Unix sockets that the workload finds under the paths that it dials.
+    pub doorways: Vec<Doorway>,
+}
+
+/// A Unix socket of the daemon's that stands where a server's socket would.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Doorway {
+    /// What the workload dials.
+    pub path: PathBuf,
+    /// Where the daemon listens for this workload.
+    pub listener: PathBuf,
 }

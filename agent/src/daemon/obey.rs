@@ -75,7 +75,7 @@ impl Daemon {
         });
         tracing::info!(workload = %name, pid = peer.pid, cgroup = %enrolment.directory().display(), "enrolled");
         let cgroup = enrolment.directory().display().to_string();
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways: Vec::new() })
     }
 
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {

@@ -12,9 +12,9 @@ use nix::{
     sched::{CloneFlags, unshare},
     sys::socket::{MsgFlags, SockaddrIn, bind, connect, sendto},
 };
-use portcullis::capture::{
-    canary::{self, Token},
-    launcher::{self, Identity},
+use portcullis::{
+    capture::canary::{self, Token},
+    jail::launcher::{self, Identity},
 };
 
 use crate::rig;

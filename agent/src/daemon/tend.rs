@@ -1,0 +1,54 @@
+//! What is looked at again and again: workloads that end, cgroups made anew, names that move.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{accept::Workload, config::Config, connection::Gatehouse};
+
+/// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
+pub const TEND_INTERVAL: Duration = Duration::from_millis(500);
+/// How often host names of targets are resolved again.
+pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Takes over the workloads of an earlier daemon: who owned them is not known any more.
+pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()> {
+    for workload in &config.workloads {
+        gatehouse.workloads.configure(workload.name.clone(), workload.groups.clone());
+    }
+    for enrolment in gatehouse.capture.enrolments()? {
+        gatehouse.workloads.enrol(Workload {
+            name: enrolment.name().clone(),
+            groups: config.workload_defaults.groups.clone(),
+            owner: None,
+            cgroup: gatehouse.capture.workload(enrolment.cgroup_id())?.cgroup,
+            cgroup_id: enrolment.cgroup_id(),
+        });
+        gatehouse.workloads.settle(enrolment.cgroup_id());
+    }
+    Ok(())
+}
+
+/// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
+pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(TEND_INTERVAL).await;
+        for enrolment in gatehouse.capture.enrolments()? {
+            // Those just made are still waiting for their first process.
+            if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
+                enrolment.release()?;
+                gatehouse.workloads.release(enrolment.cgroup_id());
+                tracing::info!(workload = %enrolment.name(), "released");
+            }
+        }
+        if let Err(error) = gatehouse.capture.recapture() {
+            tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
+        }
+    }
+}
+
+/// Resolves the targets' host names again.
+pub(super) async fn refresh_targets(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(RESOLVE_INTERVAL).await;
+        gatehouse.targets.refresh().await;
+    }
+}
