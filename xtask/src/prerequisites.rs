@@ -42,6 +42,8 @@ pub enum Need {
     Peers,
     /// cargo-fuzz.
     Fuzz,
+    /// An emulator, and what unpacks kernels for it.
+    Vm,
 }
 
 /// Finds or installs all that the needs name.
@@ -53,7 +55,7 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
-            Need::Postgres | Need::Peers => {}
+            Need::Postgres | Need::Peers | Need::Vm => {}
         }
     }
     Ok(())
@@ -106,6 +108,15 @@ fn wanted(need: Need) -> Vec<Wanted> {
         ],
         Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
         Need::Fuzz => Vec::new(),
+        Need::Vm => vec![
+            Program("qemu-system-x86_64", "qemu-system-x86"),
+            Program("busybox", "busybox-static"),
+            Program("depmod", "kmod"),
+            Program("xz", "xz-utils"),
+            Program("zstd", "zstd"),
+            Program("strip", "binutils"),
+            Program("ip", "iproute2"),
+        ],
     }
 }
 
