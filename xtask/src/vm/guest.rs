@@ -17,8 +17,8 @@ const POLL: Duration = Duration::from_millis(200);
 
 const MEMORY_MIB: u32 = 1024;
 
-/// Last lines of the console that are shown of a guest that failed.
-const CONSOLE_SHOWN_MAX: usize = 15;
+/// Last lines that are shown of what failed.
+const LINES_SHOWN_MAX: usize = 15;
 
 /// What a guest is started with.
 #[derive(Clone, Debug)]
@@ -37,6 +37,14 @@ pub struct Answer {
     pub status: i32,
 }
 
+impl Answer {
+    /// The part of a failed step's words that a person wants first.
+    pub fn complaint(&self) -> String {
+        let said = if self.errors.is_empty() { &self.output } else { &self.errors };
+        format!("{} ended with {}\n{}", self.name, self.status, last_lines(said))
+    }
+}
+
 impl Guest {
     pub fn title(&self) -> String {
         let modules = if self.bpf_lsm { "with BPF LSM" } else { "without BPF LSM" };
@@ -49,7 +57,7 @@ impl Guest {
         let (console, said) = (log("console"), log("said"));
         let child = self.qemu(initramfs, &console, &said)?;
         let ended = wait(child)?;
-        let text = fs::read(&said).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let text = read(&said);
         if ended && text.lines().any(|line| line == "@off") {
             return Ok(answers(&text));
         }
@@ -57,7 +65,7 @@ impl Guest {
             true => "ended before its steps did".to_owned(),
             false => format!("was not off after {} s", GUEST_TIMEOUT.as_secs()),
         };
-        anyhow::bail!("the guest {why}; its console ({}) says\n{}", console.display(), tail(&console));
+        anyhow::bail!("the guest {why}; its console ({}) says\n{}", console.display(), last_lines(&read(&console)));
     }
 
     fn qemu(&self, initramfs: &Path, console: &PathBuf, said: &PathBuf) -> Result<Child> {
@@ -108,10 +116,13 @@ fn answers(text: &str) -> Vec<Answer> {
     answers
 }
 
-fn tail(file: &Path) -> String {
-    let text = fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+fn read(file: &Path) -> String {
+    fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+fn last_lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(CONSOLE_SHOWN_MAX)..).unwrap_or_default().join("\n")
+    lines.get(lines.len().saturating_sub(LINES_SHOWN_MAX)..).unwrap_or_default().join("\n")
 }
 
 #[cfg(test)]

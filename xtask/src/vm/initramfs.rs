@@ -38,12 +38,12 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("var", 0o755),
 ];
 
-/// Something that a guest runs, and how long it may take.
-#[derive(Clone, Debug)]
+/// A script that a guest runs, and how long it may take.
+#[derive(Clone, Copy, Debug)]
 pub struct Step {
     pub name: &'static str,
     pub seconds: u32,
-    pub command: &'static str,
+    pub script: &'static str,
 }
 
 /// Programs of this machine for the guest, without what only a debugger reads.
@@ -79,7 +79,11 @@ pub fn write(file: &Path, kernel: &Kernel, programs: &Programs, steps: &[Step]) 
     archive.copy("bin/busybox", &busybox)?;
     archive.link("sbin/modprobe", "/bin/busybox")?;
     archive.file("init", 0o755, INIT.as_bytes())?;
-    archive.file("steps", 0o644, lines(steps).as_bytes())?;
+    archive.directory("steps", 0o755)?;
+    archive.file("steps/list", 0o644, list(steps).as_bytes())?;
+    for step in steps {
+        archive.file(&format!("steps/{}.sh", step.name), 0o644, step.script.as_bytes())?;
+    }
     archive.file("module-names", 0o644, kernel.module_names()?.as_bytes())?;
     for (path, content) in
         [("etc/passwd", PASSWD), ("etc/group", GROUP), ("etc/nsswitch.conf", NSSWITCH), ("etc/hosts", HOSTS)]
@@ -98,8 +102,8 @@ pub fn write(file: &Path, kernel: &Kernel, programs: &Programs, steps: &[Step]) 
     archive.finish()
 }
 
-fn lines(steps: &[Step]) -> String {
-    steps.iter().map(|step| format!("{} {} {}\n", step.name, step.seconds, step.command)).collect()
+fn list(steps: &[Step]) -> String {
+    steps.iter().map(|step| format!("{} {}\n", step.name, step.seconds)).collect()
 }
 
 /// Makes the directories above a file that are not there yet.
@@ -133,7 +137,10 @@ mod tests {
     #[test]
     fn the_loader_is_a_library_too() {
         let read = |line| library(line).map(|path| path.display().to_string());
-        assert_eq!(read("\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)"), Some("/lib/x86_64-linux-gnu/libc.so.6".into()));
+        assert_eq!(
+            read("\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)"),
+            Some("/lib/x86_64-linux-gnu/libc.so.6".into())
+        );
         assert_eq!(read("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)"), Some("/lib64/ld-linux-x86-64.so.2".into()));
         assert_eq!(read("\tlinux-vdso.so.1 (0x00007f)"), None);
     }

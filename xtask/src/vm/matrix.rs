@@ -1,8 +1,10 @@
 //! What the guests said, as a table for people and as JSON for programs.
 
+use std::fmt::Write;
+
 use serde_json::{Value, json};
 
-use super::guest::Answer;
+use super::findings::{Daemon, Findings, Table, Tests};
 
 /// One guest's row.
 #[derive(Clone, Debug)]
@@ -10,114 +12,113 @@ pub struct Row {
     pub kernel: &'static str,
     pub release: String,
     pub bpf_lsm: bool,
-    pub outcome: Outcome,
+    /// Why there are none, where there are none.
+    pub findings: Result<Findings, String>,
 }
 
-/// What came of a guest.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// It did its steps.
-    Done(Findings),
-    /// It did not: why.
-    Failed(String),
+const COLUMNS: [&str; 7] = ["kernel", "release", "BPF LSM", "missing layers", "daemon", "tests of capture", "attacks"];
+
+/// As Markdown, which people read as well.
+pub fn markdown(rows: &[Row]) -> String {
+    let cells: Vec<_> = rows.iter().map(cells).collect();
+    let width = |column: usize| {
+        let titles = COLUMNS.get(column).into_iter().map(|title| title.chars().count());
+        cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).chain(titles).max().unwrap_or(0)
+    };
+    let line = |cells: Vec<String>| {
+        let padded = cells.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        format!("| {} |\n", padded.collect::<Vec<_>>().join(" | "))
+    };
+    let mut table = line(COLUMNS.map(str::to_owned).to_vec());
+    table += &line((0..COLUMNS.len()).map(|column| "-".repeat(width(column))).collect());
+    cells.iter().for_each(|row| table += &line(row.to_vec()));
+    table
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct Findings {
-    /// What `portcullis doctor` misses, with the detail: required things.
-    pub missing: Vec<String>,
-    /// Everything that doctor said.
-    pub facts: Value,
-    pub tests: Option<Tests>,
-    pub table: Option<Table>,
+fn cells(row: &Row) -> [String; 7] {
+    let lsm = if row.bpf_lsm { "yes" } else { "no" }.to_owned();
+    let (layers, daemon, tests, attacks) = match &row.findings {
+        Ok(found) => (layers(found), daemon(&found.daemon), tests(found.tests.as_ref()), attacks(found.table.as_ref())),
+        Err(_) => ("the guest failed".to_owned(), String::new(), String::new(), String::new()),
+    };
+    [row.kernel.to_owned(), row.release.clone(), lsm, layers, daemon, tests, attacks]
 }
 
-/// The tests of `tests/tests/capture`.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Tests {
-    pub passed: u64,
-    pub failed: Vec<String>,
-    /// Whether the program came to its end.
-    pub ended: bool,
-}
-
-/// The attack table.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Table {
-    pub tried: u64,
-    pub leaks: Vec<String>,
-    /// Rows that came out otherwise than expected.
-    pub differing: Vec<String>,
-    pub ended: bool,
-}
-
-impl Findings {
-    pub fn of(answers: &[Answer]) -> Self {
-        let find = |name: &str| answers.iter().find(|answer| answer.name == name);
-        let facts = find("doctor").and_then(|answer| serde_json::from_str(&answer.output).ok()).unwrap_or_default();
-        Self {
-            missing: missing(&facts),
-            facts,
-            tests: find("capture").map(Tests::of),
-            table: find("table").map(Table::of),
-        }
-    }
-
-    /// Whether capture starts here at all.
-    fn captures(&self) -> bool {
-        self.facts.is_array() && self.missing.is_empty()
+fn layers(found: &Findings) -> String {
+    let names = |list: &[String]| list.join(", ");
+    match (found.missing.as_slice(), found.absent.as_slice()) {
+        ([], []) => "none".to_owned(),
+        ([], absent) => names(absent),
+        (missing, _) => format!("**{}**", names(missing)),
     }
 }
 
-/// Required things that doctor found missing.
-fn missing(facts: &Value) -> Vec<String> {
-    let text = |fact: &Value, key: &str| fact.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let wanted = |fact: &&Value| fact.get("required") == Some(&json!(true)) && fact.get("present") == Some(&json!(false));
-    let facts = facts.as_array().map(Vec::as_slice).unwrap_or_default();
-    facts.iter().filter(wanted).map(|fact| format!("{}: {}", text(fact, "name"), text(fact, "detail"))).collect()
+fn daemon(found: &Daemon) -> String {
+    match found {
+        Daemon::Proved { held, escaped } if escaped.is_empty() => format!("{held} of {held} attempts held"),
+        Daemon::Proved { escaped, .. } => format!("GOT OUT: {}", escaped.join(", ")),
+        Daemon::Refused(_) => "refuses to start".to_owned(),
+        Daemon::Silent => "no answer".to_owned(),
+    }
 }
 
-impl Tests {
-    fn of(answer: &Answer) -> Self {
-        let lines = || answer.output.lines();
-        let outcome = |line: &str, end: &str| {
-            line.strip_prefix("test ").and_then(|line| line.strip_suffix(end)).map(|name| name.trim_end().to_owned())
-        };
-        Self {
-            passed: lines().filter(|line| outcome(line, "... ok").is_some()).count() as u64,
-            failed: lines().filter_map(|line| outcome(line, "... FAILED")).collect(),
-            ended: lines().any(|line| line.starts_with("test result: ")),
+fn tests(found: Option<&Tests>) -> String {
+    match found {
+        None => "–".to_owned(),
+        Some(tests) if !tests.ended => format!("{} passed, then no end", tests.passed),
+        Some(tests) if tests.failed.is_empty() => format!("{} passed", tests.passed),
+        Some(tests) => format!("{} passed, FAILED: {}", tests.passed, tests.failed.join(", ")),
+    }
+}
+
+fn attacks(found: Option<&Table>) -> String {
+    match found {
+        None => "–".to_owned(),
+        Some(table) if !table.ended => "no end".to_owned(),
+        Some(table) => {
+            let mut text = format!("{} tried, {} leaks", table.attempts, table.leaks.len());
+            if !table.open.is_empty() {
+                let _ = write!(text, ", {} open as stated", table.open.len());
+            }
+            if !table.differing.is_empty() {
+                let _ = write!(text, ", {} not as claimed", table.differing.len());
+            }
+            text
         }
     }
 }
 
-impl Table {
-    /// Reads `attack-table --json`: an object with `tried`, and the names under `leaks` and `differing`.
-    fn of(answer: &Answer) -> Self {
-        let Ok(value) = serde_json::from_str::<Value>(&answer.output) else { return Self::default() };
-        let names = |key: &str| {
-            let names = value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            names.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        Self {
-            tried: value.get("tried").and_then(Value::as_u64).unwrap_or_default(),
-            leaks: names("leaks"),
-            differing: names("differing"),
-            ended: true,
-        }
-    }
+/// Everything that is known, for programs.
+pub fn json(rows: &[Row]) -> Value {
+    rows.iter()
+        .map(|row| {
+            let mut value = match &row.findings {
+                Ok(found) => found.json(),
+                Err(why) => json!({ "failure": why }),
+            };
+            value["kernel"] = row.kernel.into();
+            value["release"] = row.release.as_str().into();
+            value["bpf_lsm"] = row.bpf_lsm.into();
+            value["holds"] = row.holds().into();
+            value
+        })
+        .collect()
 }
 
 impl Row {
-    /// Whether the guest did what its kernel promises: all passes where capture starts, nothing starts elsewhere.
+    /// Whether the guest did what its kernel promises.
     pub fn holds(&self) -> bool {
-        let Outcome::Done(findings) = &self.outcome else { return false };
-        if !findings.captures() {
-            return findings.tests.as_ref().is_some_and(|tests| tests.passed == 0) && !findings.missing.is_empty();
-        }
-        findings.tests.as_ref().is_none_or(|tests| tests.ended && tests.failed.is_empty())
-            && findings.table.as_ref().is_none_or(|table| {
-                table.ended && table.tried > 0 && table.leaks.is_empty() && table.differing.is_empty()
-            })
+        self.findings.as_ref().is_ok_and(Findings::holds)
+    }
+
+    /// What a person needs beside the table when something does not hold.
+    pub fn complaint(&self) -> Option<String> {
+        let why = match &self.findings {
+            Ok(found) if found.holds() => return None,
+            Ok(found) => found.complaint(),
+            Err(why) => why.clone(),
+        };
+        let lsm = if self.bpf_lsm { "with" } else { "without" };
+        Some(format!("{} {lsm} BPF LSM: {why}", self.release))
     }
 }
