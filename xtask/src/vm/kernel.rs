@@ -49,7 +49,8 @@ impl Kernel {
 const PARTS: [&str; 4] = ["linux-image", "linux-binary", "linux-modules", "linux-modules-extra"];
 
 fn fetch(source: Source, directory: &Path) -> Result<()> {
-    let apt = Apt::of(&source, &cache::root().join("vm/apt").join(source.name))?;
+    let lists = tempfile::tempdir().context("temporary directory")?;
+    let apt = Apt::of(&source, lists.path())?;
     let release = apt
         .depends(source.package)?
         .into_iter()
@@ -64,11 +65,17 @@ fn fetch(source: Source, directory: &Path) -> Result<()> {
     let tree = directory.join("unpacked");
     fs::create_dir_all(&tree)?;
     apt.unpack(&packages, &tree)?;
-    let image = tree.join("boot").join(format!("vmlinuz-{release}"));
+    let image = image(&tree, &release).context("the packages have no vmlinuz")?;
     fs::copy(&image, directory.join("vmlinuz")).with_context(|| format!("copying {}", image.display()))?;
     let names = modules::select(&tree, &release, &directory.join("modules"))?;
     fs::write(directory.join("names"), names.join("\n"))?;
     fs::remove_dir_all(&tree)?;
     // Last: what is not whole is fetched again.
     fs::write(directory.join("release"), release).context("keeping the kernel")
+}
+
+/// Older packages have the image in `/boot`, newer ones beside the modules.
+fn image(tree: &Path, release: &str) -> Option<PathBuf> {
+    let places = [format!("boot/vmlinuz-{release}"), format!("usr/lib/modules/{release}/vmlinuz")];
+    places.into_iter().map(|place| tree.join(place)).find(|image| image.is_file())
 }

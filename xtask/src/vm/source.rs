@@ -6,7 +6,7 @@ pub struct Source {
     /// What `--kernel` takes.
     pub name: &'static str,
     pub archive: Archive,
-    /// From the one with the newest package to the oldest; all are asked.
+    /// The newest package of all of them is taken.
     pub suites: &'static [Suite],
     /// The package that depends on the current kernel.
     pub package: &'static str,
@@ -79,9 +79,9 @@ impl Source {
         Self {
             name: "newest",
             archive: Archive::Debian,
-            suites: &[suite("trixie-backports"), suite("sid")],
+            suites: &[suite("trixie-backports")],
             package: "linux-image-amd64",
-            reason: "the newest that Debian has built",
+            reason: "the newest that Debian offers to users of its stable release",
         },
     ];
 
