@@ -27,6 +27,7 @@ pub use enrolment::{Enrolment, WorkloadId};
 pub use facts::{Fact, facts};
 pub use logs::Logs;
 pub use origin::Origin;
+pub use tree::Tree;
 
 pub mod canary;
 
@@ -40,6 +41,7 @@ mod maps;
 mod origin;
 mod pins;
 mod programs;
+mod tree;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
@@ -109,6 +111,10 @@ pub enum CaptureError {
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
     NoWorkload(u64),
+    #[error("`{program}` on {} would end with the daemon: its pin is gone", .cgroup.display())]
+    Unpinned { program: &'static str, cgroup: PathBuf },
+    #[error("no captured cgroup is called `{0}`")]
+    NoTree(std::sync::Arc<str>),
 }
 
 /// Longest name of an instance or a workload, in bytes.
@@ -122,7 +128,7 @@ pub struct Capture {
     ebpf: Ebpf,
     maps: Maps,
     daemon: Cgroup,
-    workloads: Attachment,
+    workloads: parking_lot::Mutex<Attachment>,
     existing: Vec<(Existing, parking_lot::Mutex<Attachment>)>,
 }
 
@@ -161,7 +167,7 @@ impl Capture {
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
-        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads, existing })
+        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads: workloads.into(), existing })
     }
 
     /// Where an accepted connection wanted to go, and who opened it.
@@ -197,12 +203,12 @@ impl Capture {
 
     /// Makes a cgroup for a new workload. It is captured before the first process enters.
     pub fn enrol(&self, name: &str) -> Result<Enrolment, CaptureError> {
-        Enrolment::create(self.workloads.cgroup().directory(), name)
+        Enrolment::create(self.workloads.lock().cgroup().directory(), name)
     }
 
     /// The workloads that are there: those of an earlier daemon included.
     pub fn enrolments(&self) -> Result<Vec<Enrolment>, CaptureError> {
-        Enrolment::all(self.workloads.cgroup().directory())
+        Enrolment::all(self.workloads.lock().cgroup().directory())
     }
 
     /// Lets workloads ask these resolvers, and no others. Called again when routes may have changed.
@@ -212,11 +218,7 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        self.workloads.verify(&self.ebpf, programs::WORKLOAD)?;
-        for (_, attachment) in &self.existing {
-            attachment.lock().verify(&self.ebpf, programs::WORKLOAD)?;
-        }
-        Ok(())
+        self.trees().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
     /// Captures configured cgroups anew that were removed and made again, as systemd does when a unit restarts; answers
