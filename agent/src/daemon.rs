@@ -13,7 +13,6 @@ mod walk;
 
 use std::{
     fs, io,
-    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
@@ -130,7 +129,6 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         port,
         ipv6: true,
         bpffs: capture::BPFFS.into(),
-        resolvers: config.capture.resolvers.clone().unwrap_or_else(resolvers_of_host),
         existing: config.workloads.iter().map(existing).collect(),
     })
     .context("failed to load the capture")?;
@@ -160,13 +158,6 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         setups: Arc::default(),
     };
     Ok((gatehouse, sockets))
-}
-
-/// The name servers that this host asks itself (resolv.conf(5)).
-fn resolvers_of_host() -> Vec<IpAddr> {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
-    servers.filter_map(|server| server.trim().parse().ok()).collect()
 }
 
 fn existing(workload: &config::Workload) -> Existing {

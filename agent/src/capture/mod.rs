@@ -15,7 +15,7 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::SocketAddr,
     os::fd::{AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
 };
@@ -60,8 +60,6 @@ pub struct CaptureConfig {
     pub ipv6: bool,
     /// Where the BPF file system is, or will be mounted; by default [`BPFFS`].
     pub bpffs: PathBuf,
-    /// Resolvers that workloads may ask directly, on port 53.
-    pub resolvers: Vec<IpAddr>,
     /// Process trees that are there without `portcullis run`.
     pub existing: Vec<Existing>,
 }
@@ -152,7 +150,6 @@ impl Capture {
         let maps = Maps::take(&mut ebpf)?;
         // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
         maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?)?;
-        maps.set_resolvers(&config.resolvers)?;
         maps.set_listener(config.port, config.ipv6)?;
 
         pins.keep_programs(&ebpf)?;
@@ -176,6 +173,15 @@ impl Capture {
     /// [`CaptureError::NoOrigin`] when no workload opened it: close it.
     pub fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
         self.maps.origin(accepted)
+    }
+
+    /// Where a DNS message wanted to go, and who sent it: by its source, the cookie of the network namespace in which
+    /// the daemon received it, and its identifier. Of a message sent to several servers at once, one of them is told.
+    ///
+    /// # Errors
+    /// [`CaptureError::NoOrigin`] when no workload sent it, or too long ago: drop it.
+    pub fn datagram_origin(&self, source: SocketAddr, netns_cookie: u64, query: u16) -> Result<Origin, CaptureError> {
+        self.maps.datagram_origin(source, netns_cookie, query)
     }
 
     /// The workload of a cgroup that an [`Origin`] names, and the cgroup's path below the mount.
@@ -244,11 +250,6 @@ impl Capture {
         }
         trees.extend(self.existing.iter().map(|(_, attachment)| attachment.lock().cgroup().directory().to_owned()));
         Ok(trees)
-    }
-
-    /// Lets workloads ask these resolvers, and no others. Called again when routes may have changed.
-    pub fn set_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), CaptureError> {
-        self.maps.set_resolvers(resolvers)
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
