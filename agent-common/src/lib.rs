@@ -15,7 +15,7 @@ pub const FLOWS_MAX: usize = 65_536;
 pub const RESOLVERS_MAX: usize = 64;
 
 /// Most network namespaces whose sockets may be captured.
-pub const NAMESPACES_MAX: usize = 64;
+pub const NAMESPACES_MAX: usize = 1024;
 
 /// The port of DNS, the one thing that leaves without the daemon.
 pub const DNS_PORT: u16 = 53;

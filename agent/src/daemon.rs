@@ -6,11 +6,13 @@
 mod audit;
 mod event;
 mod listeners;
+mod namespaces;
 mod obey;
 mod prove;
 mod ready;
 mod state;
 mod tend;
+mod walk;
 
 use std::{
     fs, io,
@@ -23,7 +25,7 @@ use std::{
 
 use anyhow::Context;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::UnixListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
@@ -44,6 +46,8 @@ use crate::{
 
 use audit::Audit;
 use event::Event;
+use listeners::Sockets;
+use namespaces::Namespaces;
 pub use obey::Daemon;
 use prove::Prover;
 
@@ -53,12 +57,13 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Runs the daemon until it is told to stop.
 pub async fn up(config: Config) -> anyhow::Result<()> {
     let control = claim_socket(&config.control)?;
-    let (gatehouse, listeners) = build(&config).await?;
+    let (gatehouse, sockets) = build(&config)?;
     let gatehouse = Arc::new(gatehouse);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let prover = Arc::new(Prover::new(gatehouse.clone(), audit.clone()));
-    let daemon = Arc::new(Daemon::new(gatehouse.clone(), &config, audit.clone(), prover.clone()));
+    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
+    let daemon = Arc::new(Daemon::new(gatehouse.clone(), namespaces.clone(), &config, audit.clone(), prover.clone()));
     let version = env!("CARGO_PKG_VERSION").to_owned();
     audit.note(&Event::Started { version, pid: std::process::id(), instance: daemon.instance() });
 
@@ -67,10 +72,10 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut tasks = JoinSet::new();
-    for listener in listeners {
-        tasks.spawn(listeners::accept(listener, gatehouse.clone()));
-    }
+    sockets.serve(&gatehouse, &mut tasks)?;
+    namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
     tasks.spawn(follow_policy(gatehouse.clone(), audit.clone()));
+    tasks.spawn(tend::tend_namespaces(namespaces));
     tasks.spawn(tend::tend_workloads(gatehouse.clone(), audit.clone()));
     tasks.spawn(tend::refresh_targets(gatehouse.clone()));
     prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
@@ -120,7 +125,7 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
     }
 }
 
-async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)> {
+fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
     state::make_state_dir(&config.state_dir)?;
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
@@ -131,7 +136,7 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
     });
     let authority = tls::Authority::open(&config.authority_dir()).context("failed to open the local CA")?;
     let masker = Masker::new(state::mask_key(&config.state_dir)?);
-    let port = listeners::choose_port(config.listen.port).await?;
+    let port = listeners::choose_port(config.listen.port)?;
     let mut capture = Capture::load(&CaptureConfig {
         instance: config.instance(),
         port,
@@ -142,8 +147,7 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
     })
     .context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.
-    let listeners = listeners::listen(port).await?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let sockets = listeners::listen_here(port)?;
     if let Some(logs) = capture.logs() {
         tokio::spawn(logs.forward());
     }
@@ -165,10 +169,10 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
         lanes: Lanes::start().context("failed to start the threads that sessions run on")?,
         masker: Arc::new(masker),
         cancels: Arc::default(),
-        listeners: addresses,
+        listeners: sockets.addresses()?,
         setups: Arc::default(),
     };
-    Ok((gatehouse, listeners))
+    Ok((gatehouse, sockets))
 }
 
 /// The name servers that this host asks itself (resolv.conf(5)).

@@ -16,7 +16,7 @@
 use std::{
     io,
     net::IpAddr,
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
@@ -27,9 +27,11 @@ pub use enrolment::{Enrolment, WorkloadId};
 pub use facts::{Fact, facts};
 pub use logs::Logs;
 pub use origin::Origin;
+pub use portcullis_common::NAMESPACES_MAX;
 pub use tree::Tree;
 
 pub mod canary;
+pub mod namespace;
 
 mod attachment;
 mod bpf;
@@ -46,6 +48,7 @@ mod tree;
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
 use maps::Maps;
+use namespace::NamespaceId;
 use pins::Pins;
 
 /// What to capture, and where to send it.
@@ -105,8 +108,10 @@ pub enum CaptureError {
     Detached { program: &'static str, cgroup: PathBuf },
     #[error("failed to use the map `{map}`")]
     Map { map: &'static str, source: MapError },
-    #[error("failed to read the network namespace of this process")]
+    #[error("failed to read the number of a network namespace")]
     Namespace(#[source] io::Error),
+    #[error("{NAMESPACES_MAX} network namespaces are captured already, and one more cannot be")]
+    NamespacesFull,
     #[error("the connection has no origin: no workload opened it")]
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
@@ -151,7 +156,8 @@ impl Capture {
         let pins = Pins::open(&config.bpffs, &config.instance)?;
         let mut ebpf = programs::load(&pins.maps())?;
         let maps = Maps::take(&mut ebpf)?;
-        maps.allow_own_namespace()?;
+        // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
+        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?)?;
         maps.set_resolvers(&config.resolvers)?;
         maps.set_listener(config.port, config.ipv6)?;
 
@@ -211,6 +217,41 @@ impl Capture {
         Enrolment::all(self.workloads.lock().cgroup().directory())
     }
 
+    /// Captures connects in a network namespace. Listen on its loopback first: until then they are refused.
+    ///
+    /// # Errors
+    /// [`CaptureError::NamespacesFull`] beyond [`NAMESPACES_MAX`].
+    pub fn allow_namespace(&self, netns: BorrowedFd<'_>) -> Result<NamespaceId, CaptureError> {
+        let namespace = NamespaceId::of(netns).map_err(CaptureError::Namespace)?;
+        self.maps.allow_namespace(namespace)?;
+        Ok(namespace)
+    }
+
+    /// Refuses every connect in a network namespace from now on.
+    pub fn forget_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
+        self.maps.forget_namespace(namespace)
+    }
+
+    /// Forgets the network namespaces of an earlier daemon, but for this process's own and those that are served again.
+    pub fn forget_namespaces_except(&self, served: &[NamespaceId]) -> Result<(), CaptureError> {
+        let own = NamespaceId::current().map_err(CaptureError::Namespace)?;
+        self.maps.forget_namespaces_except(&[served, &[own]].concat())
+    }
+
+    /// The directory of each workload's cgroup, and of each configured one.
+    pub fn trees(&self) -> Result<Vec<PathBuf>, CaptureError> {
+        let workloads = self.workloads.lock().cgroup().directory().to_owned();
+        let mut trees = Vec::new();
+        for entry in std::fs::read_dir(&workloads).map_err(at("read", &workloads))? {
+            let entry = entry.map_err(at("read", &workloads))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                trees.push(entry.path());
+            }
+        }
+        trees.extend(self.existing.iter().map(|(_, attachment)| attachment.lock().cgroup().directory().to_owned()));
+        Ok(trees)
+    }
+
     /// Lets workloads ask these resolvers, and no others. Called again when routes may have changed.
     pub fn set_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), CaptureError> {
         self.maps.set_resolvers(resolvers)
@@ -218,7 +259,7 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        self.trees().iter().try_for_each(|tree| self.verify_tree(tree))
+        self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
     /// Captures configured cgroups anew that were removed and made again, as systemd does when a unit restarts; answers

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{audit::Audit, event::Event, prove::Prover, unix};
+use super::{audit::Audit, event::Event, namespaces::Namespaces, prove::Prover, unix};
 use crate::{
     accept::{Closures, Workload},
     capture::{Tree, canary::Token},
@@ -27,6 +27,7 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 /// The daemon as the control socket sees it.
 pub struct Daemon {
     gatehouse: Arc<Gatehouse>,
+    namespaces: Arc<Namespaces>,
     config: Config,
     started: SystemTime,
     audit: Arc<Audit>,
@@ -34,8 +35,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn new(gatehouse: Arc<Gatehouse>, config: &Config, audit: Arc<Audit>, prover: Arc<Prover>) -> Self {
-        Self { gatehouse, config: config.clone(), started: SystemTime::now(), audit, prover }
+    pub(super) fn new(
+        gatehouse: Arc<Gatehouse>,
+        namespaces: Arc<Namespaces>,
+        config: &Config,
+        audit: Arc<Audit>,
+        prover: Arc<Prover>,
+    ) -> Self {
+        Self { gatehouse, namespaces, config: config.clone(), started: SystemTime::now(), audit, prover }
     }
 
     pub fn instance(&self) -> String {
@@ -43,7 +50,9 @@ impl Daemon {
     }
 
     /// Moves the peer into a cgroup of its own under capture.
-    fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+    async fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+        // First: in a namespace without the daemon's listeners a workload would be cut off.
+        self.namespaces.serve_peer(peer.pid).await?;
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
         anyhow::ensure!(!self.gatehouse.closures.is_closed(&Tree::Runs), Closures::MESSAGE);
         let owner = owner_of(peer);
@@ -137,7 +146,7 @@ impl Daemon {
             proven_unix: proofs.get(&tree).and_then(|proof| proof.proven).map(unix),
             name: tree.to_string(),
         };
-        self.gatehouse.capture.trees().into_iter().map(status).collect()
+        self.gatehouse.capture.captured().into_iter().map(status).collect()
     }
 
     /// Writes down what somebody changed, or tried to change.
@@ -163,19 +172,19 @@ impl Control for Daemon {
     }
 
     async fn obey(&self, command: Command, peer: &Peer) -> Reply {
-        let reply = self.answer(command.clone(), peer);
+        let reply = self.answer(command.clone(), peer).await;
         self.note_command(&command, &reply, peer);
         reply
     }
 }
 
 impl Daemon {
-    fn answer(&self, command: Command, peer: &Peer) -> Reply {
+    async fn answer(&self, command: Command, peer: &Peer) -> Reply {
         let desk = &self.gatehouse.desk;
         let approver = peer.approver(&self.config.approvers);
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
-            Command::Enrol { name } => self.enrol(name, peer).map_or_else(refused, Reply::Enrolled),
+            Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },
