@@ -245,12 +245,11 @@ impl Capture {
     }
 
     /// The directory of each workload's cgroup, and of each configured one.
-    pub fn directories(&self) -> Result<Vec<PathBuf>, CaptureError> {
-        let attachment = self.workloads.lock();
-        let workloads = attachment.cgroup().directory();
+    pub fn trees(&self) -> Result<Vec<PathBuf>, CaptureError> {
+        let workloads = self.workloads.lock().cgroup().directory().to_owned();
         let mut trees = Vec::new();
-        for entry in std::fs::read_dir(workloads).map_err(at("read", workloads))? {
-            let entry = entry.map_err(at("read", workloads))?;
+        for entry in std::fs::read_dir(&workloads).map_err(at("read", &workloads))? {
+            let entry = entry.map_err(at("read", &workloads))?;
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 trees.push(entry.path());
             }
@@ -261,7 +260,7 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        self.trees().iter().try_for_each(|tree| self.verify_tree(tree))
+        self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
     /// Captures configured cgroups anew that were removed and made again, as systemd does when a unit restarts; answers

@@ -30,7 +30,7 @@ impl fmt::Display for Tree {
 
 impl Capture {
     /// Everything that is captured.
-    pub fn trees(&self) -> Vec<Tree> {
+    pub fn captured(&self) -> Vec<Tree> {
         let existing = self.existing.iter().map(|(tree, _)| Tree::Existing(tree.name.as_str().into()));
         [Tree::Runs].into_iter().chain(existing).collect()
     }

@@ -136,7 +136,7 @@ impl Daemon {
             proven_unix: proofs.get(&tree).and_then(|proof| proof.proven).map(unix),
             name: tree.to_string(),
         };
-        self.gatehouse.capture.trees().into_iter().map(status).collect()
+        self.gatehouse.capture.captured().into_iter().map(status).collect()
     }
 
     /// Writes down what somebody changed, or tried to change.
