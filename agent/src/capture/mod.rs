@@ -23,10 +23,12 @@ use std::{
 use aya::{Ebpf, maps::MapError};
 use thiserror::Error;
 
+pub use cut::{Held, HeldKind};
 pub use enrolment::{Enrolment, WorkloadId};
 pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
 pub use logs::Logs;
+pub use members::MEMBERS_MAX;
 pub use origin::Origin;
 pub use portcullis_common::NAMESPACES_MAX;
 
@@ -36,14 +38,17 @@ pub mod namespace;
 mod attachment;
 mod bpf;
 mod cgroup;
+mod cut;
 mod enrolment;
 mod existing;
 mod facts;
 mod logs;
 mod maps;
+mod members;
 mod origin;
 mod pins;
 mod programs;
+mod sock_diag;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
@@ -113,6 +118,8 @@ pub enum CaptureError {
     Namespace(#[source] io::Error),
     #[error("{NAMESPACES_MAX} network namespaces are captured already, and one more cannot be")]
     NamespacesFull,
+    #[error("failed to destroy the connections that its processes hold")]
+    Destroy(#[source] io::Error),
     #[error("the connection has no origin: no workload opened it")]
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
