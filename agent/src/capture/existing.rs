@@ -79,39 +79,41 @@ impl Existing {
 
 /// The captured cgroups of others.
 #[derive(Default)]
-pub(super) struct Trees(RwLock<Vec<Arc<Tree>>>);
+pub(super) struct Trees(RwLock<Vec<Arc<Captured>>>);
 
 /// One of them.
-pub(super) struct Tree {
+pub(super) struct Captured {
     pub(super) existing: Existing,
     pub(super) path: PathBuf,
     pub(super) attachment: Mutex<Attachment>,
 }
 
 impl Trees {
-    pub(super) fn all(&self) -> Vec<Arc<Tree>> {
+    pub(super) fn all(&self) -> Vec<Arc<Captured>> {
         self.0.read().clone()
     }
 
     /// The tree that a cgroup, by its path below the mount, is in.
-    pub(super) fn of(&self, cgroup: &Path) -> Option<Arc<Tree>> {
+    pub(super) fn of(&self, cgroup: &Path) -> Option<Arc<Captured>> {
         self.0.read().iter().find(|tree| cgroup.starts_with(&tree.path)).cloned()
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<Arc<Captured>> {
+        self.0.read().iter().find(|tree| tree.existing.name == name).cloned()
     }
 
     pub(super) fn add(&self, existing: Existing, attachment: Attachment) {
         let (path, attachment) = (existing.path(), attachment.into());
-        self.0.write().push(Arc::new(Tree { existing, path, attachment }));
+        self.0.write().push(Arc::new(Captured { existing, path, attachment }));
     }
 
-    fn remove(&self, name: &str) -> Option<Arc<Tree>> {
-        let mut trees = self.0.write();
-        let index = trees.iter().position(|tree| tree.existing.name == name)?;
-        Some(trees.remove(index))
+    fn remove(&self, name: &str) {
+        self.0.write().retain(|tree| tree.existing.name != name);
     }
 
     /// Refuses a cgroup that a captured one is in, or that is in a captured one: a process has one workload.
     fn check_apart(&self, path: &Path) -> Result<(), CaptureError> {
-        let overlaps = |tree: &&Arc<Tree>| tree.path.starts_with(path) || path.starts_with(&tree.path);
+        let overlaps = |tree: &&Arc<Captured>| tree.path.starts_with(path) || path.starts_with(&tree.path);
         match self.0.read().iter().find(overlaps) {
             Some(tree) => Err(CaptureError::AlreadyCaptured {
                 cgroup: path.into(),
@@ -167,11 +169,10 @@ impl Capture {
         let path = existing.path();
         check_place(&path, &self.root)?;
         self.existing.check_apart(&path)?;
-        let trees = self.existing.all();
-        if trees.iter().any(|tree| tree.existing.name == existing.name) {
+        if self.existing.named(&existing.name).is_some() {
             return Err(CaptureError::NameInUse(existing.workload().into()));
         }
-        if trees.len() >= EXISTING_MAX {
+        if self.existing.all().len() >= EXISTING_MAX {
             return Err(CaptureError::TooManyTrees);
         }
         if !self.hierarchy.directory(&path).is_dir() {
@@ -196,9 +197,9 @@ impl Capture {
     /// Lets a cgroup go that was captured under this name: nothing in it is governed any more. False: there is none.
     pub fn release_existing(&self, name: &str) -> Result<bool, CaptureError> {
         let _one_at_a_time = self.capturing.lock();
-        let Some(tree) = self.existing.all().into_iter().find(|tree| tree.existing.name == name) else {
-            return Ok(false);
-        };
+        let Some(tree) = self.existing.named(name) else { return Ok(false) };
+        let mut attachment = tree.attachment.lock();
+        attachment.let_go();
         self.pins.remove_links(&tree.existing.pins())?;
         self.existing.remove(name);
         Ok(true)
@@ -217,7 +218,8 @@ impl Capture {
     pub fn recapture(&self) -> Result<usize, CaptureError> {
         let (mut recaptured, mut failed) = (0, None);
         for tree in self.existing.all() {
-            if tree.attachment.lock().cgroup().is_current() {
+            let is_current = tree.attachment.lock().cgroup().is_current();
+            if is_current {
                 continue;
             }
             // One that cannot be captured keeps no other from it.
@@ -230,7 +232,7 @@ impl Capture {
         failed.map_or(Ok(recaptured), Err)
     }
 
-    fn recapture_tree(&self, tree: &Tree) -> Result<bool, CaptureError> {
+    fn recapture_tree(&self, tree: &Captured) -> Result<bool, CaptureError> {
         let passed = || self.release_existing(&tree.existing.name).map(|_| false);
         if tree.existing.is_passing() {
             // Another cgroup by its path is another container, and has its own number.

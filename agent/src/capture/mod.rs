@@ -31,6 +31,7 @@ pub use logs::Logs;
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
 pub use portcullis_common::NAMESPACES_MAX;
+pub use tree::Tree;
 
 pub mod canary;
 pub mod namespace;
@@ -49,6 +50,7 @@ mod origin;
 mod pins;
 mod programs;
 mod sock_diag;
+mod tree;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
@@ -124,6 +126,10 @@ pub enum CaptureError {
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
     NoWorkload(u64),
+    #[error("`{program}` on {} would end with the daemon: its pin is gone", .cgroup.display())]
+    Unpinned { program: &'static str, cgroup: PathBuf },
+    #[error("no captured cgroup is called `{0}`")]
+    NoTree(std::sync::Arc<str>),
 }
 
 /// Longest name of an instance or a workload, in bytes.
@@ -138,7 +144,7 @@ pub struct Capture {
     maps: Maps,
     /// Its lock lasts as long as it is open.
     _daemon: Cgroup,
-    workloads: Attachment,
+    workloads: parking_lot::Mutex<Attachment>,
     existing: Trees,
     /// Held while a cgroup of somebody else's is captured or let go.
     capturing: parking_lot::Mutex<()>,
@@ -179,7 +185,7 @@ impl Capture {
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
-        let capturing = parking_lot::Mutex::default();
+        let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
         Ok(Self { hierarchy, root, pins, ebpf, maps, _daemon: daemon, workloads, existing, capturing })
     }
 
@@ -213,12 +219,12 @@ impl Capture {
 
     /// Makes a cgroup for a new workload. It is captured before the first process enters.
     pub fn enrol(&self, name: &str) -> Result<Enrolment, CaptureError> {
-        Enrolment::create(self.workloads.cgroup().directory(), name)
+        Enrolment::create(self.workloads.lock().cgroup().directory(), name)
     }
 
     /// The workloads that are there: those of an earlier daemon included.
     pub fn enrolments(&self) -> Result<Vec<Enrolment>, CaptureError> {
-        Enrolment::all(self.workloads.cgroup().directory())
+        Enrolment::all(self.workloads.lock().cgroup().directory())
     }
 
     /// Captures connects in a network namespace. Listen on its loopback first: until then they are refused.
@@ -243,8 +249,9 @@ impl Capture {
     }
 
     /// The directory of each workload's cgroup, and of each configured one.
-    pub fn trees(&self) -> Result<Vec<PathBuf>, CaptureError> {
-        let workloads = self.workloads.cgroup().directory();
+    pub fn directories(&self) -> Result<Vec<PathBuf>, CaptureError> {
+        let attachment = self.workloads.lock();
+        let workloads = attachment.cgroup().directory();
         let mut trees = Vec::new();
         for entry in std::fs::read_dir(workloads).map_err(at("read", workloads))? {
             let entry = entry.map_err(at("read", workloads))?;
@@ -263,11 +270,7 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        self.workloads.verify(&self.ebpf, programs::WORKLOAD)?;
-        for tree in self.existing.all() {
-            tree.attachment.lock().verify(&self.ebpf, programs::WORKLOAD)?;
-        }
-        Ok(())
+        self.trees().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
     /// How often each kind of refusal has happened since the maps were made, by name.

@@ -111,7 +111,7 @@ impl Namespaces {
         let mut walking = std::mem::take(walk);
         let gatehouse = self.gatehouse.clone();
         let stepped = tokio::task::spawn_blocking(move || {
-            let step = walking.step(|| gatehouse.capture.trees(), &known);
+            let step = walking.step(|| gatehouse.capture.directories(), &known);
             (walking, step)
         });
         let (walked, step) = stepped.await?;
