@@ -61,6 +61,11 @@ impl Maps {
         gone.into_iter().try_for_each(|namespace| self.forget_namespace(namespace))
     }
 
+    /// Where connects are sent now; zero: nowhere.
+    pub(super) fn listener_port(&self) -> Result<u16, CaptureError> {
+        Ok(self.settings.lock().get(&0, 0).map_err(of("SETTINGS"))?.port)
+    }
+
     pub(super) fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
         match self.origins.get(accepted, 0) {
             Ok(kept) => Ok(Origin::of(&kept)),
