@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     accept::{Identities, Workloads},
-    capture::{self, Capture, CaptureConfig, Existing, canary::Canary},
+    capture::{self, Attempts, Capture, CaptureConfig, Existing, canary::Canary},
     config::{self, Config},
     connection::{Gatehouse, announce_policy},
     control, credential,
@@ -130,8 +130,8 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
     // After the capture: a socket belongs to the cgroup that its maker was in.
     let listeners = listeners::listen(port).await?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
-    if let Some(logs) = capture.logs() {
-        tokio::spawn(logs.forward());
+    if let Some(attempts) = capture.attempts().context("failed to read refused attempts")? {
+        tokio::spawn(log_attempts(attempts));
     }
     let gatehouse = Gatehouse {
         capture,
@@ -166,6 +166,14 @@ async fn follow_policy(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
         announce_policy(&gatehouse);
     }
     anyhow::bail!("the policy store has ended")
+}
+
+/// Says each refused attempt at `debug`.
+async fn log_attempts(mut attempts: Attempts) -> io::Result<()> {
+    loop {
+        let attempt = attempts.next().await?;
+        tracing::debug!(?attempt, "refused");
+    }
 }
 
 async fn keep_proving(daemon: Arc<Daemon>) -> anyhow::Result<()> {

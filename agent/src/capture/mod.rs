@@ -23,19 +23,21 @@ use std::{
 use aya::{Ebpf, maps::MapError};
 use thiserror::Error;
 
+pub use attempt::{Attempt, Attempts};
 pub use enrolment::{Enrolment, WorkloadId};
 pub use facts::{Fact, facts};
-pub use logs::Logs;
 pub use origin::Origin;
+pub use portcullis_common::ATTEMPTS_PER_SECOND_MAX;
 
 pub mod canary;
 
 mod attachment;
+mod attempt;
 mod bpf;
 mod cgroup;
 mod enrolment;
 mod facts;
-mod logs;
+mod kernel;
 mod maps;
 mod origin;
 mod pins;
@@ -241,9 +243,15 @@ impl Capture {
         self.maps.refusals()
     }
 
-    /// What the programs log, for a task to forward; `None` on the second call.
-    pub fn logs(&mut self) -> Option<Logs> {
-        Logs::of(&mut self.ebpf)
+    /// Refused attempts, as they happen, for a task to read; `None` on the second call. Needs the runtime of tokio.
+    pub fn attempts(&mut self) -> io::Result<Option<Attempts>> {
+        self.maps.take_attempts().map(Attempts::open).transpose()
+    }
+
+    /// How many refused attempts [`Capture::attempts`] did not tell, since the maps were made: those beyond
+    /// [`ATTEMPTS_PER_SECOND_MAX`] of one cgroup, and those for which the buffer had no room.
+    pub fn lost_attempts(&self) -> Result<u64, CaptureError> {
+        self.maps.lost_attempts()
     }
 }
 
