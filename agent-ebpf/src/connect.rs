@@ -5,8 +5,9 @@ use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, programs::SockAddrContext}
 use portcullis_common::{Address, DNS_PORT, LOOPBACK_V4, LOOPBACK_V6, Origin, Refusal};
 
 use crate::{
+    attempt::refuse_address,
     context::{self, TCP, UDP},
-    maps::{refuse, settings},
+    maps::settings,
     packet, process, storage,
 };
 
@@ -19,7 +20,7 @@ pub fn redirect4(ctx: &SockAddrContext) -> bool {
             true
         }
         Verdict::Redirected => true,
-        Verdict::Refuse(refusal) => refuse(ctx, refusal, address, port),
+        Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
 
@@ -34,7 +35,7 @@ pub fn redirect6(ctx: &SockAddrContext) -> bool {
             true
         }
         Verdict::Redirected => true,
-        Verdict::Refuse(refusal) => refuse(ctx, refusal, address, port),
+        Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
 

@@ -4,8 +4,9 @@ use aya_ebpf::{bindings::BPF_ANY, programs::SkBuffContext};
 use portcullis_common::{Flow, Refusal};
 
 use crate::{
+    attempt::refuse_packet,
     context::UDP,
-    maps::{DATAGRAMS, refuse},
+    maps::DATAGRAMS,
     packet::{self, Packet},
     storage,
 };
@@ -13,12 +14,12 @@ use crate::{
 #[inline(always)]
 pub fn judge(ctx: &SkBuffContext) -> bool {
     let Some(packet) = packet::parse(ctx) else {
-        return refuse(ctx, Refusal::Packet, [0; 16], packet::ethertype(ctx));
+        return refuse_packet(ctx, Refusal::Packet, 0, [0; 16], packet::ethertype(ctx));
     };
     let leads_to_daemon =
         packet::on_loopback(ctx) && packet::is_daemon(&packet.destination, packet.destination_port, packet.protocol);
     let allowed = leads_to_daemon && (packet.protocol != UDP || note(ctx, &packet));
-    allowed || refuse(ctx, Refusal::Packet, packet.destination, packet.destination_port)
+    allowed || refuse_packet(ctx, Refusal::Packet, packet.protocol, packet.destination, packet.destination_port)
 }
 
 /// Tells the daemon whose datagram this is, and where it wanted to go: there is no connection that could carry it.

@@ -6,6 +6,7 @@
 #![no_std]
 #![no_main]
 
+mod attempt;
 mod connect;
 mod context;
 mod egress;

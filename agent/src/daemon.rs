@@ -31,7 +31,7 @@ use tokio::{
 
 use crate::{
     accept::{Closures, Identities, Workloads},
-    capture::{self, Capture, CaptureConfig, Existing, canary::Canary},
+    capture::{self, Attempts, Capture, CaptureConfig, Existing, canary::Canary},
     config::{self, Config},
     connection::{Gatehouse, announce_policy},
     control, credential,
@@ -153,8 +153,8 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
     .context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.
     let sockets = listeners::listen_here(port)?;
-    if let Some(logs) = capture.logs() {
-        tokio::spawn(logs.forward());
+    if let Some(attempts) = capture.attempts().context("failed to read refused attempts")? {
+        tokio::spawn(log_attempts(attempts));
     }
     let gatehouse = Gatehouse {
         capture,
@@ -191,6 +191,14 @@ async fn follow_policy(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::
         audit.note(&Event::Policy { generation: gatehouse.policy.current().generation() });
     }
     anyhow::bail!("the policy store has ended")
+}
+
+/// Says each refused attempt at `debug`.
+async fn log_attempts(mut attempts: Attempts) -> io::Result<()> {
+    loop {
+        let attempt = attempts.next().await?;
+        tracing::debug!(?attempt, "refused");
+    }
 }
 
 /// Takes the control socket, unless another daemon answers there.

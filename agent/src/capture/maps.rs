@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, SkStorage},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, SkStorage},
 };
 use parking_lot::Mutex;
 use portcullis_common::{Address, Flow, Refusal, Settings};
@@ -20,6 +20,8 @@ pub(super) struct Maps {
     origins: SkStorage<MapData, portcullis_common::Origin>,
     datagrams: HashMap<MapData, Flow, portcullis_common::Origin>,
     refusals: PerCpuArray<MapData, u64>,
+    attempts: Option<RingBuf<MapData>>,
+    lost: PerCpuArray<MapData, u64>,
 }
 
 impl Maps {
@@ -30,6 +32,8 @@ impl Maps {
             origins: take(ebpf, "ORIGINS")?,
             datagrams: take(ebpf, "DATAGRAMS")?,
             refusals: take(ebpf, "REFUSALS")?,
+            attempts: Some(take(ebpf, "ATTEMPTS")?),
+            lost: take(ebpf, "LOST")?,
         })
     }
 
@@ -95,6 +99,15 @@ impl Maps {
             Ok((refusal.name(), per_cpu.iter().sum()))
         };
         Refusal::ALL.into_iter().map(count).collect()
+    }
+
+    /// `None` on the second call.
+    pub(super) fn take_attempts(&mut self) -> Option<RingBuf<MapData>> {
+        self.attempts.take()
+    }
+
+    pub(super) fn lost_attempts(&self) -> Result<u64, CaptureError> {
+        Ok(self.lost.get(&0, 0).map_err(of("LOST"))?.iter().sum())
     }
 }
 

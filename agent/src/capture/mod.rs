@@ -23,27 +23,28 @@ use std::{
 use aya::{Ebpf, maps::MapError};
 use thiserror::Error;
 
+pub use attempt::{Attempt, Attempts};
 pub use cut::{Held, HeldKind};
 pub use enrolment::{Enrolment, WorkloadId};
 pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
-pub use logs::Logs;
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::NAMESPACES_MAX;
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, NAMESPACES_MAX};
 pub use tree::Tree;
 
 pub mod canary;
 pub mod namespace;
 
 mod attachment;
+mod attempt;
 mod bpf;
 mod cgroup;
 mod cut;
 mod enrolment;
 mod existing;
 mod facts;
-mod logs;
+mod kernel;
 mod maps;
 mod members;
 mod origin;
@@ -278,9 +279,15 @@ impl Capture {
         self.maps.refusals()
     }
 
-    /// What the programs log, for a task to forward; `None` on the second call.
-    pub fn logs(&mut self) -> Option<Logs> {
-        Logs::of(&mut self.ebpf)
+    /// Refused attempts, as they happen, for a task to read; `None` on the second call. Needs the runtime of tokio.
+    pub fn attempts(&mut self) -> io::Result<Option<Attempts>> {
+        self.maps.take_attempts().map(Attempts::open).transpose()
+    }
+
+    /// How many refused attempts [`Capture::attempts`] did not tell, since the maps were made: those beyond
+    /// [`ATTEMPTS_PER_SECOND_MAX`] of one cgroup, and those for which the buffer had no room.
+    pub fn lost_attempts(&self) -> Result<u64, CaptureError> {
+        self.maps.lost_attempts()
     }
 }
 
