@@ -6,18 +6,18 @@
 #![no_std]
 
 /// The version of the maps' layout; it stands in the path under which maps are pinned.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Most connections that are between their SYN and their accept at one moment.
 pub const FLOWS_MAX: usize = 65_536;
 
-/// Most resolvers that workloads may ask directly.
-pub const RESOLVERS_MAX: usize = 64;
+/// Most datagrams to the daemon whose origin is kept at one moment.
+pub const DATAGRAMS_MAX: usize = 16_384;
 
 /// Most network namespaces whose sockets may be captured.
-pub const NAMESPACES_MAX: usize = 64;
+pub const NAMESPACES_MAX: usize = 1024;
 
-/// The port of DNS, the one thing that leaves without the daemon.
+/// The port of DNS: datagrams to it go to the daemon, as every TCP connect does.
 pub const DNS_PORT: u16 = 53;
 
 /// The index that the loopback interface has in every network namespace.
@@ -61,7 +61,7 @@ pub struct Origin {
     pub reserved: [u8; 6],
 }
 
-/// A connection under way, by its source: unique while the port is held.
+/// A connection or a datagram under way, by its source: unique while the port is held.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Flow {
@@ -69,7 +69,9 @@ pub struct Flow {
     pub netns_cookie: u64,
     /// Host order.
     pub port: u32,
-    pub reserved: u32,
+    /// Of a datagram, the identifier of the DNS message (RFC 1035, section 4.1.1): one socket may ask many servers at
+    /// once, and a port changes hands sooner than the daemon reads. Zero of a connection.
+    pub query: u32,
 }
 
 /// Why a program refused; the index into the map of counters.
@@ -82,7 +84,7 @@ pub enum Refusal {
     Connect = 1,
     /// A connect to the daemon's own listener.
     Loop = 2,
-    /// A datagram to anything but a configured resolver.
+    /// A datagram to anything but DNS.
     Datagram = 3,
     /// A socket of a type or protocol that cannot be captured.
     Socket = 4,
@@ -92,10 +94,12 @@ pub enum Refusal {
     Option = 6,
     /// A packet that no other program had stopped.
     Packet = 7,
+    /// A packet from anywhere but the daemon.
+    Inbound = 8,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Namespace,
         Self::Connect,
         Self::Loop,
@@ -104,6 +108,7 @@ impl Refusal {
         Self::Bind,
         Self::Option,
         Self::Packet,
+        Self::Inbound,
     ];
 
     pub fn name(self) -> &'static str {
@@ -116,6 +121,7 @@ impl Refusal {
             Self::Bind => "bind",
             Self::Option => "option",
             Self::Packet => "packet",
+            Self::Inbound => "inbound",
         }
     }
 }

@@ -6,7 +6,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use aya_log_ebpf::debug;
-use portcullis_common::{Address, FLOWS_MAX, Flow, NAMESPACES_MAX, Origin, RESOLVERS_MAX, Refusal, Settings};
+use portcullis_common::{Address, DATAGRAMS_MAX, FLOWS_MAX, Flow, NAMESPACES_MAX, Origin, Refusal, Settings};
 
 #[btf_map]
 pub static SETTINGS: Array<Settings, 1> = Array::new();
@@ -15,10 +15,6 @@ pub static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]
 pub static NAMESPACES: HashMap<u64, u8, NAMESPACES_MAX> = HashMap::new();
 
-/// Resolvers, and the interface by which each is reached.
-#[btf_map]
-pub static RESOLVERS: HashMap<Address, u32, RESOLVERS_MAX> = HashMap::new();
-
 /// Of a workload's socket: where it wanted to go. Of an accepted socket: the same, of its peer.
 #[btf_map]
 pub static ORIGINS: SkStorage<Origin> = SkStorage::new();
@@ -26,6 +22,10 @@ pub static ORIGINS: SkStorage<Origin> = SkStorage::new();
 /// Connections under way. Least recently used, because a plain hash filled by refused connects refuses for ever.
 #[btf_map]
 pub static FLOWS: LruHashMap<Flow, Origin, FLOWS_MAX> = LruHashMap::new();
+
+/// DNS messages on their way to the daemon.
+#[btf_map]
+pub static DATAGRAMS: LruHashMap<Flow, Origin, DATAGRAMS_MAX> = LruHashMap::new();
 
 /// How often each [`Refusal`] happened.
 #[btf_map]

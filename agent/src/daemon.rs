@@ -4,14 +4,15 @@
 //! captured, and the daemon says that it is ready only after a canary has been captured.
 
 mod listeners;
+mod namespaces;
 mod obey;
 mod ready;
 mod state;
 mod tend;
+mod walk;
 
 use std::{
     fs, io,
-    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
@@ -20,7 +21,7 @@ use std::{
 
 use anyhow::Context;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::UnixListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
@@ -39,6 +40,8 @@ use crate::{
     tls,
 };
 
+use listeners::Sockets;
+use namespaces::Namespaces;
 pub use obey::Daemon;
 
 /// How long running sessions have to end when the daemon stops.
@@ -48,19 +51,20 @@ pub const CANARY_INTERVAL: Duration = Duration::from_secs(30);
 /// Runs the daemon until it is told to stop.
 pub async fn up(config: Config) -> anyhow::Result<()> {
     let control = claim_socket(&config.control)?;
-    let (gatehouse, listeners) = build(&config).await?;
+    let (gatehouse, sockets) = build(&config)?;
     let gatehouse = Arc::new(gatehouse);
-    let daemon = Arc::new(Daemon::new(gatehouse.clone(), &config));
+    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
+    let daemon = Arc::new(Daemon::new(gatehouse.clone(), namespaces.clone(), &config));
 
     tend::adopt_workloads(&config, &gatehouse)?;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut tasks = JoinSet::new();
-    for listener in listeners {
-        tasks.spawn(listeners::accept(listener, gatehouse.clone()));
-    }
+    sockets.serve(&gatehouse, &mut tasks)?;
+    namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
     tasks.spawn(follow_policy(gatehouse.clone()));
+    tasks.spawn(tend::tend_namespaces(namespaces));
     tasks.spawn(tend::tend_workloads(gatehouse.clone()));
     tasks.spawn(tend::refresh_targets(gatehouse.clone()));
     daemon.prove().await.context("capture is not proven, so the daemon does not start")?;
@@ -108,7 +112,7 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
     }
 }
 
-async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)> {
+fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
     state::make_state_dir(&config.state_dir)?;
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
@@ -119,19 +123,17 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
     });
     let authority = tls::Authority::open(&config.authority_dir()).context("failed to open the local CA")?;
     let masker = Masker::new(state::mask_key(&config.state_dir)?);
-    let port = listeners::choose_port(config.listen.port).await?;
+    let port = listeners::choose_port(config.listen.port)?;
     let mut capture = Capture::load(&CaptureConfig {
         instance: config.instance(),
         port,
         ipv6: true,
         bpffs: capture::BPFFS.into(),
-        resolvers: config.capture.resolvers.clone().unwrap_or_else(resolvers_of_host),
         existing: config.workloads.iter().map(existing).collect(),
     })
     .context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.
-    let listeners = listeners::listen(port).await?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let sockets = listeners::listen_here(port)?;
     if let Some(logs) = capture.logs() {
         tokio::spawn(logs.forward());
     }
@@ -152,17 +154,10 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
         lanes: Lanes::start().context("failed to start the threads that sessions run on")?,
         masker: Arc::new(masker),
         cancels: Arc::default(),
-        listeners: addresses,
+        listeners: sockets.addresses()?,
         setups: Arc::default(),
     };
-    Ok((gatehouse, listeners))
-}
-
-/// The name servers that this host asks itself (resolv.conf(5)).
-fn resolvers_of_host() -> Vec<IpAddr> {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
-    servers.filter_map(|server| server.trim().parse().ok()).collect()
+    Ok((gatehouse, sockets))
 }
 
 fn existing(workload: &config::Workload) -> Existing {

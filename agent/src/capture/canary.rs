@@ -169,8 +169,11 @@ const ATTEMPTS: &[(&str, Try)] = &[
 fn hear_v6(token: &Token) -> Result<(), CanaryError> {
     match TcpStream::connect_timeout(&DESTINATION_V6, ANSWER_TIMEOUT) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        // No IPv6 in this kernel.
+        // No IPv6 in this kernel, or none in this network namespace.
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkUnreachable) => {
+            Ok(())
+        }
         Err(error) => Err(CanaryError::NoAnswer(DESTINATION_V6, error)),
         Ok(stream) => compare(DESTINATION_V6, stream, token),
     }

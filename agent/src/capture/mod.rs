@@ -15,8 +15,8 @@
 
 use std::{
     io,
-    net::IpAddr,
-    os::fd::AsRawFd,
+    net::SocketAddr,
+    os::fd::{AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
@@ -27,8 +27,10 @@ pub use enrolment::{Enrolment, WorkloadId};
 pub use facts::{Fact, facts};
 pub use logs::Logs;
 pub use origin::Origin;
+pub use portcullis_common::NAMESPACES_MAX;
 
 pub mod canary;
+pub mod namespace;
 
 mod attachment;
 mod bpf;
@@ -44,6 +46,7 @@ mod programs;
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
 use maps::Maps;
+use namespace::NamespaceId;
 use pins::Pins;
 
 /// What to capture, and where to send it.
@@ -57,8 +60,6 @@ pub struct CaptureConfig {
     pub ipv6: bool,
     /// Where the BPF file system is, or will be mounted; by default [`BPFFS`].
     pub bpffs: PathBuf,
-    /// Resolvers that workloads may ask directly, on port 53.
-    pub resolvers: Vec<IpAddr>,
     /// Process trees that are there without `portcullis run`.
     pub existing: Vec<Existing>,
 }
@@ -103,8 +104,10 @@ pub enum CaptureError {
     Detached { program: &'static str, cgroup: PathBuf },
     #[error("failed to use the map `{map}`")]
     Map { map: &'static str, source: MapError },
-    #[error("failed to read the network namespace of this process")]
+    #[error("failed to read the number of a network namespace")]
     Namespace(#[source] io::Error),
+    #[error("{NAMESPACES_MAX} network namespaces are captured already, and one more cannot be")]
+    NamespacesFull,
     #[error("the connection has no origin: no workload opened it")]
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
@@ -145,8 +148,8 @@ impl Capture {
         let pins = Pins::open(&config.bpffs, &config.instance)?;
         let mut ebpf = programs::load(&pins.maps())?;
         let maps = Maps::take(&mut ebpf)?;
-        maps.allow_own_namespace()?;
-        maps.set_resolvers(&config.resolvers)?;
+        // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
+        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?)?;
         maps.set_listener(config.port, config.ipv6)?;
 
         pins.keep_programs(&ebpf)?;
@@ -170,6 +173,15 @@ impl Capture {
     /// [`CaptureError::NoOrigin`] when no workload opened it: close it.
     pub fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
         self.maps.origin(accepted)
+    }
+
+    /// Where a DNS message wanted to go, and who sent it: by its source, the cookie of the network namespace in which
+    /// the daemon received it, and its identifier. Of a message sent to several servers at once, one of them is told.
+    ///
+    /// # Errors
+    /// [`CaptureError::NoOrigin`] when no workload sent it, or too long ago: drop it.
+    pub fn datagram_origin(&self, source: SocketAddr, netns_cookie: u64, query: u16) -> Result<Origin, CaptureError> {
+        self.maps.datagram_origin(source, netns_cookie, query)
     }
 
     /// The workload of a cgroup that an [`Origin`] names, and the cgroup's path below the mount.
@@ -205,9 +217,39 @@ impl Capture {
         Enrolment::all(self.workloads.cgroup().directory())
     }
 
-    /// Lets workloads ask these resolvers, and no others. Called again when routes may have changed.
-    pub fn set_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), CaptureError> {
-        self.maps.set_resolvers(resolvers)
+    /// Captures connects in a network namespace. Listen on its loopback first: until then they are refused.
+    ///
+    /// # Errors
+    /// [`CaptureError::NamespacesFull`] beyond [`NAMESPACES_MAX`].
+    pub fn allow_namespace(&self, netns: BorrowedFd<'_>) -> Result<NamespaceId, CaptureError> {
+        let namespace = NamespaceId::of(netns).map_err(CaptureError::Namespace)?;
+        self.maps.allow_namespace(namespace)?;
+        Ok(namespace)
+    }
+
+    /// Refuses every connect in a network namespace from now on.
+    pub fn forget_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
+        self.maps.forget_namespace(namespace)
+    }
+
+    /// Forgets the network namespaces of an earlier daemon, but for this process's own and those that are served again.
+    pub fn forget_namespaces_except(&self, served: &[NamespaceId]) -> Result<(), CaptureError> {
+        let own = NamespaceId::current().map_err(CaptureError::Namespace)?;
+        self.maps.forget_namespaces_except(&[served, &[own]].concat())
+    }
+
+    /// The directory of each workload's cgroup, and of each configured one.
+    pub fn trees(&self) -> Result<Vec<PathBuf>, CaptureError> {
+        let workloads = self.workloads.cgroup().directory();
+        let mut trees = Vec::new();
+        for entry in std::fs::read_dir(workloads).map_err(at("read", workloads))? {
+            let entry = entry.map_err(at("read", workloads))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                trees.push(entry.path());
+            }
+        }
+        trees.extend(self.existing.iter().map(|(_, attachment)| attachment.lock().cgroup().directory().to_owned()));
+        Ok(trees)
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.

@@ -17,10 +17,13 @@ pub(super) type Entry = (&'static str, AttachType);
 /// What holds a workload, in the order of attachment: the floor first, so that a load that stops half-way refuses.
 pub(super) const WORKLOAD: &[Entry] = &[
     ("egress", AttachType::Egress),
+    ("ingress", AttachType::Ingress),
     ("connect4", AttachType::Connect4),
     ("connect6", AttachType::Connect6),
     ("sendmsg4", AttachType::Sendmsg4),
     ("sendmsg6", AttachType::Sendmsg6),
+    ("recvmsg4", AttachType::Recvmsg4),
+    ("recvmsg6", AttachType::Recvmsg6),
     ("sock_create", AttachType::SockCreate),
     ("bind4", AttachType::Bind4),
     ("bind6", AttachType::Bind6),
@@ -34,7 +37,7 @@ pub(super) const WORKLOAD: &[Entry] = &[
 pub(super) const DAEMON: &[Entry] = &[("flow_in", AttachType::SockOps)];
 
 /// The maps that outlive the daemon.
-pub(super) const MAPS: &[&str] = &["SETTINGS", "NAMESPACES", "RESOLVERS", "ORIGINS", "FLOWS", "REFUSALS"];
+pub(super) const MAPS: &[&str] = &["SETTINGS", "NAMESPACES", "ORIGINS", "FLOWS", "DATAGRAMS", "REFUSALS"];
 
 /// Loads every program, with the maps that are pinned in `maps`, or pins new ones there.
 pub(super) fn load(maps: &Path) -> Result<Ebpf, CaptureError> {

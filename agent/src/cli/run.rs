@@ -6,7 +6,6 @@
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use nix::sys::resource::{Resource, setrlimit};
 
 use super::output;
 use crate::{
@@ -94,8 +93,6 @@ fn variables(given: &[String]) -> Vec<(OsString, OsString)> {
 
 /// Ends as the command did: by the same signal, so that whoever waits sees it.
 fn end_by(number: u8) -> ExitCode {
-    // This process leaves no dump of what is the command's.
-    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     // SAFETY: the default action replaces no handler that anybody else relies on.
     unsafe {
         let mut only: libc::sigset_t = std::mem::zeroed();

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::unix;
+use super::{namespaces::Namespaces, unix};
 use crate::{
     accept::Workload,
     capture::canary::{self, Token},
@@ -27,6 +27,7 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 /// The daemon as the control socket sees it.
 pub struct Daemon {
     gatehouse: Arc<Gatehouse>,
+    namespaces: Arc<Namespaces>,
     config: Config,
     started: SystemTime,
     /// When the last canary was captured; zero: never.
@@ -34,8 +35,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn new(gatehouse: Arc<Gatehouse>, config: &Config) -> Self {
-        Self { gatehouse, config: config.clone(), started: SystemTime::now(), proven: AtomicU64::new(0) }
+    pub(super) fn new(gatehouse: Arc<Gatehouse>, namespaces: Arc<Namespaces>, config: &Config) -> Self {
+        let (config, started) = (config.clone(), SystemTime::now());
+        Self { gatehouse, namespaces, config, started, proven: AtomicU64::new(0) }
     }
 
     pub fn instance(&self) -> String {
@@ -52,7 +54,9 @@ impl Daemon {
     }
 
     /// Moves the peer into a cgroup of its own under capture.
-    fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+    async fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+        // First: in a namespace without the daemon's listeners a workload would be cut off.
+        self.namespaces.serve_peer(peer.pid).await?;
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
         let enrolment = self.gatehouse.capture.enrol(&name)?;
         let (id, token) = (enrolment.cgroup_id(), Token::random()?);
@@ -148,7 +152,7 @@ impl Control for Daemon {
         let approver = peer.approver(&self.config.approvers);
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
-            Command::Enrol { name } => self.enrol(name, peer).map_or_else(refused, Reply::Enrolled),
+            Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },

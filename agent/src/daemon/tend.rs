@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::{namespaces::Namespaces, walk::Walk};
 use crate::{accept::Workload, config::Config, connection::Gatehouse};
 
 /// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
@@ -41,6 +42,17 @@ pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<
         }
         if let Err(error) = gatehouse.capture.recapture() {
             tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
+        }
+    }
+}
+
+/// Listens in the network namespaces that workloads have come into, and leaves those that they have left.
+pub(super) async fn tend_namespaces(namespaces: Arc<Namespaces>) -> anyhow::Result<()> {
+    let mut walk = Walk::default();
+    loop {
+        tokio::time::sleep(TEND_INTERVAL).await;
+        if let Err(error) = namespaces.step(&mut walk).await {
+            tracing::error!(error = format!("{error:#}"), "cannot look for network namespaces of workloads");
         }
     }
 }

@@ -6,7 +6,8 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
@@ -86,6 +87,15 @@ impl Rig {
     /// A workload's process that makes one attempt after another.
     pub fn client(&self, workload: &Path) -> Role {
         Role::client(workload)
+    }
+
+    /// Takes every program but one away from the workloads.
+    pub fn keep_only(&self, program: &str) {
+        for link in fs::read_dir(self.links().join("workloads")).unwrap().map(|link| link.unwrap()) {
+            if link.file_name() != program {
+                fs::remove_file(link.path()).unwrap();
+            }
+        }
     }
 
     pub fn links(&self) -> PathBuf {
@@ -204,7 +214,6 @@ pub fn daemon() {
         port,
         ipv6: true,
         bpffs: BPFFS.into(),
-        resolvers: vec!["127.0.0.53".parse().unwrap()],
         existing: existing.into_iter().collect(),
     };
     let capture = Arc::new(Capture::load(&config).unwrap());
@@ -231,6 +240,10 @@ pub fn daemon() {
             }
         });
     }
+    for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+        let (socket, capture) = (UdpSocket::bind((address, port)).unwrap(), capture.clone());
+        thread::spawn(move || answer_names(&socket, &capture));
+    }
     say("ready");
     answer_each(|question| match question.split_once(' ').unwrap_or((question, "")) {
         ("enrol", name) => capture.enrol(name).unwrap().directory().display().to_string(),
@@ -252,4 +265,31 @@ fn tell(mut accepted: TcpStream, capture: &Capture, origin: &Origin) {
     // The workload closes first: a port reused from TIME_WAIT is then its own.
     let _ = accepted.shutdown(Shutdown::Write);
     let _ = accepted.read(&mut [0]);
+}
+
+/// Answers each DNS message with its identifier and its origin; one without an origin gets no answer.
+fn answer_names(socket: &UdpSocket, capture: &Capture) {
+    let cookie = namespace_cookie(socket);
+    let mut message = [0; 512];
+    loop {
+        let (length, source) = socket.recv_from(&mut message).unwrap();
+        let id = u16::from_be_bytes([message[0], message[1]]);
+        if let (2.., Ok(origin)) = (length, capture.datagram_origin(source, cookie, id)) {
+            let workload = capture.workload(origin.cgroup_id).map_or("-".into(), |workload| workload.name);
+            let answer = format!("{} {} {} {workload}", origin.destination, origin.pid, origin.uid);
+            let _ = socket.send_to(&[&message[..2], answer.as_bytes()].concat(), source);
+        }
+    }
+}
+
+/// `SO_NETNS_COOKIE` of `asm-generic/socket.h`.
+fn namespace_cookie(socket: &impl AsRawFd) -> u64 {
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: writes at most `length` bytes into `cookie`.
+    let answer = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, 71, (&raw mut cookie).cast(), &raw mut length)
+    };
+    assert_eq!(answer, 0);
+    cookie
 }
