@@ -1,6 +1,7 @@
 //! From an accepted socket to who dialled what: both from the kernel, or the connection is refused.
 
 pub mod identity;
+pub mod users;
 pub mod workloads;
 
 pub use identity::Identities;

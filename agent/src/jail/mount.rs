@@ -89,7 +89,7 @@ pub(super) fn place(path: &Path) -> io::Result<OwnedFd> {
 
 /// Mounts a file system of the kernel's, without setuid programs, devices and programs.
 pub(super) fn kernel_file_system(kind: &str, target: &Path, options: &str) -> io::Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     Ok(mount(Some(kind), target, Some(kind), flags, Some(options))?)
 }
 
