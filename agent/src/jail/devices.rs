@@ -54,5 +54,5 @@ impl Devices {
 
 fn terminals(pts: &Path) -> io::Result<()> {
     fs::create_dir(pts)?;
-    mount::kernel_file_system("devpts", pts, &format!("newinstance,ptmxmode=0666,mode=0620,gid={TTY_GROUP}"))
+    mount::terminals(pts, &format!("newinstance,ptmxmode=0666,mode=0620,gid={TTY_GROUP}"))
 }

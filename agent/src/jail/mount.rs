@@ -87,10 +87,16 @@ pub(super) fn place(path: &Path) -> io::Result<OwnedFd> {
     Ok(openat2(AT_FDCWD, path, how)?)
 }
 
-/// Mounts a file system of the kernel's, without setuid programs, devices and programs.
+/// Mounts a file system of the kernel's.
 pub(super) fn kernel_file_system(kind: &str, target: &Path, options: &str) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     Ok(mount(Some(kind), target, Some(kind), flags, Some(options))?)
+}
+
+/// Mounts terminals, apart from the host's: devices, but no others.
+pub(super) fn terminals(target: &Path, options: &str) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    Ok(mount(Some("devpts"), target, Some("devpts"), flags, Some(options))?)
 }
 
 /// Mounts an empty file system in memory.
