@@ -177,6 +177,7 @@ impl Capture {
         let cgroup = open(&self.hierarchy, existing, &self.root)?.ok_or(CaptureError::NoCgroup(path))?;
         let id = cgroup.id();
         self.existing.add(existing.clone(), self.attach(existing, cgroup)?);
+        self.govern()?;
         Ok(id)
     }
 
@@ -198,6 +199,8 @@ impl Capture {
         attachment.let_go();
         self.pins.remove_links(&tree.existing.pins())?;
         self.existing.remove(name);
+        drop(attachment);
+        self.govern()?;
         Ok(true)
     }
 
@@ -237,6 +240,7 @@ impl Capture {
         let Some(cgroup) = open(&self.hierarchy, &tree.existing, &self.root)? else { return passed() };
         let name = tree.existing.pins();
         *tree.attachment.lock() = Attachment::ensure(&self.ebpf, &self.pins, &name, cgroup, programs::WORKLOAD)?;
+        self.govern()?;
         Ok(true)
     }
 

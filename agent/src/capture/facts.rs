@@ -7,7 +7,7 @@ use caps::{CapSet, Capability};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use serde::Serialize;
 
-use super::{BPFFS, cgroup::Hierarchy, kernel, programs};
+use super::{BPFFS, cgroup::Hierarchy, kernel, lsm, programs};
 
 /// One thing that capture needs or gains by.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -75,13 +75,17 @@ fn btf() -> Fact {
 }
 
 fn lsm() -> Fact {
-    let active = read("/sys/kernel/security/lsm");
+    let refused = match programs::parse(None) {
+        Ok(mut ebpf) => lsm::check(&mut ebpf).err().map(|error| chain(&error)),
+        Err(error) => Some(chain(&error)),
+    };
     Fact {
-        name: "BPF LSM".into(),
-        present: active.split(',').any(|module| module == "bpf"),
+        name: "security hooks".into(),
+        present: refused.is_none(),
         required: false,
-        detail: if active.is_empty() { "the list of security modules cannot be read".into() } else { active },
-        meaning: "not used: sockets that no cgroup hook sees are refused by the launcher's system call filter",
+        detail: refused.unwrap_or_else(|| "every program loads".into()),
+        meaning: "BPF LSM keeps processes that no jail holds, root among them, from sockets and files made outside, from \
+                  other processes, and from the guard itself",
     }
 }
 
@@ -121,6 +125,12 @@ fn refusal(ebpf: &mut Ebpf, name: &'static str) -> Option<String> {
     let error = programs::load_program(ebpf, name).err()?;
     let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
     Some(format!("{error}{cause}"))
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn read(path: &str) -> String {

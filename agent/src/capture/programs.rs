@@ -7,7 +7,7 @@ use std::{
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Program};
 
-use super::{CaptureError, bpf::AttachType, kernel};
+use super::{CaptureError, bpf::AttachType, kernel, lsm};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis.bpf"));
 
@@ -49,6 +49,8 @@ pub(super) const MAPS: &[&str] = &[
     "BURSTS",
     "SPENT",
     "LOST",
+    "GOVERNED",
+    "LEVELS",
 ];
 
 /// Loads every program, with the maps that are pinned in `maps`, or pins new ones there.
@@ -73,6 +75,7 @@ pub(super) fn parse(maps: Option<&Path>) -> Result<Ebpf, CaptureError> {
     }
     let options_know_process = u8::from(kernel::release() >= kernel::OPTIONS_KNOW_PROCESS);
     loader.override_global("OPTIONS_KNOW_PROCESS", &options_know_process, true);
+    lsm::describe(&mut loader);
     Ok(loader.load(OBJECT).map_err(Box::new)?)
 }
 
