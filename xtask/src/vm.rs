@@ -66,6 +66,9 @@ pub struct Arguments {
     /// List the kernels and end.
     #[arg(long)]
     list: bool,
+    /// Only those tests of capture whose name has this, and not the attack table.
+    #[arg(long, value_name = "FILTER")]
+    tests: Option<String>,
     /// Fetch the archives' current kernels in the place of those that are kept.
     #[arg(long)]
     fresh: bool,
@@ -90,7 +93,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         false => arguments.kernels.iter().map(|name| Source::named(name)).collect::<Result<_>>()?,
     };
     prerequisites::install(&[Need::Build, Need::Vm])?;
-    let rows = boot(&sources, arguments.fresh, &build::cargo("building what the guests run", &BUILD)?)?;
+    let rows = boot(
+        &sources,
+        arguments.fresh,
+        arguments.tests.as_deref(),
+        &build::cargo("building what the guests run", &BUILD)?,
+    )?;
     match arguments.json {
         true => println!("{:#}", matrix::json(&rows)),
         false => println!("{}", matrix::markdown(&rows)),
@@ -103,7 +111,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 }
 
 /// Boots each kernel with and without BPF LSM; two guests at once, rows in the order of the sources.
-pub fn boot(sources: &[Source], fresh: bool, programs: &[Program]) -> Result<Vec<Row>> {
+pub fn boot(sources: &[Source], fresh: bool, tests: Option<&str>, programs: &[Program]) -> Result<Vec<Row>> {
     let scratch = tempfile::tempdir().context("temporary directory")?;
     let gathered = gather(programs, scratch.path())?;
     let logs = place::repository().join("target/vm");
@@ -113,7 +121,8 @@ pub fn boot(sources: &[Source], fresh: bool, programs: &[Program]) -> Result<Vec
     for source in sources {
         let kernel = Kernel::ready(*source, fresh)?;
         let initramfs = scratch.path().join(source.name);
-        initramfs::write(&initramfs, &kernel, &gathered, &STEPS)?;
+        let steps: Vec<_> = STEPS.into_iter().filter(|step| tests.is_none() || step.name != "table").collect();
+        initramfs::write(&initramfs, &kernel, &gathered, &steps, tests.unwrap_or_default())?;
         for bpf_lsm in [true, false] {
             guests.push((Guest { kernel: kernel.clone(), bpf_lsm }, initramfs.clone()));
         }

@@ -68,8 +68,8 @@ impl Programs {
     }
 }
 
-/// Writes the archive for one kernel.
-pub fn write(file: &Path, kernel: &Kernel, programs: &Programs, steps: &[Step]) -> Result<()> {
+/// Writes the archive for one kernel; `filter` is of the tests of capture.
+pub fn write(file: &Path, kernel: &Kernel, programs: &Programs, steps: &[Step], filter: &str) -> Result<()> {
     let output = fs::File::create(file).with_context(|| format!("making {}", file.display()))?;
     let mut archive = Cpio::new(BufWriter::new(output));
     for (directory, permissions) in DIRECTORIES {
@@ -81,6 +81,7 @@ pub fn write(file: &Path, kernel: &Kernel, programs: &Programs, steps: &[Step]) 
     archive.file("init", 0o755, INIT.as_bytes())?;
     archive.directory("steps", 0o755)?;
     archive.file("steps/list", 0o644, list(steps).as_bytes())?;
+    archive.file("steps/filter", 0o644, filter.as_bytes())?;
     for step in steps {
         archive.file(&format!("steps/{}.sh", step.name), 0o644, step.script.as_bytes())?;
     }
