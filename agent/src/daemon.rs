@@ -3,6 +3,7 @@
 //! Order matters. The record, the policy and the credentials stand before the first connection can be
 //! captured, and the daemon says that it is ready only after a canary has been captured.
 
+mod datagrams;
 mod listeners;
 mod namespaces;
 mod obey;
@@ -31,7 +32,7 @@ use crate::{
     capture::{self, Capture, CaptureConfig, Existing, canary::Canary},
     config::{self, Config},
     connection::{Gatehouse, announce_policy},
-    control, credential,
+    control, credential, dns,
     gate::Denial,
     lanes::Lanes,
     mask::Masker,
@@ -153,6 +154,10 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         live: Default::default(),
         lanes: Lanes::start().context("failed to start the threads that sessions run on")?,
         masker: Arc::new(masker),
+        dns: dns::Relay::new(match &config.capture.resolvers {
+            Some(named) => dns::Resolvers::fixed(named),
+            None => dns::Resolvers::host(),
+        }),
         cancels: Arc::default(),
         listeners: sockets.addresses()?,
         setups: Arc::default(),

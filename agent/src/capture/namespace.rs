@@ -30,7 +30,7 @@ impl NamespaceId {
     }
 
     /// That of the namespace that the calling thread is in.
-    pub(super) fn current() -> io::Result<Self> {
+    pub fn current() -> io::Result<Self> {
         cookie().map(Self)
     }
 
