@@ -3,12 +3,15 @@
 //! Order matters. The record, the policy and the credentials stand before the first connection can be
 //! captured, and the daemon says that it is ready only after a canary has been captured.
 
+mod attempts;
 mod audit;
 mod event;
 mod listeners;
+mod metrics;
 mod namespaces;
 mod obey;
 mod prove;
+mod quota;
 mod ready;
 mod state;
 mod tend;
@@ -78,6 +81,10 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     tasks.spawn(tend::tend_namespaces(namespaces));
     tasks.spawn(tend::tend_workloads(gatehouse.clone(), audit.clone()));
     tasks.spawn(tend::refresh_targets(gatehouse.clone()));
+    tasks.spawn({
+        let attempts = daemon.attempts.clone();
+        async move { attempts.keep_telling().await }
+    });
     prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(async move { prover.keep_proving().await });
     tasks.spawn({

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, prove::Prover, unix};
+use super::{attempts::Attempts, audit::Audit, event::Event, namespaces::Namespaces, prove::Prover, unix};
 use crate::{
     accept::{Closures, Workload},
     capture::{Tree, canary::Token},
@@ -26,12 +26,13 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 
 /// The daemon as the control socket sees it.
 pub struct Daemon {
-    gatehouse: Arc<Gatehouse>,
+    pub(super) gatehouse: Arc<Gatehouse>,
     namespaces: Arc<Namespaces>,
     config: Config,
     started: SystemTime,
-    audit: Arc<Audit>,
-    prover: Arc<Prover>,
+    pub(super) audit: Arc<Audit>,
+    pub(super) attempts: Arc<Attempts>,
+    pub(super) prover: Arc<Prover>,
 }
 
 impl Daemon {
@@ -42,7 +43,9 @@ impl Daemon {
         audit: Arc<Audit>,
         prover: Arc<Prover>,
     ) -> Self {
-        Self { gatehouse, namespaces, config: config.clone(), started: SystemTime::now(), audit, prover }
+        let (config, started) = (config.clone(), SystemTime::now());
+        let attempts = Arc::new(Attempts::new(audit.clone()));
+        Self { gatehouse, namespaces, config, started, audit, attempts, prover }
     }
 
     pub fn instance(&self) -> String {
@@ -168,7 +171,7 @@ impl Control for Daemon {
     }
 
     fn turned_away(&self, peer: &Peer) {
-        self.audit.note(&Event::ControlRefused { by: peer.clone() });
+        self.attempts.tell_control(peer, &self.gatehouse.capture);
     }
 
     async fn obey(&self, command: Command, peer: &Peer) -> Reply {
@@ -184,6 +187,7 @@ impl Daemon {
         let approver = peer.approver(&self.config.approvers);
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
+            Command::Metrics => self.metrics().map_or_else(refused, |text| Reply::Metrics { text }),
             Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
