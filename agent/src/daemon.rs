@@ -19,7 +19,6 @@ mod walk;
 
 use std::{
     fs, io,
-    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
@@ -47,6 +46,7 @@ use crate::{
     tls,
 };
 
+use attempts::Attempts;
 use audit::Audit;
 use event::Event;
 use listeners::Sockets;
@@ -60,13 +60,21 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Runs the daemon until it is told to stop.
 pub async fn up(config: Config) -> anyhow::Result<()> {
     let control = claim_socket(&config.control)?;
-    let (gatehouse, sockets) = build(&config)?;
+    let (gatehouse, sockets, refused) = build(&config)?;
     let gatehouse = Arc::new(gatehouse);
+    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let prover = Arc::new(Prover::new(gatehouse.clone(), audit.clone()));
-    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
-    let daemon = Arc::new(Daemon::new(gatehouse.clone(), namespaces.clone(), &config, audit.clone(), prover.clone()));
+    let daemon = Arc::new(Daemon {
+        gatehouse: gatehouse.clone(),
+        namespaces: namespaces.clone(),
+        audit: audit.clone(),
+        attempts: Arc::new(Attempts::new(gatehouse.clone(), audit.clone())),
+        prover: prover.clone(),
+        config: config.clone(),
+        started: SystemTime::now(),
+    });
     let version = env!("CARGO_PKG_VERSION").to_owned();
     audit.note(&Event::Started { version, pid: std::process::id(), instance: daemon.instance() });
 
@@ -81,10 +89,12 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     tasks.spawn(tend::tend_namespaces(namespaces));
     tasks.spawn(tend::tend_workloads(gatehouse.clone(), audit.clone()));
     tasks.spawn(tend::refresh_targets(gatehouse.clone()));
-    tasks.spawn({
+    let attempts = daemon.attempts.clone();
+    tasks.spawn(async move { attempts.keep_telling().await });
+    if let Some(refused) = refused {
         let attempts = daemon.attempts.clone();
-        async move { attempts.keep_telling().await }
-    });
+        tasks.spawn(async move { attempts.follow(refused).await });
+    }
     prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(async move { prover.keep_proving().await });
     tasks.spawn({
@@ -132,7 +142,7 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
     }
 }
 
-fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
+fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets, Option<capture::Attempts>)> {
     state::make_state_dir(&config.state_dir)?;
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
@@ -149,15 +159,12 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         port,
         ipv6: true,
         bpffs: capture::BPFFS.into(),
-        resolvers: config.capture.resolvers.clone().unwrap_or_else(resolvers_of_host),
         existing: config.workloads.iter().map(existing).collect(),
     })
     .context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.
     let sockets = listeners::listen_here(port)?;
-    if let Some(logs) = capture.logs() {
-        tokio::spawn(logs.forward());
-    }
+    let refused = capture.attempts().context("failed to read refused attempts")?;
     let gatehouse = Gatehouse {
         capture,
         canary: Canary::default(),
@@ -179,14 +186,7 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         listeners: sockets.addresses()?,
         setups: Arc::default(),
     };
-    Ok((gatehouse, sockets))
-}
-
-/// The name servers that this host asks itself (resolv.conf(5)).
-fn resolvers_of_host() -> Vec<IpAddr> {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
-    servers.filter_map(|server| server.trim().parse().ok()).collect()
+    Ok((gatehouse, sockets, refused))
 }
 
 fn existing(workload: &config::Workload) -> Existing {

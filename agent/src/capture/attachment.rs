@@ -16,7 +16,7 @@ use super::{
 pub(super) struct Attachment {
     cgroup: Cgroup,
     /// Held open, so that the floor stays when its pin is removed under a running daemon.
-    _floor: Option<Link>,
+    floor: Option<Link>,
 }
 
 impl Attachment {
@@ -47,11 +47,16 @@ impl Attachment {
             link.pin(&path).map_err(at("pin a link as", &path))?;
             floor.get_or_insert(link);
         }
-        Ok(Self { cgroup, _floor: floor })
+        Ok(Self { cgroup, floor })
     }
 
     pub(super) fn cgroup(&self) -> &Cgroup {
         &self.cgroup
+    }
+
+    /// Holds nothing any more beyond the pins.
+    pub(super) fn let_go(&mut self) {
+        self.floor = None;
     }
 
     /// Asks whether each program stays in force without the daemon.

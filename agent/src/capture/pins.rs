@@ -82,6 +82,15 @@ impl Pins {
         Ok(())
     }
 
+    /// Lets go of one captured cgroup.
+    pub(super) fn remove_links(&self, name: &str) -> Result<(), CaptureError> {
+        let directory = self.directory.join("links").join(name);
+        match fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove the pins", directory)(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Removes every pin: what is still attached is let go.
     pub(super) fn remove(&self) -> Result<(), CaptureError> {
         fs::remove_dir_all(&self.directory).map_err(at("remove the pins", &self.directory))

@@ -23,7 +23,7 @@ use crate::{
     accept::identity::cgroup_of,
     capture::{
         NAMESPACES_MAX,
-        namespace::{Namespace, NamespaceFile, NamespaceId, enter_and},
+        namespace::{Namespace, NamespaceFile, NamespaceId, enter_and, is_loopback_up},
     },
     connection::Gatehouse,
 };
@@ -78,7 +78,10 @@ impl Namespaces {
 
         let port = self.port;
         let made = tokio::task::spawn_blocking(move || {
-            let sockets = enter_and(namespace.as_fd(), || Sockets::make(port));
+            let sockets = enter_and(namespace.as_fd(), || match is_loopback_up()? {
+                true => Sockets::make(port),
+                false => Err(io::ErrorKind::NetworkDown.into()),
+            });
             sockets.map(|sockets| (namespace, sockets))
         });
         let (namespace, sockets) = made.await?.map_err(explain).context("failed to listen in the network namespace")?;
@@ -164,7 +167,7 @@ impl Namespaces {
 /// Says what the kernel's word for it means here.
 fn explain(error: io::Error) -> anyhow::Error {
     match error.kind() {
-        io::ErrorKind::AddrNotAvailable => {
+        io::ErrorKind::NetworkDown => {
             anyhow::anyhow!("its loopback interface is down\n  hint: `ip link set lo up`")
         }
         io::ErrorKind::AddrInUse => anyhow::anyhow!("the daemon's port is taken in it"),

@@ -27,27 +27,15 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 /// The daemon as the control socket sees it.
 pub struct Daemon {
     pub(super) gatehouse: Arc<Gatehouse>,
-    namespaces: Arc<Namespaces>,
-    config: Config,
-    started: SystemTime,
+    pub(super) namespaces: Arc<Namespaces>,
     pub(super) audit: Arc<Audit>,
     pub(super) attempts: Arc<Attempts>,
     pub(super) prover: Arc<Prover>,
+    pub(super) config: Config,
+    pub(super) started: SystemTime,
 }
 
 impl Daemon {
-    pub(super) fn new(
-        gatehouse: Arc<Gatehouse>,
-        namespaces: Arc<Namespaces>,
-        config: &Config,
-        audit: Arc<Audit>,
-        prover: Arc<Prover>,
-    ) -> Self {
-        let (config, started) = (config.clone(), SystemTime::now());
-        let attempts = Arc::new(Attempts::new(audit.clone()));
-        Self { gatehouse, namespaces, config, started, audit, attempts, prover }
-    }
-
     pub fn instance(&self) -> String {
         self.config.instance()
     }
@@ -171,7 +159,7 @@ impl Control for Daemon {
     }
 
     fn turned_away(&self, peer: &Peer) {
-        self.attempts.tell_control(peer, &self.gatehouse.capture);
+        self.attempts.tell_control(peer);
     }
 
     async fn obey(&self, command: Command, peer: &Peer) -> Reply {
