@@ -18,6 +18,7 @@ use nix::{
     net::if_::InterfaceFlags,
     sched::{CloneFlags, setns},
 };
+use serde::{Deserialize, Serialize};
 
 /// What the programs know a namespace by.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -44,7 +45,7 @@ impl NamespaceId {
 }
 
 /// Tells namespaces apart by their file (namespaces(7)): no two that are there at one moment have the same.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct NamespaceFile {
     device: u64,
     inode: u64,

@@ -51,6 +51,12 @@ pub enum Command {
         reason: Option<String>,
     },
     ReloadPolicy,
+    /// Asks for everything that the daemon has, to go on in its place. It is answered by a handover, not by a reply.
+    TakeOver {
+        instance: String,
+        /// The port that the sender would listen on; zero: whichever it is.
+        port: u16,
+    },
 }
 
 impl Command {
@@ -65,6 +71,7 @@ impl Command {
             Self::RevokeGrant { id } => Some(format!("revoke grant {id}")),
             Self::KillSession { id, .. } => Some(format!("kill session {id}")),
             Self::ReloadPolicy => Some("reload the policy".to_owned()),
+            Self::TakeOver { .. } => Some("take over".to_owned()),
         }
     }
 
@@ -79,7 +86,7 @@ impl Command {
             | Self::Deny { .. }
             | Self::Grants => Role::Approver,
             Self::Enrol { .. } | Self::RevokeGrant { .. } | Self::LiveSessions => Role::Operator,
-            Self::KillSession { .. } | Self::ReloadPolicy => Role::Operator,
+            Self::KillSession { .. } | Self::ReloadPolicy | Self::TakeOver { .. } => Role::Operator,
         }
     }
 }

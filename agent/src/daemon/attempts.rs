@@ -40,14 +40,14 @@ impl Attempts {
     }
 
     /// Notes what the kernel tells, as it comes.
-    pub(super) async fn follow(&self, mut refused: capture::Attempts) -> anyhow::Result<()> {
+    pub(super) async fn follow(self: Arc<Self>, mut refused: capture::Attempts) -> anyhow::Result<()> {
         loop {
             self.tell(refused.next().await?);
         }
     }
 
     /// Tells what quotas and the kernel held back, again and again.
-    pub(super) async fn keep_telling(&self) -> anyhow::Result<()> {
+    pub(super) async fn keep_telling(self: Arc<Self>) -> anyhow::Result<()> {
         let mut lost = self.gatehouse.capture.lost_attempts()?;
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;

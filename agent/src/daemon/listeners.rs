@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -42,6 +43,21 @@ impl Sockets {
             Err(error) => return Err(error),
         }
         Ok(sockets)
+    }
+
+    /// Those that another daemon made, and passed on.
+    pub(super) fn of(descriptors: Vec<OwnedFd>) -> io::Result<Self> {
+        let tcp = descriptors.into_iter().map(std::net::TcpListener::from).collect();
+        Ok(Self { tcp })
+    }
+
+    /// The same sockets once more.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { tcp: self.tcp.iter().map(std::net::TcpListener::try_clone).collect::<io::Result<_>>()? })
+    }
+
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.tcp.iter().map(AsFd::as_fd)
     }
 
     pub(super) fn port(&self) -> io::Result<u16> {
@@ -101,7 +117,11 @@ async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Res
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection::serve(stream, gatehouse.clone()));
+                let (visit, gatehouse) = (gatehouse.live.visit(), gatehouse.clone());
+                tokio::spawn(async move {
+                    let _visit = visit;
+                    connection::serve(stream, gatehouse).await;
+                });
             }
             Err(error) => {
                 // Out of descriptors, most often: what waits is refused by the backlog, never let through.
