@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -30,10 +31,9 @@ const BACKLOG: i32 = 4096;
 pub(super) const REST: Duration = Duration::from_millis(50);
 
 /// The sockets of one network namespace: on both loopback addresses, all on one port.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sockets {
-    namespace: NamespaceId,
-    tcp: Vec<std::net::TcpListener>,
+    pub tcp: Vec<std::net::TcpListener>,
     udp: Vec<std::net::UdpSocket>,
 }
 
@@ -44,7 +44,7 @@ impl Sockets {
     /// Those of `bind`: `AddrInUse` where somebody else has the port. A namespace without IPv6 has the sockets of IPv4
     /// alone: a connect over IPv6 then finds nobody.
     pub(super) fn make(port: u16) -> io::Result<Self> {
-        let mut sockets = Self { namespace: NamespaceId::current()?, tcp: Vec::new(), udp: Vec::new() };
+        let mut sockets = Self::default();
         sockets.add((Ipv4Addr::LOCALHOST, port).into())?;
         match sockets.add((Ipv6Addr::LOCALHOST, port).into()) {
             Err(error) if !is_without_ipv6(&error) => Err(error),
@@ -57,6 +57,31 @@ impl Sockets {
         self.tcp.push(tcp);
         self.udp.push(udp);
         Ok(())
+    }
+
+    /// Those that another daemon made, and passed on.
+    pub(super) fn of(descriptors: Vec<OwnedFd>) -> io::Result<Self> {
+        let mut sockets = Self::default();
+        for descriptor in descriptors {
+            let socket = Socket::from(descriptor);
+            match socket.r#type()? {
+                Type::STREAM => sockets.tcp.push(socket.into()),
+                Type::DGRAM => sockets.udp.push(socket.into()),
+                _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket that no daemon makes")),
+            }
+        }
+        Ok(sockets)
+    }
+
+    /// The same sockets once more.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let tcp = self.tcp.iter().map(std::net::TcpListener::try_clone).collect::<io::Result<_>>()?;
+        let udp = self.udp.iter().map(std::net::UdpSocket::try_clone).collect::<io::Result<_>>()?;
+        Ok(Self { tcp, udp })
+    }
+
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.tcp.iter().map(AsFd::as_fd).chain(self.udp.iter().map(AsFd::as_fd))
     }
 
     pub(super) fn port(&self) -> io::Result<u16> {
@@ -74,7 +99,8 @@ impl Sockets {
             tasks.spawn(accept(TcpListener::from_std(listener)?, gatehouse.clone()));
         }
         for socket in self.udp {
-            tasks.spawn(datagrams::serve(UdpSocket::from_std(socket)?, self.namespace, gatehouse.clone()));
+            let namespace = NamespaceId::of_socket(socket.as_fd())?;
+            tasks.spawn(datagrams::serve(UdpSocket::from_std(socket)?, namespace, gatehouse.clone()));
         }
         Ok(())
     }
@@ -126,7 +152,11 @@ async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Res
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection::serve(stream, gatehouse.clone()));
+                let (visit, gatehouse) = (gatehouse.live.visit(), gatehouse.clone());
+                tokio::spawn(async move {
+                    let _visit = visit;
+                    connection::serve(stream, gatehouse).await;
+                });
             }
             Err(error) => {
                 // Out of descriptors, most often: what waits is refused by the backlog, never let through.

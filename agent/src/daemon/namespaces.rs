@@ -40,6 +40,8 @@ pub(super) struct Namespaces {
     port: u16,
     own: NamespaceFile,
     served: Mutex<HashMap<NamespaceFile, Served>>,
+    /// Sockets that another daemon has left, for namespaces that are not served yet.
+    left: Mutex<HashMap<NamespaceFile, Sockets>>,
 }
 
 struct Served {
@@ -47,13 +49,15 @@ struct Served {
     /// The cgroup whose process made it; `None` when it was enrolled.
     tree: Option<PathBuf>,
     missed: u32,
+    /// The sockets that the tasks serve, for the next daemon.
+    sockets: Sockets,
     /// Ends with this, and closes the listeners.
-    _tasks: JoinSet<anyhow::Result<()>>,
+    tasks: JoinSet<anyhow::Result<()>>,
 }
 
 impl Namespaces {
-    pub(super) fn new(gatehouse: Arc<Gatehouse>, port: u16) -> io::Result<Self> {
-        Ok(Self { gatehouse, port, own: Namespace::own()?.file(), served: Mutex::default() })
+    pub(super) fn new(gatehouse: Arc<Gatehouse>, port: u16, left: HashMap<NamespaceFile, Sockets>) -> io::Result<Self> {
+        Ok(Self { gatehouse, port, own: Namespace::own()?.file(), served: Mutex::default(), left: left.into() })
     }
 
     /// Listens in the namespace of a process that is about to be enrolled, and captures there from now on.
@@ -76,17 +80,18 @@ impl Namespaces {
         // One place is the host's own.
         anyhow::ensure!(served.len() + 1 < NAMESPACES_MAX, "{NAMESPACES_MAX} network namespaces are captured already");
 
-        let port = self.port;
+        let (port, left) = (self.port, self.left.lock().await.remove(&file));
         let made = tokio::task::spawn_blocking(move || {
-            let sockets = enter_and(namespace.as_fd(), || match is_loopback_up()? {
+            let make = || match is_loopback_up()? {
                 true => Sockets::make(port),
                 false => Err(io::ErrorKind::NetworkDown.into()),
-            });
+            };
+            let sockets = left.map_or_else(|| enter_and(namespace.as_fd(), make), Ok);
             sockets.map(|sockets| (namespace, sockets))
         });
         let (namespace, sockets) = made.await?.map_err(explain).context("failed to listen in the network namespace")?;
         let mut tasks = JoinSet::new();
-        sockets.serve(&self.gatehouse, &mut tasks)?;
+        sockets.try_clone()?.serve(&self.gatehouse, &mut tasks)?;
         // Not before the listeners stand: the port could be somebody else's.
         let id = self.gatehouse.capture.allow_namespace(namespace.as_fd(), loopback)?;
         tracing::info!(
@@ -94,7 +99,7 @@ impl Namespaces {
             tree = tree.map(|tree| tree.display().to_string()),
             "listening in a network namespace"
         );
-        served.insert(file, Served { id, tree: tree.map(Into::into), missed: 0, _tasks: tasks });
+        served.insert(file, Served { id, tree: tree.map(Into::into), missed: 0, sockets, tasks });
         Ok(())
     }
 
@@ -104,7 +109,22 @@ impl Namespaces {
         while !self.step(&mut walk).await? {}
         let served: Vec<_> = self.served.lock().await.values().map(|served| served.id).collect();
         self.gatehouse.capture.forget_namespaces_except(&served)?;
+        // Nobody is left in those that were not met.
+        self.left.lock().await.clear();
         Ok(())
+    }
+
+    /// Accepts nothing any more; who connects waits in the backlogs.
+    pub(super) async fn stop_accepting(&self) {
+        for served in self.served.lock().await.values_mut() {
+            served.tasks.shutdown().await;
+        }
+    }
+
+    /// The sockets of every namespace, for the next daemon.
+    pub(super) async fn leave(&self) -> io::Result<HashMap<NamespaceFile, Sockets>> {
+        let served = self.served.lock().await;
+        served.iter().map(|(file, served)| Ok((*file, served.sockets.try_clone()?))).collect()
     }
 
     /// Goes some cgroups further: serves namespaces that are new, and forgets those that are left. Answers whether

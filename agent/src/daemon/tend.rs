@@ -3,19 +3,28 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
-use crate::{accept::Workload, config::Config, connection::Gatehouse};
+use crate::{
+    accept::Workload,
+    config::Config,
+    connection::{Gatehouse, announce_policy},
+};
 
 /// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
 pub const TEND_INTERVAL: Duration = Duration::from_millis(500);
 /// How often host names of targets are resolved again.
 pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Takes over the workloads of an earlier daemon: who owned them is not known any more.
-pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()> {
+/// Takes over the workloads of an earlier daemon. Who owned them is known only where that daemon has told.
+pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse, told: &[Workload]) -> anyhow::Result<()> {
     for workload in &config.workloads {
         gatehouse.workloads.configure(workload.name.clone(), workload.groups.clone());
     }
     for enrolment in gatehouse.capture.enrolments()? {
+        if let Some(told) = told.iter().find(|told| told.cgroup_id == enrolment.cgroup_id()) {
+            gatehouse.workloads.enrol(told.clone());
+            gatehouse.workloads.settle(enrolment.cgroup_id());
+            continue;
+        }
         gatehouse.workloads.enrol(Workload {
             name: enrolment.name().clone(),
             groups: config.workload_defaults.groups.clone(),
@@ -64,4 +73,14 @@ pub(super) async fn refresh_targets(gatehouse: Arc<Gatehouse>) -> anyhow::Result
         tokio::time::sleep(RESOLVE_INTERVAL).await;
         gatehouse.targets.refresh().await;
     }
+}
+
+/// Judges live sessions again when another policy is in force.
+pub(super) async fn follow_policy(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
+    let mut generations = gatehouse.policy.subscribe();
+    while generations.changed().await.is_ok() {
+        announce_policy(&gatehouse);
+        audit.note(&Event::Policy { generation: gatehouse.policy.current().generation() });
+    }
+    anyhow::bail!("the policy store has ended")
 }
