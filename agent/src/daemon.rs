@@ -125,11 +125,12 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let (handover, mut asked) = mpsc::unbounded_channel();
+    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?);
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
-        namespaces: Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?),
+        namespaces: namespaces.clone(),
         audit: audit.clone(),
-        attempts: Arc::new(Attempts::new(gatehouse.clone(), audit.clone())),
+        attempts: Arc::new(Attempts::new(gatehouse.clone(), namespaces, audit.clone())),
         prover: Arc::new(Prover::new(gatehouse.clone(), audit.clone())),
         port: sockets.port()?,
         handover,

@@ -30,7 +30,7 @@ pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX};
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, Refusal};
 pub use tree::Tree;
 
 pub mod canary;
@@ -283,6 +283,12 @@ impl Capture {
         }
         trees.extend(self.existing.all().iter().map(|tree| tree.attachment.lock().cgroup().directory().to_owned()));
         Ok(trees)
+    }
+
+    /// That one of [`Capture::trees`] that a cgroup, by its path below the mount, is in.
+    pub fn tree_directory(&self, cgroup: &Path) -> Result<Option<PathBuf>, CaptureError> {
+        let directory = self.hierarchy.mount().join(cgroup.strip_prefix("/").unwrap_or(cgroup));
+        Ok(self.trees()?.into_iter().find(|tree| directory.starts_with(tree)))
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::MissedTickBehavior;
+
 use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
 use crate::{
     accept::Workload,
@@ -59,8 +61,18 @@ pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>)
 /// Listens in the network namespaces that workloads have come into, and leaves those that they have left.
 pub(super) async fn tend_namespaces(namespaces: Arc<Namespaces>) -> anyhow::Result<()> {
     let mut walk = Walk::default();
+    let mut turns = tokio::time::interval(TEND_INTERVAL);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(TEND_INTERVAL).await;
+        tokio::select! {
+            // Whoever is refused again and again must not keep the walk from going on.
+            biased;
+            _ = turns.tick() => {}
+            Some(pid) = namespaces.next_refused() => {
+                namespaces.serve_refused(pid).await;
+                continue;
+            }
+        }
         if let Err(error) = namespaces.step(&mut walk).await {
             tracing::error!(error = format!("{error:#}"), "cannot look for network namespaces of workloads");
         }
