@@ -47,6 +47,16 @@ pub const LOOPBACK_V4: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127,
 /// `::1` as an [`Address`].
 pub const LOOPBACK_V6: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
+/// Whom the loopback of a captured network namespace leads to.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loopback {
+    /// Services that no workload may reach but through the daemon.
+    Shared = 1,
+    /// Nobody but the one workload that lives there, and the daemon.
+    Private = 2,
+}
+
 /// What the daemon tells the programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

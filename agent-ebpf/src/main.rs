@@ -12,6 +12,7 @@ mod context;
 mod egress;
 mod flow;
 mod ingress;
+mod jail;
 mod maps;
 mod packet;
 mod peer;

@@ -10,7 +10,7 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, SkStorage},
 };
 use parking_lot::Mutex;
-use portcullis_common::{Address, Flow, Refusal, Settings};
+use portcullis_common::{Address, Flow, Loopback, Refusal, Settings};
 
 use super::{CaptureError, Origin, namespace::NamespaceId};
 
@@ -43,9 +43,11 @@ impl Maps {
         self.settings.lock().set(0, settings, 0).map_err(of("SETTINGS"))
     }
 
-    /// Captures sockets of one more network namespace, whose loopback leads to the daemon.
-    pub(super) fn allow_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
-        match self.namespaces.lock().insert(namespace.cookie(), 1, 0) {
+    /// Captures sockets of one more network namespace, on whose loopback the daemon listens. A jail stays one.
+    pub(super) fn allow_namespace(&self, namespace: NamespaceId, loopback: Loopback) -> Result<(), CaptureError> {
+        let mut namespaces = self.namespaces.lock();
+        let known = namespaces.get(&namespace.cookie(), 0).is_ok_and(|known| known == Loopback::Private as u8);
+        match namespaces.insert(namespace.cookie(), if known { Loopback::Private } else { loopback } as u8, 0) {
             Err(source) if is_full(&source) => Err(CaptureError::NamespacesFull),
             allowed => allowed.map_err(of("NAMESPACES")),
         }

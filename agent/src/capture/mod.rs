@@ -30,7 +30,7 @@ pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, NAMESPACES_MAX};
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX};
 pub use tree::Tree;
 
 pub mod canary;
@@ -180,7 +180,7 @@ impl Capture {
         let mut ebpf = programs::load(&pins.maps())?;
         let maps = Maps::take(&mut ebpf)?;
         // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
-        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?)?;
+        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?, Loopback::Shared)?;
         maps.set_listener(config.port, config.ipv6)?;
 
         pins.keep_programs(&ebpf)?;
@@ -254,9 +254,9 @@ impl Capture {
     ///
     /// # Errors
     /// [`CaptureError::NamespacesFull`] beyond [`NAMESPACES_MAX`].
-    pub fn allow_namespace(&self, netns: BorrowedFd<'_>) -> Result<NamespaceId, CaptureError> {
+    pub fn allow_namespace(&self, netns: BorrowedFd<'_>, loopback: Loopback) -> Result<NamespaceId, CaptureError> {
         let namespace = NamespaceId::of(netns).map_err(CaptureError::Namespace)?;
-        self.maps.allow_namespace(namespace)?;
+        self.maps.allow_namespace(namespace, loopback)?;
         Ok(namespace)
     }
 

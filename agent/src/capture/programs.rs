@@ -37,8 +37,19 @@ pub(super) const WORKLOAD: &[Entry] = &[
 pub(super) const DAEMON: &[Entry] = &[("flow_in", AttachType::SockOps)];
 
 /// The maps that outlive the daemon.
-pub(super) const MAPS: &[&str] =
-    &["SETTINGS", "NAMESPACES", "ORIGINS", "FLOWS", "DATAGRAMS", "REFUSALS", "ATTEMPTS", "BURSTS", "SPENT", "LOST"];
+pub(super) const MAPS: &[&str] = &[
+    "SETTINGS",
+    "NAMESPACES",
+    "ORIGINS",
+    "JAILED",
+    "FLOWS",
+    "DATAGRAMS",
+    "REFUSALS",
+    "ATTEMPTS",
+    "BURSTS",
+    "SPENT",
+    "LOST",
+];
 
 /// Loads every program, with the maps that are pinned in `maps`, or pins new ones there.
 pub(super) fn load(maps: &Path) -> Result<Ebpf, CaptureError> {

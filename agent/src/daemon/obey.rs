@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     accept::{Closures, Workload},
-    capture::{self, Tree, canary::Token},
+    capture::{self, Loopback, Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
     control::{
@@ -56,9 +56,9 @@ impl Daemon {
     }
 
     /// Moves the peer into a cgroup of its own under capture.
-    async fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+    async fn enrol(&self, name: Option<String>, jail: bool, peer: &Peer) -> anyhow::Result<Enrolled> {
         // First: in a namespace without the daemon's listeners a workload would be cut off.
-        self.namespaces.serve_peer(peer.pid).await?;
+        self.namespaces.serve_peer(peer.pid, if jail { Loopback::Private } else { Loopback::Shared }).await?;
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
         anyhow::ensure!(!self.gatehouse.closures.is_closed(&Tree::Runs), Closures::MESSAGE);
         let owner = owner_of(peer);
@@ -71,6 +71,11 @@ impl Daemon {
             cgroup: self.gatehouse.capture.workload(id)?.cgroup,
             cgroup_id: id,
         });
+        let Some(uid) = self.gatehouse.workloads.claim_user(id, &self.config.run.uids) else {
+            self.gatehouse.workloads.release(id);
+            enrolment.release()?;
+            anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
+        };
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -84,7 +89,7 @@ impl Daemon {
         let cgroup = enrolment.directory().display().to_string();
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways: Vec::new() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways: Vec::new() })
     }
 
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {
@@ -242,7 +247,7 @@ impl Daemon {
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
             Command::Metrics => self.metrics().map_or_else(refused, |text| Reply::Metrics { text }),
-            Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
+            Command::Enrol { name, jail } => self.enrol(name, jail, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },
