@@ -92,6 +92,12 @@ impl Capture {
         Ok(open.iter().filter(|open| !is_governed(open)).filter_map(held).collect())
     }
 
+    /// The processes of a cgroup and below, by its path below the mount.
+    pub fn processes(&self, cgroup: &Path) -> Result<Vec<u32>, CaptureError> {
+        let directory = self.hierarchy.directory(cgroup);
+        Ok(Members::of(&directory).map_err(at("read the processes of", &directory))?.pids)
+    }
+
     /// The processes of a cgroup and all that they have open.
     fn look(&self, cgroup: &Path) -> Result<(Members, Vec<Descriptor>), CaptureError> {
         let directory = self.hierarchy.directory(cgroup);

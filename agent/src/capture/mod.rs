@@ -34,6 +34,7 @@ pub use portcullis_common::NAMESPACES_MAX;
 pub use tree::Tree;
 
 pub mod canary;
+pub mod find;
 pub mod namespace;
 
 mod attachment;
