@@ -10,6 +10,7 @@ mod namespaces;
 mod obey;
 mod prove;
 mod ready;
+mod roll;
 mod state;
 mod tend;
 mod walk;
@@ -31,8 +32,8 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Identities, Workloads},
-    capture::{self, Capture, CaptureConfig, Existing, canary::Canary},
+    accept::{Closures, Identities, Standings, Workloads},
+    capture::{self, Capture, CaptureConfig, canary::Canary},
     config::{self, Config},
     connection::{Gatehouse, announce_policy},
     control, credential,
@@ -50,6 +51,7 @@ use listeners::Sockets;
 use namespaces::Namespaces;
 pub use obey::Daemon;
 use prove::Prover;
+use roll::Roll;
 
 /// How long running sessions have to end when the daemon stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,14 +59,19 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Runs the daemon until it is told to stop.
 pub async fn up(config: Config) -> anyhow::Result<()> {
     let control = claim_socket(&config.control)?;
-    let (gatehouse, sockets) = build(&config)?;
+    state::make_state_dir(&config.state_dir)?;
+    let list = roll::read(&config.state_dir)?;
+    let (gatehouse, sockets) = build(&config, &list)?;
+    roll::expect(&config, &list, &gatehouse);
     let gatehouse = Arc::new(gatehouse);
     let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let prover = Arc::new(Prover::new(gatehouse.clone(), audit.clone()));
+    let roll = Arc::new(Roll::new(gatehouse.clone(), audit.clone(), &config, list));
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
+        roll: roll.clone(),
         namespaces: namespaces.clone(),
         audit: audit.clone(),
         prover: prover.clone(),
@@ -75,6 +82,7 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     audit.note(&Event::Started { version, pid: std::process::id(), instance: daemon.instance() });
 
     tend::adopt_workloads(&config, &gatehouse)?;
+    roll.examine_all().await;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
@@ -83,7 +91,8 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
     tasks.spawn(follow_policy(gatehouse.clone(), audit.clone()));
     tasks.spawn(tend::tend_namespaces(namespaces));
-    tasks.spawn(tend::tend_workloads(gatehouse.clone(), audit.clone()));
+    tasks.spawn(tend::tend_workloads(roll.clone()));
+    tasks.spawn(roll.keep_examining());
     tasks.spawn(tend::refresh_targets(gatehouse.clone()));
     prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(async move { prover.keep_proving().await });
@@ -132,8 +141,7 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
     }
 }
 
-fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
-    state::make_state_dir(&config.state_dir)?;
+fn build(config: &Config, list: &roll::List) -> anyhow::Result<(Gatehouse, Sockets)> {
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
     let recorder = Recorder::open(&records).context("failed to open the record")?;
@@ -150,7 +158,7 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         ipv6: true,
         bpffs: capture::BPFFS.into(),
         resolvers: config.capture.resolvers.clone().unwrap_or_else(resolvers_of_host),
-        existing: config.workloads.iter().map(existing).collect(),
+        existing: roll::existing(config, list).context("failed to find the cgroups to capture")?,
     })
     .context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.
@@ -162,6 +170,7 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         capture,
         canary: Canary::default(),
         closures: Closures::default(),
+        standings: Standings::default(),
         identities: Identities::default(),
         workloads: Workloads::default(),
         targets: config::Targets::new(config.targets.clone()),
@@ -187,10 +196,6 @@ fn resolvers_of_host() -> Vec<IpAddr> {
     let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
     servers.filter_map(|server| server.trim().parse().ok()).collect()
-}
-
-fn existing(workload: &config::Workload) -> Existing {
-    Existing { name: workload.name.to_string(), cgroup: workload.cgroup.display().to_string() }
 }
 
 async fn follow_policy(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {

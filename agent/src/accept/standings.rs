@@ -10,6 +10,7 @@ use std::{
 use parking_lot::RwLock;
 
 use super::findings::{Finding, Risk, unaccepted};
+use crate::gate::Denial;
 
 /// What is known of one tree.
 #[derive(Clone, Debug)]
@@ -24,8 +25,8 @@ pub struct Standing {
 pub enum Known {
     /// It has not been looked at yet.
     Nothing,
-    /// It could not be looked at, or what it held could not be cut.
-    Failed(String),
+    /// It could not be looked at; `cut`: but what it held was cut.
+    Failed { cut: bool, error: String },
     Findings(Vec<Finding>),
 }
 
@@ -34,11 +35,26 @@ impl Standing {
     pub fn refusal(&self) -> Option<String> {
         match &self.known {
             Known::Nothing => Some("it has not been examined yet".to_owned()),
-            Known::Failed(error) => Some(format!("it could not be examined: {error}")),
+            Known::Failed { error, .. } => Some(format!("it could not be examined: {error}")),
             Known::Findings(findings) => {
                 let open = unaccepted(findings, &self.accepted)?;
                 Some(format!("its capture alone cannot hold it: {open}"))
             }
+        }
+    }
+
+    /// Whether the connections that it held when it was captured may still be there.
+    pub fn must_be_cut(&self) -> bool {
+        match &self.known {
+            Known::Nothing | Known::Failed { cut: false, .. } => true,
+            Known::Failed { cut: true, .. } | Known::Findings(_) => false,
+        }
+    }
+
+    pub fn findings(&self) -> &[Finding] {
+        match &self.known {
+            Known::Findings(findings) => findings,
+            Known::Nothing | Known::Failed { .. } => &[],
         }
     }
 }
@@ -51,18 +67,24 @@ impl Standings {
     /// What a workload may read about itself; why, its operator reads.
     pub const MESSAGE: &str = "the gate is closed for this workload, because it has privileges that nobody accepted";
 
+    /// What a session of a tree ends with that is not fit any more.
+    pub fn denial() -> Denial {
+        let hint = "the operator sees why: `portcullis doctor --workload NAME`";
+        Denial { message: Self::MESSAGE.to_owned(), rule: None, hint: hint.to_owned(), reference: String::new() }
+    }
+
     /// Expects a tree: until it is examined, nothing of it passes. Do this before it is captured.
     pub fn expect(&self, cgroup: PathBuf, workload: Arc<str>, accepted: Vec<Risk>) {
         self.0.write().insert(cgroup, Standing { workload, accepted, known: Known::Nothing });
     }
 
-    /// Takes in what examining a tree has shown; answers whether it was fit before, and why it is not now.
-    pub fn learn(&self, cgroup: &Path, known: Known) -> Option<(bool, Option<String>)> {
+    /// Takes in what examining a tree has shown; answers its refusal before and now.
+    pub fn learn(&self, cgroup: &Path, known: Known) -> Option<(Option<String>, Option<String>)> {
         let mut standings = self.0.write();
         let standing = standings.get_mut(cgroup)?;
-        let was_fit = standing.refusal().is_none();
+        let before = standing.refusal();
         standing.known = known;
-        Some((was_fit, standing.refusal()))
+        Some((before, standing.refusal()))
     }
 
     pub fn forget(&self, cgroup: &Path) {
@@ -73,6 +95,10 @@ impl Standings {
     pub fn refusal(&self, cgroup: &Path) -> Option<String> {
         let standings = self.0.read();
         cgroup.ancestors().find_map(|cgroup| standings.get(cgroup)).and_then(Standing::refusal)
+    }
+
+    pub fn find(&self, cgroup: &Path) -> Option<Standing> {
+        self.0.read().get(cgroup).cloned()
     }
 
     pub fn list(&self) -> BTreeMap<PathBuf, Standing> {
@@ -100,7 +126,7 @@ mod tests {
         let refused = || standings.refusal(Path::new("/ci.slice/job")).is_some();
         assert!(refused(), "not examined");
         for (known, fit) in [
-            (Known::Failed("x".into()), false),
+            (Known::Failed { cut: true, error: "x".into() }, false),
             (Known::Findings(Vec::new()), true),
             (root(), false),
             (Known::Nothing, false),

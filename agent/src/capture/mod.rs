@@ -213,6 +213,11 @@ impl Capture {
         self.name_of(cgroup).is_some()
     }
 
+    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
+        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
+    }
+
     fn name_of(&self, cgroup: &Path) -> Option<std::sync::Arc<str>> {
         let existing = || self.existing.of(cgroup).map(|tree| tree.existing.workload().into());
         enrolment::name_of(cgroup, &self.root.join("workloads")).map(Into::into).or_else(existing)

@@ -6,6 +6,7 @@
 mod client;
 mod peer;
 mod server;
+mod tree;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -14,8 +15,12 @@ use serde::{Deserialize, Serialize};
 pub use client::{Client, ClientError, socket_path};
 pub use peer::{Peer, Role};
 pub use server::{Control, serve};
+pub use tree::{Captured, Examined, Place};
 
-use crate::approval::{Grant, PendingView};
+use crate::{
+    accept::findings::Risk,
+    approval::{Grant, PendingView},
+};
 
 /// Most bytes of one command line; a longer one closes the connection.
 pub const COMMAND_BYTES_MAX: u64 = 64 * 1024;
@@ -30,6 +35,25 @@ pub enum Command {
     /// Puts the sending process under capture, as a workload of this name.
     Enrol {
         name: Option<String>,
+    },
+    /// Puts processes of somebody else's under capture; `accept_risks` names what capture alone cannot hold of them.
+    Capture {
+        place: Place,
+        name: String,
+        accept_risks: Vec<Risk>,
+    },
+    /// Lets a tree go that was put under capture by command.
+    Release {
+        workload: String,
+    },
+    /// Looks at what capture alone cannot hold of a workload, or of all.
+    Examine {
+        workload: Option<String>,
+    },
+    /// Looks at what enrolling a cgroup would find.
+    Preview {
+        name: String,
+        cgroup: PathBuf,
     },
     Approvals,
     Approve {
@@ -57,6 +81,8 @@ impl Command {
     pub fn change(&self) -> Option<String> {
         match self {
             Self::Status | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => None,
+            Self::Capture { .. } | Self::Examine { .. } | Self::Preview { .. } => None,
+            Self::Release { workload } => Some(format!("release {workload}")),
             Self::Approve { id, .. } => Some(format!("approve {id}")),
             Self::Deny { id, .. } => Some(format!("deny {id}")),
             Self::RevokeGrant { id } => Some(format!("revoke grant {id}")),
@@ -72,6 +98,8 @@ impl Command {
             Self::Status | Self::Approvals | Self::Approve { .. } | Self::Deny { .. } | Self::Grants => Role::Approver,
             Self::Enrol { .. } | Self::RevokeGrant { .. } | Self::LiveSessions => Role::Operator,
             Self::KillSession { .. } | Self::ReloadPolicy => Role::Operator,
+            Self::Capture { .. } | Self::Release { .. } => Role::Operator,
+            Self::Examine { .. } | Self::Preview { .. } => Role::Operator,
         }
     }
 }
@@ -82,6 +110,8 @@ impl Command {
 pub enum Reply {
     Status(Box<Status>),
     Enrolled(Enrolled),
+    Captured(Captured),
+    Examined { workloads: Vec<Examined> },
     Approvals { pending: Vec<PendingView> },
     Approved { complete: bool, grant: Option<Grant> },
     Grants { grants: Vec<Grant> },
@@ -148,6 +178,10 @@ pub struct WorkloadStatus {
     pub name: String,
     pub cgroup: String,
     pub owner: Option<String>,
+    /// Why nothing of it passes, where it has privileges that nobody accepted.
+    pub closed: Option<String>,
+    /// Names of the risks that it has and that were accepted.
+    pub accepted: Vec<String>,
 }
 
 /// A session that runs now.

@@ -8,9 +8,16 @@ use std::{
 
 use anyhow::Context;
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, prove::Prover, unix};
+use super::{
+    audit::Audit,
+    event::Event,
+    namespaces::Namespaces,
+    prove::Prover,
+    roll::{Roll, Wish},
+    unix,
+};
 use crate::{
-    accept::{Closures, Workload},
+    accept::{Closures, Workload, findings::Risk, standings::Standing},
     capture::{Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
@@ -28,6 +35,7 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 pub struct Daemon {
     pub(super) gatehouse: Arc<Gatehouse>,
     pub(super) namespaces: Arc<Namespaces>,
+    pub(super) roll: Arc<Roll>,
     pub(super) audit: Arc<Audit>,
     pub(super) prover: Arc<Prover>,
     pub(super) config: Config,
@@ -69,6 +77,18 @@ impl Daemon {
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
         Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways: Vec::new() })
+    }
+
+    /// Looks again at what capture alone cannot hold.
+    async fn examine(&self, workload: Option<String>) -> Reply {
+        self.roll.examine_all().await;
+        match (self.roll.examined(workload.as_deref()), workload) {
+            (workloads, Some(name)) if workloads.is_empty() => refused(anyhow::anyhow!(
+                "no process tree is captured as `{name}` where it was\n  hint: what `portcullis run` starts has none of \
+                 these risks"
+            )),
+            (workloads, _) => Reply::Examined { workloads },
+        }
     }
 
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {
@@ -113,7 +133,7 @@ impl Daemon {
                 .broken()
                 .map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
             targets: gatehouse.targets.iter().map(target_status).collect(),
-            workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
+            workloads: self.workloads(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
             refusals: gatehouse
@@ -128,6 +148,20 @@ impl Daemon {
 }
 
 impl Daemon {
+    /// What `portcullis run` started, and what was captured where it was.
+    fn workloads(&self) -> Vec<WorkloadStatus> {
+        let mut standings = self.gatehouse.standings.list();
+        let started = self.gatehouse.workloads.list();
+        let mut workloads: Vec<_> =
+            started.iter().map(|workload| workload_status(workload, standings.remove(&workload.cgroup))).collect();
+        workloads.extend(standings.into_iter().map(|(cgroup, standing)| {
+            let (name, cgroup_id) = (standing.workload.clone(), 0);
+            let workload = Workload { name, groups: Vec::new(), owner: None, cgroup, cgroup_id };
+            workload_status(&workload, Some(standing))
+        }));
+        workloads
+    }
+
     /// Whether each captured tree is proven, or closed.
     fn trees(&self) -> Vec<TreeStatus> {
         let (proofs, closures) = (self.prover.proofs(), self.gatehouse.closures.list());
@@ -175,6 +209,19 @@ impl Daemon {
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
             Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
+            Command::Capture { place, name, accept_risks } => {
+                let groups = self.config.workload_defaults.groups.clone();
+                let wish = Wish { name, groups, accepted: accept_risks, by: peer.clone() };
+                self.roll.enrol(place, wish).await.map_or_else(refused, Reply::Captured)
+            }
+            Command::Release { workload } => {
+                self.roll.release(&workload).await.map_or_else(refused, |message| Reply::Done { message })
+            }
+            Command::Examine { workload } => self.examine(workload).await,
+            Command::Preview { name, cgroup } => {
+                let preview = self.roll.preview(&name, cgroup).await;
+                preview.map_or_else(refused, |examined| Reply::Examined { workloads: vec![examined] })
+            }
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },
@@ -220,8 +267,12 @@ fn target_status(target: &Arc<crate::target::Target>) -> TargetStatus {
     }
 }
 
-fn workload_status(workload: &Workload) -> WorkloadStatus {
+fn workload_status(workload: &Workload, standing: Option<Standing>) -> WorkloadStatus {
+    let is_accepted = |risk: &Risk| standing.as_ref().is_some_and(|standing| standing.accepted.contains(risk));
+    let findings = standing.iter().flat_map(Standing::findings);
     WorkloadStatus {
+        accepted: findings.map(|finding| finding.risk).filter(is_accepted).map(|risk| risk.to_string()).collect(),
+        closed: standing.as_ref().and_then(Standing::refusal),
         name: workload.name.to_string(),
         cgroup: workload.cgroup.display().to_string(),
         owner: workload.owner.clone(),

@@ -239,7 +239,7 @@ pub fn daemon() {
             runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
-        ("recapture", _) => capture.recapture().unwrap().to_string(),
+        ("recapture", _) => capture.recapture().unwrap().len().to_string(),
         ("refused", _) => refused.load(Ordering::SeqCst).to_string(),
         other => panic!("{other:?}"),
     });

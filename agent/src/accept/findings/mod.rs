@@ -4,6 +4,7 @@
 mod drop_in;
 mod examine;
 mod process;
+mod starters;
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use drop_in::drop_in;
 pub use examine::{ExamineError, examine};
+pub use starters::{Starter, starters};
 
 /// A way around the gate that stays open for a captured process tree, by the name with which an operator accepts it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
