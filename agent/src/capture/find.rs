@@ -51,6 +51,11 @@ fn listed(candidates: &[PathBuf]) -> String {
     candidates.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+/// Where cgroups are in the file system.
+pub fn mount() -> Result<PathBuf, FindError> {
+    Ok(Hierarchy::find().map_err(FindError::Hierarchy)?.mount().to_owned())
+}
+
 /// A cgroup that is there.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Match {

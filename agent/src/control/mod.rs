@@ -50,10 +50,10 @@ pub enum Command {
     Examine {
         workload: Option<String>,
     },
-    /// Looks at what enrolling a cgroup would find.
+    /// Looks at what putting processes under capture would find.
     Preview {
+        place: Place,
         name: String,
-        cgroup: PathBuf,
     },
     Approvals,
     Approve {

@@ -211,15 +211,15 @@ impl Daemon {
             Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Capture { place, name, accept_risks } => {
                 let groups = self.config.workload_defaults.groups.clone();
-                let wish = Wish { name, groups, accepted: accept_risks, by: peer.clone() };
+                let wish = Wish { name, groups, accepted: accept_risks, by: peer.clone(), owner: owner_of(peer) };
                 self.roll.enrol(place, wish).await.map_or_else(refused, Reply::Captured)
             }
             Command::Release { workload } => {
                 self.roll.release(&workload).await.map_or_else(refused, |message| Reply::Done { message })
             }
             Command::Examine { workload } => self.examine(workload).await,
-            Command::Preview { name, cgroup } => {
-                let preview = self.roll.preview(&name, cgroup).await;
+            Command::Preview { place, name } => {
+                let preview = self.roll.preview(place, &name).await;
                 preview.map_or_else(refused, |examined| Reply::Examined { workloads: vec![examined] })
             }
             Command::Approvals => Reply::Approvals { pending: desk.list() },

@@ -23,7 +23,7 @@ pub(super) use list::List;
 use super::{audit::Audit, event::Event};
 use crate::{
     accept::{
-        findings::{Risk, drop_in, examine, starters},
+        findings::{drop_in, examine, starters},
         standings::{Known, Standing, Standings},
     },
     capture::{Existing, find},
@@ -104,14 +104,6 @@ impl Roll {
         let of_workload = |standing: &Standing| workload.is_none_or(|workload| *standing.workload == *workload);
         let standings = self.gatehouse.standings.list().into_iter().filter(|(_, standing)| of_workload(standing));
         standings.map(|(cgroup, standing)| self.told(cgroup, &standing)).collect()
-    }
-
-    /// What enrolling a cgroup would find, without touching it.
-    pub(super) async fn preview(self: &Arc<Self>, name: &str, cgroup: PathBuf) -> anyhow::Result<Examined> {
-        let (roll, path) = (self.clone(), cgroup.clone());
-        let findings = tokio::task::spawn_blocking(move || examine(&roll.gatehouse.capture, &path)).await??;
-        let standing = Standing { workload: name.into(), accepted: Vec::new(), known: Known::Findings(findings) };
-        Ok(self.told(cgroup, &standing))
     }
 
     fn told(&self, cgroup: PathBuf, standing: &Standing) -> Examined {
@@ -266,12 +258,6 @@ impl Roll {
             }
         }
     }
-}
-
-/// Those risks that are there and that nobody accepted, but for `aside`.
-pub(super) fn open_risks(standing: &Standing, aside: &[Risk]) -> Option<String> {
-    let accepted = [&*standing.accepted, aside].concat();
-    Standing { accepted, ..standing.clone() }.refusal()
 }
 
 /// Reads the list of an earlier daemon.

@@ -50,12 +50,8 @@ pub enum ExamineError {
 /// It is a look at one moment: what a process does afterwards, the next look shows. What processes have sent each other
 /// over Unix sockets and have not yet received is not seen.
 pub fn examine(capture: &Capture, cgroup: &Path) -> Result<Vec<Finding>, ExamineError> {
-    let processes = members(capture, cgroup)?;
-    let mut found = Found::default();
-    for process in &processes {
-        look_at(process, &mut found);
-    }
-    found.extend(outsiders(capture, &processes)?);
+    let processes = read(&capture.processes(cgroup)?)?;
+    let mut found = privileges(capture, &processes)?;
     // A canary of the daemon's own may be among those who hold something.
     let known: BTreeSet<u32> = processes.iter().map(|process| process.pid).collect();
     for held in capture.held(cgroup)?.into_iter().filter(|held| known.contains(&held.pid)) {
@@ -65,14 +61,27 @@ pub fn examine(capture: &Capture, cgroup: &Path) -> Result<Vec<Finding>, Examine
     Ok(found.findings())
 }
 
-/// The processes of a cgroup and below, but for the daemon's own children.
-fn members(capture: &Capture, cgroup: &Path) -> Result<Vec<Process>, ExamineError> {
+/// The risks of processes that are in no cgroup of their own yet: what they hold is not looked at.
+pub fn examine_family(capture: &Capture, pids: &[u32]) -> Result<Vec<Finding>, ExamineError> {
+    Ok(privileges(capture, &read(pids)?)?.findings())
+}
+
+/// The processes that are there, but for the daemon's own children.
+fn read(pids: &[u32]) -> Result<Vec<Process>, ExamineError> {
     let mut processes = Vec::new();
-    for pid in capture.processes(cgroup)? {
+    for pid in pids.iter().copied() {
         let process = Process::read(pid).map_err(|source| ExamineError::Process { pid, source })?;
         processes.extend(process.filter(|process| process.parent != std::process::id()));
     }
     Ok(processes)
+}
+
+fn privileges(capture: &Capture, processes: &[Process]) -> Result<Found, ExamineError> {
+    let mut found = outsiders(capture, processes)?;
+    for process in processes {
+        look_at(process, &mut found);
+    }
+    Ok(found)
 }
 
 fn look_at(process: &Process, found: &mut Found) {
@@ -155,10 +164,6 @@ impl Found {
     fn add(&mut self, risk: Risk, what: String, process: &Process) {
         let who = self.0.entry(risk).or_default().entry(what).or_default();
         who.push(format!("{} ({})", process.pid, process.name));
-    }
-
-    fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
     }
 
     fn findings(self) -> Vec<Finding> {

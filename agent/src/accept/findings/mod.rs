@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use drop_in::drop_in;
-pub use examine::{ExamineError, examine};
+pub use examine::{ExamineError, examine, examine_family};
 pub use starters::{Starter, starters};
 
 /// A way around the gate that stays open for a captured process tree, by the name with which an operator accepts it.

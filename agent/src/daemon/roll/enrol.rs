@@ -10,17 +10,16 @@ use anyhow::Context;
 use super::{
     Roll, chain,
     list::{self, Kept},
-    open_risks,
 };
 use crate::{
     accept::{
         Workload,
-        findings::{Risk, examine},
+        findings::{Risk, examine, examine_family, unaccepted},
         identity::{cgroup_of, descendants},
         standings::{Known, Standing},
     },
     capture::{CaptureError, Enrolment, Existing},
-    control::{Captured, Peer, Place},
+    control::{Captured, Examined, Peer, Place},
     daemon::event::Event,
     gate::Denial,
 };
@@ -34,6 +33,8 @@ pub(in crate::daemon) struct Wish {
     pub groups: Vec<Arc<str>>,
     pub accepted: Vec<Risk>,
     pub by: Peer,
+    /// The person behind the command.
+    pub owner: String,
 }
 
 impl Roll {
@@ -93,10 +94,9 @@ impl Roll {
         anyhow::ensure!(self.gatehouse.capture.cgroup_id(path).is_some(), "there is no cgroup {}", path.display());
         let (roll, cgroup) = (self.clone(), path.to_owned());
         let findings = tokio::task::spawn_blocking(move || examine(&roll.gatehouse.capture, &cgroup)).await??;
-        let standing = Standing { workload: "".into(), accepted: accepted.to_vec(), known: Known::Findings(findings) };
-        // Which sockets are another cgroup's shows when this one is captured.
-        match open_risks(&standing, &[Risk::Sockets]) {
-            Some(reason) => anyhow::bail!(refusal(&reason)),
+        // What is connected is cut, and may then be closed.
+        match unaccepted(&findings, &[accepted, &[Risk::Sockets]].concat()) {
+            Some(open) => anyhow::bail!(refusal(&format!("capture alone cannot hold it: {open}"))),
             None => Ok(()),
         }
     }
@@ -110,12 +110,48 @@ impl Roll {
         anyhow::ensure!(!family.contains(&wish.by.pid), "process {pid} started this very command");
         anyhow::ensure!(!family.contains(&std::process::id()), "process {pid} started the daemon");
         // A cgroup of its own is better than a move: its sockets are that cgroup's.
-        let alone = cgroup.parent().is_some()
-            && capture.processes(&cgroup).is_ok_and(|members| members.iter().all(|pid| family.contains(pid)));
-        match alone {
+        match self.is_alone(&cgroup, &family) {
             true => self.enrol_cgroup(cgroup, false, wish).await,
-            false => self.enrol_moved(pid, cgroup, wish).await,
+            false => {
+                self.check_family(family, &wish.accepted).await?;
+                self.enrol_moved(pid, cgroup, wish).await
+            }
         }
+    }
+
+    /// Whether nobody else is in a cgroup that is not the root of all.
+    fn is_alone(&self, cgroup: &Path, family: &[u32]) -> bool {
+        let members = self.gatehouse.capture.processes(cgroup);
+        cgroup.parent().is_some() && members.is_ok_and(|members| members.iter().all(|pid| family.contains(pid)))
+    }
+
+    async fn check_family(self: &Arc<Self>, family: Vec<u32>, accepted: &[Risk]) -> anyhow::Result<()> {
+        let roll = self.clone();
+        let examined = tokio::task::spawn_blocking(move || examine_family(&roll.gatehouse.capture, &family));
+        match unaccepted(&examined.await??, accepted) {
+            Some(open) => anyhow::bail!(refusal(&format!("capture alone cannot hold it: {open}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What enrolling would find, without touching anything.
+    pub(in crate::daemon) async fn preview(self: &Arc<Self>, place: Place, name: &str) -> anyhow::Result<Examined> {
+        let (cgroup, family) = match place {
+            Place::Cgroup { path, .. } => (path, None),
+            Place::Process { pid } => {
+                let cgroup = cgroup_of(pid).with_context(|| format!("there is no process {pid}"))?;
+                let family = descendants(pid)?;
+                let alone = self.is_alone(&cgroup, &family);
+                (cgroup, (!alone).then_some(family))
+            }
+        };
+        let (roll, path) = (self.clone(), cgroup.clone());
+        let examined = tokio::task::spawn_blocking(move || match family {
+            Some(family) => examine_family(&roll.gatehouse.capture, &family),
+            None => examine(&roll.gatehouse.capture, &path),
+        });
+        let known = Known::Findings(examined.await??);
+        Ok(self.told(cgroup, &Standing { workload: name.into(), accepted: Vec::new(), known }))
     }
 
     async fn enrol_moved(self: &Arc<Self>, pid: u32, from: PathBuf, wish: Wish) -> anyhow::Result<Captured> {
@@ -136,7 +172,7 @@ impl Roll {
         self.gatehouse.workloads.enrol(Workload {
             name: wish.name.as_str().into(),
             groups: wish.groups.clone(),
-            owner: Some(wish.by.name.clone()),
+            owner: Some(wish.owner.clone()),
             cgroup: path.clone(),
             cgroup_id: id,
         });
@@ -177,7 +213,7 @@ impl Roll {
         standing: &Standing,
     ) -> anyhow::Result<Captured> {
         let (workload, cgroup) = (wish.name.clone(), path.display().to_string());
-        let (owner, by) = (wish.by.name.clone(), wish.by.clone());
+        let (owner, by) = (wish.owner.clone(), wish.by.clone());
         self.audit.note(&Event::Enrolled { workload: workload.clone(), cgroup, owner, by });
         let accepted = standing.findings().to_vec();
         Ok(Captured { workload, cgroup: path.into(), moved, cut, accepted })

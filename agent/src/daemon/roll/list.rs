@@ -21,14 +21,13 @@ pub struct Kept {
     pub name: String,
     /// Below the mount.
     pub cgroup: PathBuf,
-    #[serde(flatten)]
     pub place: Place,
     pub accepted: Vec<Risk>,
 }
 
 /// How a tree came under capture, and what becomes of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "place", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Place {
     /// Where it was; captured anew when it is made anew.
     Lasting,
@@ -94,10 +93,6 @@ impl List {
         self.write().inspect_err(|_| drop(self.kept.pop()))
     }
 
-    pub fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.retain(|kept| kept.name != name)
-    }
-
     pub fn remove_cgroup(&mut self, cgroup: &Path) -> io::Result<()> {
         self.retain(|kept| kept.cgroup != cgroup)
     }
@@ -133,14 +128,15 @@ mod tests {
         assert_eq!(again.kept, list.kept);
         assert_eq!(again.trees().len(), 2);
         assert_eq!(again.moved().count(), 1);
-        list.remove("Lastin").unwrap();
+        list.remove_cgroup(Path::new("/x/Lastin")).unwrap();
         assert_eq!(List::read(state.path()).unwrap().kept.len(), 2);
     }
 
     #[test]
     fn a_broken_file_is_no_empty_list() {
         let state = tempfile::tempdir().unwrap();
-        for text in ["", "{}", "[{\"name\": \"x\"}]", "[", "[{\"name\":\"x\",\"cgroup\":\"/x\",\"place\":\"there\",\"accepted\":[]}]"] {
+        let elsewhere = r#"[{"name": "x", "cgroup": "/x", "place": "there", "accepted": []}]"#;
+        for text in ["", "{}", r#"[{"name": "x"}]"#, "[", elsewhere] {
             fs::write(state.path().join("enrolled.json"), text).unwrap();
             assert_eq!(List::read(state.path()).unwrap_err().kind(), io::ErrorKind::InvalidData, "{text}");
         }
