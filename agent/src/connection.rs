@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use tokio::{net::TcpStream, sync::mpsc};
 
 use crate::{
-    accept::{Closures, Identities, Standings, Workloads},
+    accept::{Closures, Identities, Places, Standings, Workloads, places::NoPlace},
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
@@ -38,6 +38,8 @@ pub struct Gatehouse {
     pub closures: Closures,
     /// What was captured where it was, and whether it is fit to pass.
     pub standings: Standings,
+    /// How many connections each workload may have.
+    pub places: Arc<Places>,
     pub identities: Identities,
     pub workloads: Workloads,
     pub targets: Targets,
@@ -64,6 +66,8 @@ enum Refusal {
     Capture(#[from] CaptureError),
     #[error("a canary left: {0}")]
     Canary(#[from] std::io::Error),
+    #[error("{0}")]
+    NoPlace(#[from] NoPlace),
     #[error("no record: {0}")]
     Record(#[from] RecordError),
     #[error("no randomness: {0}")]
@@ -72,8 +76,10 @@ enum Refusal {
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
 pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
-    if let Err(refusal) = admit(stream, &gatehouse).await {
-        tracing::warn!(%refusal, "connection refused");
+    match admit(stream, &gatehouse).await {
+        Ok(()) => {}
+        Err(Refusal::NoPlace(NoPlace { tell: None, .. })) => {}
+        Err(refusal) => tracing::warn!(%refusal, "connection refused"),
     }
 }
 
@@ -85,6 +91,13 @@ async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refu
     let workload = match gatehouse.capture.workload(origin.cgroup_id) {
         Ok(workload) => workload,
         Err(error) => return Err(record_stranger(&origin, error, gatehouse)),
+    };
+    let _place = match gatehouse.places.take(&workload.name) {
+        Ok(place) => place,
+        Err(refusal) => {
+            reset(stream);
+            return Err(refusal.into());
+        }
     };
     let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
     let principal = Arc::new(gatehouse.identities.principal(&origin, &known, &workload.cgroup));

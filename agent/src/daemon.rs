@@ -32,7 +32,7 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Identities, Standings, Workloads},
+    accept::{Closures, Identities, Places, Standings, Workloads},
     capture::{self, Capture, CaptureConfig, canary::Canary},
     config::{self, Config},
     connection::{Gatehouse, announce_policy},
@@ -171,6 +171,7 @@ fn build(config: &Config, list: &roll::List) -> anyhow::Result<(Gatehouse, Socke
         canary: Canary::default(),
         closures: Closures::default(),
         standings: Standings::default(),
+        places: Arc::new(Places::of_process()),
         identities: Identities::default(),
         workloads: Workloads::default(),
         targets: config::Targets::new(config.targets.clone()),

@@ -3,10 +3,12 @@
 pub mod closures;
 pub mod findings;
 pub mod identity;
+pub mod places;
 pub mod standings;
 pub mod workloads;
 
 pub use closures::Closures;
 pub use identity::Identities;
+pub use places::Places;
 pub use standings::Standings;
 pub use workloads::{Workload, Workloads};
