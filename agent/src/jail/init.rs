@@ -108,6 +108,7 @@ fn become_command(task: &Task<'_>, terminal: Option<&Inner>) -> LaunchError {
             terminal.take().map_err(system("take the terminal"))?;
         }
         chdir(task.directory).map_err(|_| LaunchError::WorkingDirectory(task.directory.into()))?;
+        signals::let_through().map_err(system("let signals through"))?;
         descriptors::close_others_on_exec()
     };
     match prepare() {
