@@ -142,7 +142,7 @@ mod tests {
         let path = directory.path().canonicalize().unwrap();
         let text = path.to_str().unwrap();
         assert_eq!(parse(text).unwrap(), Bind { path: path.clone(), read_only: false });
-        assert_eq!(parse(&format!("{text}:ro")).unwrap(), Bind { path, read_only: true });
+        assert_eq!(parse(&format!("{text}:ro")).unwrap(), Bind { path: path.clone(), read_only: true });
         assert!(matches!(parse(&format!("{text}/missing")), Err(BindError::Unreadable { .. })));
     }
 
