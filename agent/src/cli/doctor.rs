@@ -8,6 +8,7 @@ use super::output::{json, print_table, table};
 use crate::{
     capture::{self, canary},
     control::{Client, Command, Reply},
+    jail,
 };
 
 /// Say what this kernel allows, and what that means.
@@ -21,7 +22,8 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let facts = capture::facts();
+    let mut facts = capture::facts();
+    facts.extend(jail::facts());
     if args.json {
         json(&facts)?;
     } else {
