@@ -17,6 +17,21 @@ pub const DATAGRAMS_MAX: usize = 16_384;
 /// Most network namespaces whose sockets may be captured.
 pub const NAMESPACES_MAX: usize = 1024;
 
+/// Bytes of the buffer in which refused attempts wait for the daemon.
+pub const ATTEMPTS_BYTES: usize = 256 * 1024;
+
+/// Most bursts of refused attempts that are told apart at one moment.
+pub const BURSTS_MAX: usize = 8192;
+
+/// How long a refusal that happens again is the same burst, in nanoseconds.
+pub const BURST_NANOSECONDS: u64 = 1_000_000_000;
+
+/// Most attempts that are told of one cgroup in one second; the others are counted as lost.
+pub const ATTEMPTS_PER_SECOND_MAX: u64 = 100;
+
+/// Most cgroups whose attempts are counted at one moment.
+pub const SPENDERS_MAX: usize = 4096;
+
 /// The port of DNS: datagrams to it go to the daemon, as every TCP connect does.
 pub const DNS_PORT: u16 = 53;
 
@@ -31,6 +46,16 @@ pub const LOOPBACK_V4: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127,
 
 /// `::1` as an [`Address`].
 pub const LOOPBACK_V6: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// Whom the loopback of a captured network namespace leads to.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loopback {
+    /// Services that no workload may reach but through the daemon.
+    Shared = 1,
+    /// Nobody but the one workload that lives there, and the daemon.
+    Private = 2,
+}
 
 /// What the daemon tells the programs.
 #[repr(C)]
@@ -72,6 +97,43 @@ pub struct Flow {
     /// Of a datagram, the identifier of the DNS message (RFC 1035, section 4.1.1): one socket may ask many servers at
     /// once, and a port changes hands sooner than the daemon reads. Zero of a connection.
     pub query: u32,
+}
+
+/// An attempt that a program refused.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    /// Who, where to, and when: zeros for what the program could not know. Programs on packets run at a time when no
+    /// process does; they tell the process that connected the socket, or none.
+    pub origin: Origin,
+    /// The process's name, as `/proc/PID/comm`; zeros where no process is known.
+    pub comm: [u8; 16],
+    /// A [`Refusal`].
+    pub refusal: u32,
+    /// Of IP. Of [`Refusal::Option`], the option's level, and the origin's port is the option's number.
+    pub protocol: u32,
+    /// How often the same was refused in the burst before this one without being told.
+    pub repeated: u64,
+}
+
+/// What makes refused attempts one burst.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Burst {
+    pub address: Address,
+    pub cgroup_id: u64,
+    pub pid: u32,
+    pub refusal: u32,
+    pub protocol: u32,
+    pub port: u32,
+}
+
+/// What is counted within a time: the moment of its beginning, in nanoseconds since boot, and how often since.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tally {
+    pub since: u64,
+    pub count: u64,
 }
 
 /// Why a program refused; the index into the map of counters.

@@ -5,8 +5,10 @@ use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, programs::SockAddrContext}
 use portcullis_common::{Address, DNS_PORT, LOOPBACK_V4, LOOPBACK_V6, Origin, Refusal};
 
 use crate::{
+    attempt::refuse_address,
     context::{self, TCP, UDP},
-    maps::{refuse, settings},
+    jail,
+    maps::settings,
     packet, process, storage,
 };
 
@@ -18,8 +20,8 @@ pub fn redirect4(ctx: &SockAddrContext) -> bool {
             context::rewrite4(ctx, LOOPBACK_V4, proxy);
             true
         }
-        Verdict::Redirected => true,
-        Verdict::Refuse(refusal) => refuse(ctx, refusal, address, port),
+        Verdict::AsIs => true,
+        Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
 
@@ -33,16 +35,16 @@ pub fn redirect6(ctx: &SockAddrContext) -> bool {
             context::rewrite6(ctx, listener, proxy);
             true
         }
-        Verdict::Redirected => true,
-        Verdict::Refuse(refusal) => refuse(ctx, refusal, address, port),
+        Verdict::AsIs => true,
+        Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
 
 enum Verdict {
     /// To the daemon, on this port.
     Redirect(u16),
-    /// As it is: an earlier connect was redirected.
-    Redirected,
+    /// An earlier connect was redirected, or it stays in its jail.
+    AsIs,
     Refuse(Refusal),
 }
 
@@ -52,8 +54,10 @@ fn judge(ctx: &SockAddrContext, address: Address, port: u16) -> Verdict {
     if !process::in_captured_namespace(ctx) {
         return Verdict::Refuse(Refusal::Namespace);
     }
+    let inside = is_loopback(&address) && jail::is_jail(process::namespace(ctx));
     if protocol == UDP && port != DNS_PORT {
-        return if leads_back(ctx, &address, port) { Verdict::Redirected } else { Verdict::Refuse(Refusal::Datagram) };
+        let allowed = inside || leads_back(ctx, &address, port);
+        return if allowed { Verdict::AsIs } else { Verdict::Refuse(Refusal::Datagram) };
     }
     if protocol != TCP && protocol != UDP {
         return Verdict::Refuse(Refusal::Connect);
@@ -64,6 +68,9 @@ fn judge(ctx: &SockAddrContext, address: Address, port: u16) -> Verdict {
     }
     if port == settings.port && is_loopback(&address) {
         return Verdict::Refuse(Refusal::Loop);
+    }
+    if inside && protocol == TCP && jail::is_listening(ctx, &address, port) {
+        return Verdict::AsIs;
     }
     match remember(ctx, process::origin(ctx, address, port)) {
         true => Verdict::Redirect(settings.port),

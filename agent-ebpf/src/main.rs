@@ -6,11 +6,13 @@
 #![no_std]
 #![no_main]
 
+mod attempt;
 mod connect;
 mod context;
 mod egress;
 mod flow;
 mod ingress;
+mod jail;
 mod maps;
 mod packet;
 mod peer;

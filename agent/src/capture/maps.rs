@@ -7,10 +7,10 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, SkStorage},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, SkStorage},
 };
 use parking_lot::Mutex;
-use portcullis_common::{Address, Flow, Refusal, Settings};
+use portcullis_common::{Address, Flow, Loopback, Refusal, Settings};
 
 use super::{CaptureError, Origin, namespace::NamespaceId};
 
@@ -20,6 +20,8 @@ pub(super) struct Maps {
     origins: SkStorage<MapData, portcullis_common::Origin>,
     datagrams: HashMap<MapData, Flow, portcullis_common::Origin>,
     refusals: PerCpuArray<MapData, u64>,
+    attempts: Option<RingBuf<MapData>>,
+    lost: PerCpuArray<MapData, u64>,
 }
 
 impl Maps {
@@ -30,6 +32,8 @@ impl Maps {
             origins: take(ebpf, "ORIGINS")?,
             datagrams: take(ebpf, "DATAGRAMS")?,
             refusals: take(ebpf, "REFUSALS")?,
+            attempts: Some(take(ebpf, "ATTEMPTS")?),
+            lost: take(ebpf, "LOST")?,
         })
     }
 
@@ -39,9 +43,11 @@ impl Maps {
         self.settings.lock().set(0, settings, 0).map_err(of("SETTINGS"))
     }
 
-    /// Captures sockets of one more network namespace, whose loopback leads to the daemon.
-    pub(super) fn allow_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
-        match self.namespaces.lock().insert(namespace.cookie(), 1, 0) {
+    /// Captures sockets of one more network namespace, on whose loopback the daemon listens. A jail stays one.
+    pub(super) fn allow_namespace(&self, namespace: NamespaceId, loopback: Loopback) -> Result<(), CaptureError> {
+        let mut namespaces = self.namespaces.lock();
+        let known = namespaces.get(&namespace.cookie(), 0).is_ok_and(|known| known == Loopback::Private as u8);
+        match namespaces.insert(namespace.cookie(), if known { Loopback::Private } else { loopback } as u8, 0) {
             Err(source) if is_full(&source) => Err(CaptureError::NamespacesFull),
             allowed => allowed.map_err(of("NAMESPACES")),
         }
@@ -59,6 +65,11 @@ impl Maps {
         let known: Vec<u64> = self.namespaces.lock().keys().collect::<Result<_, _>>().map_err(of("NAMESPACES"))?;
         let gone = known.into_iter().map(NamespaceId::from_cookie).filter(|namespace| !kept.contains(namespace));
         gone.into_iter().try_for_each(|namespace| self.forget_namespace(namespace))
+    }
+
+    /// Where connects are sent now; zero: nowhere.
+    pub(super) fn listener_port(&self) -> Result<u16, CaptureError> {
+        Ok(self.settings.lock().get(&0, 0).map_err(of("SETTINGS"))?.port)
     }
 
     pub(super) fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
@@ -90,6 +101,15 @@ impl Maps {
             Ok((refusal.name(), per_cpu.iter().sum()))
         };
         Refusal::ALL.into_iter().map(count).collect()
+    }
+
+    /// `None` on the second call.
+    pub(super) fn take_attempts(&mut self) -> Option<RingBuf<MapData>> {
+        self.attempts.take()
+    }
+
+    pub(super) fn lost_attempts(&self) -> Result<u64, CaptureError> {
+        Ok(self.lost.get(&0, 0).map_err(of("LOST"))?.iter().sum())
     }
 }
 

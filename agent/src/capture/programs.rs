@@ -7,7 +7,7 @@ use std::{
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Program};
 
-use super::{CaptureError, bpf::AttachType};
+use super::{CaptureError, bpf::AttachType, kernel};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis.bpf"));
 
@@ -37,7 +37,19 @@ pub(super) const WORKLOAD: &[Entry] = &[
 pub(super) const DAEMON: &[Entry] = &[("flow_in", AttachType::SockOps)];
 
 /// The maps that outlive the daemon.
-pub(super) const MAPS: &[&str] = &["SETTINGS", "NAMESPACES", "ORIGINS", "FLOWS", "DATAGRAMS", "REFUSALS"];
+pub(super) const MAPS: &[&str] = &[
+    "SETTINGS",
+    "NAMESPACES",
+    "ORIGINS",
+    "JAILED",
+    "FLOWS",
+    "DATAGRAMS",
+    "REFUSALS",
+    "ATTEMPTS",
+    "BURSTS",
+    "SPENT",
+    "LOST",
+];
 
 /// Loads every program, with the maps that are pinned in `maps`, or pins new ones there.
 pub(super) fn load(maps: &Path) -> Result<Ebpf, CaptureError> {
@@ -59,14 +71,9 @@ pub(super) fn parse(maps: Option<&Path>) -> Result<Ebpf, CaptureError> {
     for (directory, name) in maps.iter().flat_map(|directory| MAPS.iter().map(move |name| (directory, name))) {
         loader.map_pin_path(name, directory.join(name));
     }
-    let level = log_level();
-    loader.override_global("AYA_LOG_LEVEL", &level, false);
+    let options_know_process = u8::from(kernel::release() >= kernel::OPTIONS_KNOW_PROCESS);
+    loader.override_global("OPTIONS_KNOW_PROCESS", &options_know_process, true);
     Ok(loader.load(OBJECT).map_err(Box::new)?)
-}
-
-/// aya-log's number of the level: refusals are told at `debug`, and cost nothing above it.
-fn log_level() -> u8 {
-    if tracing::enabled!(tracing::Level::DEBUG) { 4 } else { 3 }
 }
 
 pub(super) fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), CaptureError> {

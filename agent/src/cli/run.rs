@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::output;
 use crate::{
-    capture::canary,
+    capture::{Loopback, canary},
     control::{Client, Command, Enrolled, Reply},
     jail::{Ended, Identity, Jail, LaunchError, Opening},
 };
@@ -69,14 +69,14 @@ fn jailed(args: &Args, control: PathBuf) -> anyhow::Result<Ended> {
         }
     };
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
-    canary::probe(&token).context("the capture does not hold, so the command is not run")?;
+    canary::probe(&token, Loopback::Private).context("the capture does not hold, so the command is not run")?;
     let openings: Vec<_> =
         enrolled.doorways.into_iter().map(|doorway| Opening { path: doorway.path, source: doorway.listener }).collect();
     Ok(jail.run(&identity, &openings, &variables(&args.env), program, arguments)?)
 }
 
 fn enrol(args: &Args, control: PathBuf) -> anyhow::Result<Enrolled> {
-    match Client::connect(control)?.ask(&Command::Enrol { name: args.name.clone() })? {
+    match Client::connect(control)?.ask(&Command::Enrol { name: args.name.clone(), jail: true })? {
         Reply::Enrolled(enrolled) => Ok(enrolled),
         _ => anyhow::bail!("the daemon answered something else than was asked"),
     }

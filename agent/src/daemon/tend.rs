@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use super::{namespaces::Namespaces, walk::Walk};
+use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
 use crate::{accept::Workload, config::Config, connection::Gatehouse};
 
 /// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
@@ -46,7 +46,7 @@ fn user_of(pid: u32) -> Option<u32> {
 }
 
 /// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
-pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
         for enrolment in gatehouse.capture.enrolments()? {
@@ -54,7 +54,8 @@ pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<
             if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
                 enrolment.release()?;
                 gatehouse.workloads.release(enrolment.cgroup_id());
-                tracing::info!(workload = %enrolment.name(), "released");
+                let cgroup = enrolment.directory().display().to_string();
+                audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
             }
         }
         if let Err(error) = gatehouse.capture.recapture() {

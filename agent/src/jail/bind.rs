@@ -140,9 +140,9 @@ mod tests {
     fn a_directory_is_given_for_writing_unless_it_says_ro() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().canonicalize().unwrap();
-        let text = path.to_str().unwrap();
-        assert_eq!(parse(text).unwrap(), Bind { path: path.clone(), read_only: false });
-        assert_eq!(parse(&format!("{text}:ro")).unwrap(), Bind { path: path.clone(), read_only: true });
+        let text = path.to_str().unwrap().to_owned();
+        assert_eq!(parse(&text).unwrap(), Bind { path: path.clone(), read_only: false });
+        assert_eq!(parse(&format!("{text}:ro")).unwrap(), Bind { path, read_only: true });
         assert!(matches!(parse(&format!("{text}/missing")), Err(BindError::Unreadable { .. })));
     }
 

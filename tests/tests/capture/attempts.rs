@@ -56,6 +56,20 @@ fn make(attempt: &str, held: &mut Held) -> io::Result<String> {
             set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes()).map(answer)
         }
         ["udp", address] => UdpSocket::bind(any(parse(address)))?.send_to(b"out", parse(address)).map(answer),
+        // The same again and again.
+        ["udp-burst", number, address] => {
+            let socket = UdpSocket::bind(any(parse(address)))?;
+            let refused =
+                (0..number.parse().unwrap()).filter(|_: &u32| socket.send_to(b"out", parse(address)).is_err());
+            Ok(refused.count().to_string())
+        }
+        // Each to another address.
+        ["udp-sweep", number] => {
+            let socket = UdpSocket::bind(any(parse("0.0.0.0:0")))?;
+            let to = |number: u32| (Ipv4Addr::from(0xc612_0000 + (number >> 15)), 1024 + (number & 0x7fff) as u16);
+            let refused = (0..number.parse().unwrap()).filter(|number| socket.send_to(b"out", to(*number)).is_err());
+            Ok(refused.count().to_string())
+        }
         ["udp-connect", address] => UdpSocket::bind(any(parse(address)))?.connect(parse(address)).map(answer),
         ["udp-by", device, address] => {
             let sender = UdpSocket::bind(any(parse(address)))?;
@@ -103,7 +117,7 @@ fn make(attempt: &str, held: &mut Held) -> io::Result<String> {
             unshare(CloneFlags::CLONE_NEWNET)?;
             heard(TcpStream::connect_timeout(&parse(address), PATIENCE)?)
         }
-        ["probe"] => canary::probe(&Token::random().unwrap())
+        ["probe"] => canary::probe(&Token::random().unwrap(), portcullis::capture::Loopback::Shared)
             .map_err(|error| io::Error::other(error.to_string()))
             .map(answer)
             .or_else(|error| Ok(error.to_string())),
@@ -141,7 +155,7 @@ fn answered(socket: &UdpSocket) -> io::Result<String> {
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut answer = [0; 512];
     let (length, source) = socket.recv_from(&mut answer)?;
-    Ok(format!("{} from {source}", String::from_utf8_lossy(&answer[2..length])))
+    Ok(format!("{} from {source}", String::from_utf8_lossy(answer.get(2..length).unwrap_or_default())))
 }
 
 /// What the other end says before it closes.

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis::capture::canary;
+use portcullis::capture::{ATTEMPTS_PER_SECOND_MAX, canary};
 use rig::Rig;
 use wire::Wire;
 
@@ -136,6 +136,38 @@ fn what_cannot_be_captured_is_refused_at_once() {
         assert_eq!(client.ask(attempt), "PermissionDenied", "{attempt}");
     }
     assert!(start.elapsed() < Duration::from_secs(10), "a refusal hung");
+}
+
+#[test]
+fn a_refused_attempt_is_told_once_per_burst() {
+    let mut rig = Rig::start("burst");
+    let workload = rig.enrol("agent");
+    let mut client = rig.client(&workload);
+    let pid = client.child.id();
+    let start = Instant::now();
+    assert_eq!(client.ask("udp-burst 1000 192.0.2.7:443"), "1000");
+    let bursts = 1 + start.elapsed().as_secs() as usize;
+    assert_eq!(client.ask("socket 2 2 136"), "PermissionDenied");
+    assert_eq!(client.ask("option udp 0 50"), "PermissionDenied");
+
+    let told = rig.told(3);
+    let of = |line: String| told.iter().filter(|told| **told == line).count();
+    assert!((1..=bursts).contains(&of(format!("datagram 192.0.2.7:443 17 {pid} 0 role"))), "{told:?}");
+    assert_eq!(of(format!("socket [::]:0 136 {pid} 0 role")), 1, "{told:?}");
+    assert_eq!(of(format!("option [::]:50 0 {pid} 0 role")), 1, "{told:?}");
+}
+
+#[test]
+fn a_flood_of_refused_attempts_is_told_in_part_and_counted_in_full() {
+    const FLOOD: usize = 100_000;
+    let mut rig = Rig::start("flood");
+    let workload = rig.enrol("agent");
+    let start = Instant::now();
+    assert_eq!(rig.attempt(&workload, &format!("udp-sweep {FLOOD}")), FLOOD.to_string());
+    let seconds = 2 + start.elapsed().as_secs();
+    let lost: usize = rig.ask("lost").parse().unwrap();
+    assert!(FLOOD - lost <= seconds as usize * ATTEMPTS_PER_SECOND_MAX as usize, "{lost} lost in {seconds} s");
+    assert_eq!(rig.told(FLOOD - lost).len(), FLOOD - lost);
 }
 
 #[test]

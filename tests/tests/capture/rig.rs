@@ -11,14 +11,15 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU16, AtomicU32, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use portcullis::capture::{
-    self, BPFFS, Capture, CaptureConfig, Existing, Origin,
+    self, BPFFS, Capture, CaptureConfig, Existing, Origin, Tree,
     canary::{self, Canary},
 };
 
@@ -72,6 +73,18 @@ impl Rig {
     /// Asks the daemon.
     pub fn ask(&mut self, question: &str) -> String {
         self.daemon.as_mut().unwrap().ask(question)
+    }
+
+    /// The refused attempts that the daemon was told of, once there are as many.
+    pub fn told(&mut self, at_least: usize) -> Vec<String> {
+        for _ in 0..100 {
+            let told = self.ask("told");
+            if told.split("; ").filter(|line| !line.is_empty()).count() >= at_least {
+                return told.split("; ").map(str::to_owned).collect();
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("told only: {}", self.ask("told"))
     }
 
     /// Makes a workload, and answers its directory.
@@ -216,11 +229,25 @@ pub fn daemon() {
         bpffs: BPFFS.into(),
         existing: existing.into_iter().collect(),
     };
-    let capture = Arc::new(Capture::load(&config).unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut capture = Capture::load(&config).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    runtime.spawn({
+        let mut attempts = runtime.block_on(async { capture.attempts() }).unwrap().unwrap();
+        let told = told.clone();
+        async move {
+            loop {
+                let it = attempts.next().await.unwrap();
+                let line =
+                    format!("{} {} {} {} {} {}", it.refusal, it.destination, it.protocol, it.pid, it.uid, it.comm);
+                told.lock().unwrap().push(line);
+            }
+        }
+    });
+    let capture = Arc::new(capture);
     let listeners = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
         .map(|address| TcpListener::bind(SocketAddr::new(address, port)).unwrap());
     let (canary, refused) = (Arc::new(Canary::default()), Arc::new(AtomicU32::new(0)));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     for listener in listeners {
         let (capture, canary, refused, runtime) =
             (capture.clone(), canary.clone(), refused.clone(), runtime.handle().clone());
@@ -248,11 +275,13 @@ pub fn daemon() {
     answer_each(|question| match question.split_once(' ').unwrap_or((question, "")) {
         ("enrol", name) => capture.enrol(name).unwrap().directory().display().to_string(),
         ("prove", _) => {
-            let proof = canary::prove(&capture, &canary, role_command("canary").into());
+            let proof = canary::prove(&capture, &canary, &Tree::Runs, role_command("canary").into());
             runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
         ("recapture", _) => capture.recapture().unwrap().to_string(),
+        ("told", _) => told.lock().unwrap().join("; "),
+        ("lost", _) => capture.lost_attempts().unwrap().to_string(),
         ("refused", _) => refused.load(Ordering::SeqCst).to_string(),
         other => panic!("{other:?}"),
     });

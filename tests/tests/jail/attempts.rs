@@ -46,9 +46,7 @@ fn one(attempt: &str) -> io::Result<String> {
         ["stream", path] => UnixStream::connect(path).map(possible),
         ["datagram", path] => UnixDatagram::unbound()?.connect(path).map(possible),
         ["abstract", name] => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?).map(possible),
-        ["socket", family, kind, protocol] => {
-            call(libc::SYS_socket, &[number(family), number(kind), number(protocol)])
-        }
+        ["socket", family, kind, protocol] => call(libc::SYS_socket, &[number(family), number(kind), number(protocol)]),
         ["shared-memory", key] => call(libc::SYS_shmget, &[number(key), 0, 0]),
         ["call", ref words @ ..] => {
             let numbers: Vec<_> = words.iter().map(|word| number(word)).collect();

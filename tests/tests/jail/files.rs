@@ -35,7 +35,8 @@ fn files_of_others_in_a_bound_directory_stay_theirs() {
         fs::write(path, "root's\n").unwrap();
         place::open(path, mode).unwrap();
     }
-    let script = format!("cd {}; stat -c %U open; cat open; echo x >> open; cat closed; chmod 777 open", project.text());
+    let script =
+        format!("cd {}; stat -c %U open; cat open; echo x >> open; cat closed; chmod 777 open", project.text());
     let output = daemon.shell(&["--bind", project.text()], &script);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "nobody\nroot's\n");
     assert_eq!(fs::read_to_string(&open).unwrap(), "root's\n");
@@ -108,7 +109,9 @@ fn a_working_directory_out_of_reach_is_an_error_with_a_hint() {
 #[test]
 fn the_host_itself_is_not_given_away() {
     let daemon = Daemon::shared();
-    for (path, why) in [("/", "cannot be bound"), ("/run", "processes outside"), ("/etc", "reading only"), ("/nowhere", "/nowhere")] {
+    for (path, why) in
+        [("/", "cannot be bound"), ("/run", "processes outside"), ("/etc", "reading only"), ("/nowhere", "/nowhere")]
+    {
         let output = daemon.run(&["--bind", path], ["true"]).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(126), "{path}: {error}");
@@ -122,7 +125,8 @@ fn a_named_user_has_its_own_files_and_no_privileges() {
     std::os::unix::fs::chown(&project.path, Some(65_534), None).unwrap();
     place::open(project.home(), 0o755).unwrap();
     place::open(&project.home().join("home"), 0o755).unwrap();
-    let output = daemon.shell(&["--user", "nobody"], &format!("id -un; echo x > {}/new && echo written", project.text()));
+    let output =
+        daemon.shell(&["--user", "nobody"], &format!("id -un; echo x > {}/new && echo written", project.text()));
     assert_eq!(said(&output), "nobody\nwritten");
     assert_eq!(fs::metadata(project.path.join("new")).unwrap().uid(), 65_534);
     let output = daemon.run(&["--user", "root"], ["id"]).output().unwrap();

@@ -50,7 +50,9 @@ fn the_environment_stays_but_for_what_is_out_of_reach() {
 #[test]
 fn a_signal_to_the_supervisor_reaches_the_command() {
     let daemon = Daemon::shared();
-    for (signal, name) in [(Signal::SIGTERM, "TERM"), (Signal::SIGHUP, "HUP"), (Signal::SIGINT, "INT"), (Signal::SIGUSR1, "USR1")] {
+    for (signal, name) in
+        [(Signal::SIGTERM, "TERM"), (Signal::SIGHUP, "HUP"), (Signal::SIGINT, "INT"), (Signal::SIGUSR1, "USR1")]
+    {
         let script = format!("trap 'echo heard; exit 3' {name}; echo ready; while :; do sleep 0.1; done");
         let (mut child, mut lines) = started(&daemon, &script);
         kill(pid(&child), signal).unwrap();
@@ -90,7 +92,8 @@ fn nothing_is_left_when_the_supervisor_is_killed() {
 #[test]
 fn orphans_are_collected() {
     let daemon = Daemon::shared();
-    let script = "for i in $(seq 20); do (sleep 0.01 &) ; done; sleep 0.5; grep -l 'State:.Z' /proc/[0-9]*/status | wc -l";
+    let script =
+        "for i in $(seq 20); do (sleep 0.01 &) ; done; sleep 0.5; grep -l 'State:.Z' /proc/[0-9]*/status | wc -l";
     assert_eq!(said(&daemon.shell(&[], script)), "0");
 }
 

@@ -78,11 +78,13 @@ impl Daemon {
         let bind = format!("{}:ro", program.display());
         let mut options = options.to_vec();
         options.extend(["--bind", &bind]);
-        let words = [program.as_os_str(), "--ignored".as_ref(), "--exact".as_ref(), "role".as_ref(), "--nocapture".as_ref()];
+        let words =
+            [program.as_os_str(), "--ignored".as_ref(), "--exact".as_ref(), "role".as_ref(), "--nocapture".as_ref()];
         let mut command = self.run(&options, words);
         let output = command.env(attempts::VARIABLE, attempts.join("\n")).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
-        let answers: Vec<_> = said.lines().filter_map(|line| line.strip_prefix(attempts::MARK)).map(Into::into).collect();
+        let answers: Vec<_> =
+            said.lines().filter_map(|line| line.strip_prefix(attempts::MARK)).map(Into::into).collect();
         let heard = String::from_utf8_lossy(&output.stderr);
         assert_eq!(answers.len(), attempts.len(), "{said}\n{heard}");
         answers

@@ -231,7 +231,9 @@ fn a_shell_in_the_jail_can_be_suspended() {
 fn nothing_in_a_stopped_jail_reads_what_is_typed_outside() {
     let mut terminal = Terminal::open();
     // In the pipeline the terminal is passed on as it is, and a thief waits for keys.
-    terminal.run("bash -c '(while read -r line </dev/fd/0; do echo \"stolen: $line\"; done) <&0 & echo begun; sleep 1000' | cat");
+    terminal.run(
+        "bash -c '(while read -r line </dev/fd/0; do echo \"stolen: $line\"; done) <&0 & echo begun; sleep 1000' | cat",
+    );
     terminal.expect("\nbegun");
     terminal.press("\x1a");
     terminal.expect("Stopped");

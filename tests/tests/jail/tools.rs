@@ -51,7 +51,11 @@ fn git_commits_and_clones() {
 #[test]
 fn python_makes_an_environment_and_installs_a_package() {
     let project = Project::new();
-    put(&project, "package/setup.py", "from setuptools import setup\nsetup(name='greeter', version='1', py_modules=['greeter'])\n");
+    put(
+        &project,
+        "package/setup.py",
+        "from setuptools import setup\nsetup(name='greeter', version='1', py_modules=['greeter'])\n",
+    );
     put(&project, "package/greeter.py", "import getpass\ndef greet(): return 'hello ' + getpass.getuser()\n");
     let script = "/usr/bin/python3 -m venv --system-site-packages env
         env/bin/pip install --quiet --no-index --no-build-isolation ./package
@@ -67,7 +71,11 @@ fn node_installs_a_package_and_runs_it() {
     let project = Project::new();
     put(&project, "greeter/package.json", "{\"name\": \"greeter\", \"version\": \"1.0.0\", \"main\": \"index.js\"}\n");
     put(&project, "greeter/index.js", "exports.greet = () => 'hello ' + require('os').userInfo().username\n");
-    put(&project, "package.json", "{\"name\": \"app\", \"version\": \"1.0.0\", \"scripts\": {\"greet\": \"node -p 'require(`greeter`).greet()'\"}}\n");
+    put(
+        &project,
+        "package.json",
+        "{\"name\": \"app\", \"version\": \"1.0.0\", \"scripts\": {\"greet\": \"node -p 'require(`greeter`).greet()'\"}}\n",
+    );
     let script = "npm install --offline --no-audit --no-fund --silent ./greeter; npm run --silent greet
         node -e 'require(\"child_process\").spawnSync(\"true\"); new (require(\"worker_threads\").Worker)(\"1\", {eval: true})'";
     assert_eq!(in_project(&project, &[], script), "hello workload");
@@ -90,8 +98,10 @@ fn chromium_reads_a_page_without_its_own_sandbox() {
     let project = Project::new();
     put(&project, "page.html", "<!doctype html><p id=p></p><script>p.textContent = 6 * 7 + ' is it'</script>\n");
     let program = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-    let program = program.iter().find(|program| Path::new(program).exists()).expect("`cargo xtask test jail` installs it");
-    let script = format!("{program} --headless --no-sandbox --disable-gpu --dump-dom file://$PWD/page.html 2>/dev/null");
+    let program =
+        program.iter().find(|program| Path::new(program).exists()).expect("`cargo xtask test jail` installs it");
+    let script =
+        format!("{program} --headless --no-sandbox --disable-gpu --dump-dom file://$PWD/page.html 2>/dev/null");
     let page = in_project(&project, &[], &script);
     assert!(page.contains("42 is it"), "{page}");
 }

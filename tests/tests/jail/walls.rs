@@ -63,7 +63,10 @@ fn a_setuid_program_gains_nothing() {
 fn no_file_of_an_owner_outside_is_made_to_run_as_that_owner() {
     let (daemon, project) = (Daemon::shared(), Project::new());
     let path = project.path.join("program");
-    let script = format!("cp /usr/bin/id {0} && chmod u+s {0}; chmod g+s {0}; mkdir -m 2755 {0}.d; stat -c %a {0}", path.display());
+    let script = format!(
+        "cp /usr/bin/id {0} && chmod u+s {0}; chmod g+s {0}; mkdir -m 2755 {0}.d; stat -c %a {0}",
+        path.display()
+    );
     let output = daemon.shell(&["--bind", project.text()], &script);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o6000, 0, "{output:?}");
     assert_eq!(daemon.attempts(&["--bind", project.text()], &[format!("setid {}", path.display())]), ["EPERM"]);
@@ -183,7 +186,8 @@ fn devices_and_file_systems_of_the_kernel_are_hidden() {
     }
     let groups = "find / -xdev -name cgroup.procs 2>/dev/null; find /sys -name cgroup.procs 2>/dev/null";
     assert_eq!(said(&daemon.shell(&[], &format!("{groups}; true"))), "");
-    let attempts = lines(&["write /proc/sysrq-trigger", "write /proc/sys/kernel/core_pattern", "write /sys/kernel/uevent_seqnum"]);
+    let attempts =
+        lines(&["write /proc/sysrq-trigger", "write /proc/sys/kernel/core_pattern", "write /sys/kernel/uevent_seqnum"]);
     daemon.assert_refused(&[], &attempts, &["EACCES", "EROFS", "ENOENT", "EPERM"]);
     let files = "mount | grep -vE 'nosuid|/dev/(null|zero|full|random|urandom|tty) '";
     assert_eq!(said(&daemon.shell(&[], &format!("{files}; true"))), "");
@@ -229,7 +233,9 @@ fn a_socket_or_a_directory_is_no_input() {
     let daemon = Daemon::shared();
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let directory = fs::File::open("/run").unwrap();
-    for (input, what) in [(Stdio::from(std::os::fd::OwnedFd::from(socket)), "a socket"), (directory.into(), "a directory")] {
+    for (input, what) in
+        [(Stdio::from(std::os::fd::OwnedFd::from(socket)), "a socket"), (directory.into(), "a directory")]
+    {
         let output = daemon.run(&[], ["true"]).stdin(input).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(126));
@@ -247,7 +253,8 @@ fn a_crash_leaves_no_memory_behind() {
 #[test]
 fn two_workloads_are_two_users() {
     let daemon = Daemon::shared();
-    let mut first = daemon.run(&[], ["sh", "-c", "id -u; cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut first =
+        daemon.run(&[], ["sh", "-c", "id -u; cat"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(first.stdout.take().unwrap()), &mut line).unwrap();
     let second = said(&daemon.shell(&[], "id -u"));
