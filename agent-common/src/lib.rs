@@ -15,7 +15,7 @@ pub const FLOWS_MAX: usize = 65_536;
 pub const DATAGRAMS_MAX: usize = 16_384;
 
 /// Most network namespaces whose sockets may be captured.
-pub const NAMESPACES_MAX: usize = 64;
+pub const NAMESPACES_MAX: usize = 1024;
 
 /// Bytes of the buffer in which refused attempts wait for the daemon.
 pub const ATTEMPTS_BYTES: usize = 256 * 1024;

@@ -1,9 +1,8 @@
 //! The maps that daemon and kernel share, typed.
 
 use std::{
-    io,
     net::{IpAddr, SocketAddr},
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::fd::AsRawFd,
 };
 
 use aya::{
@@ -13,7 +12,7 @@ use aya::{
 use parking_lot::Mutex;
 use portcullis_common::{Address, Flow, Refusal, Settings};
 
-use super::{CaptureError, Origin};
+use super::{CaptureError, Origin, namespace::NamespaceId};
 
 pub(super) struct Maps {
     settings: Mutex<Array<MapData, Settings>>,
@@ -44,15 +43,26 @@ impl Maps {
         self.settings.lock().set(0, settings, 0).map_err(of("SETTINGS"))
     }
 
-    /// Captures sockets of this process's network namespace, and of no other: only its loopback leads to the daemon.
-    pub(super) fn allow_own_namespace(&self) -> Result<(), CaptureError> {
-        let own = namespace_cookie().map_err(CaptureError::Namespace)?;
-        let mut namespaces = self.namespaces.lock();
-        let known: Vec<u64> = namespaces.keys().collect::<Result<_, _>>().map_err(of("NAMESPACES"))?;
-        for other in known.into_iter().filter(|cookie| *cookie != own) {
-            namespaces.remove(&other).map_err(of("NAMESPACES"))?;
+    /// Captures sockets of one more network namespace, whose loopback leads to the daemon.
+    pub(super) fn allow_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
+        match self.namespaces.lock().insert(namespace.cookie(), 1, 0) {
+            Err(source) if is_full(&source) => Err(CaptureError::NamespacesFull),
+            allowed => allowed.map_err(of("NAMESPACES")),
         }
-        namespaces.insert(own, 1, 0).map_err(of("NAMESPACES"))
+    }
+
+    /// Refuses every connect in a network namespace from now on.
+    pub(super) fn forget_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
+        match self.namespaces.lock().remove(&namespace.cookie()) {
+            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(source) => Err(of("NAMESPACES")(source)),
+        }
+    }
+
+    pub(super) fn forget_namespaces_except(&self, kept: &[NamespaceId]) -> Result<(), CaptureError> {
+        let known: Vec<u64> = self.namespaces.lock().keys().collect::<Result<_, _>>().map_err(of("NAMESPACES"))?;
+        let gone = known.into_iter().map(NamespaceId::from_cookie).filter(|namespace| !kept.contains(namespace));
+        gone.into_iter().try_for_each(|namespace| self.forget_namespace(namespace))
     }
 
     pub(super) fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
@@ -101,6 +111,11 @@ fn take<M: TryFrom<aya::maps::Map, Error = MapError>>(ebpf: &mut Ebpf, name: &'s
     M::try_from(map).map_err(of(name))
 }
 
+/// Whether the kernel says that a map holds as many entries as it may (bpf(2)).
+fn is_full(error: &MapError) -> bool {
+    matches!(error, MapError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::E2BIG))
+}
+
 fn of(map: &'static str) -> impl FnOnce(MapError) -> CaptureError {
     move |source| CaptureError::Map { map, source }
 }
@@ -110,25 +125,4 @@ fn octets(address: IpAddr) -> Address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     }
-}
-
-/// The number by which programs know this process's network namespace.
-fn namespace_cookie() -> io::Result<u64> {
-    /// `SO_NETNS_COOKIE` of `asm-generic/socket.h`, Linux 5.14.
-    const SO_NETNS_COOKIE: libc::c_int = 71;
-    let mut cookie = 0_u64;
-    let mut length = size_of::<u64>() as libc::socklen_t;
-    // SAFETY: makes a socket that is closed below; then writes at most `length` bytes into `cookie`.
-    unsafe {
-        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
-        if socket < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let socket = OwnedFd::from_raw_fd(socket);
-        let value = (&raw mut cookie).cast();
-        if libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut length) < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(cookie)
 }

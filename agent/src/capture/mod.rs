@@ -16,7 +16,7 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
@@ -27,9 +27,11 @@ pub use attempt::{Attempt, Attempts};
 pub use enrolment::{Enrolment, WorkloadId};
 pub use facts::{Fact, facts};
 pub use origin::Origin;
-pub use portcullis_common::ATTEMPTS_PER_SECOND_MAX;
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, NAMESPACES_MAX};
+pub use tree::Tree;
 
 pub mod canary;
+pub mod namespace;
 
 mod attachment;
 mod attempt;
@@ -42,10 +44,12 @@ mod maps;
 mod origin;
 mod pins;
 mod programs;
+mod tree;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
 use maps::Maps;
+use namespace::NamespaceId;
 use pins::Pins;
 
 /// What to capture, and where to send it.
@@ -103,12 +107,18 @@ pub enum CaptureError {
     Detached { program: &'static str, cgroup: PathBuf },
     #[error("failed to use the map `{map}`")]
     Map { map: &'static str, source: MapError },
-    #[error("failed to read the network namespace of this process")]
+    #[error("failed to read the number of a network namespace")]
     Namespace(#[source] io::Error),
+    #[error("{NAMESPACES_MAX} network namespaces are captured already, and one more cannot be")]
+    NamespacesFull,
     #[error("the connection has no origin: no workload opened it")]
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
     NoWorkload(u64),
+    #[error("`{program}` on {} would end with the daemon: its pin is gone", .cgroup.display())]
+    Unpinned { program: &'static str, cgroup: PathBuf },
+    #[error("no captured cgroup is called `{0}`")]
+    NoTree(std::sync::Arc<str>),
 }
 
 /// Longest name of an instance or a workload, in bytes.
@@ -122,7 +132,7 @@ pub struct Capture {
     ebpf: Ebpf,
     maps: Maps,
     daemon: Cgroup,
-    workloads: Attachment,
+    workloads: parking_lot::Mutex<Attachment>,
     existing: Vec<(Existing, parking_lot::Mutex<Attachment>)>,
 }
 
@@ -145,7 +155,8 @@ impl Capture {
         let pins = Pins::open(&config.bpffs, &config.instance)?;
         let mut ebpf = programs::load(&pins.maps())?;
         let maps = Maps::take(&mut ebpf)?;
-        maps.allow_own_namespace()?;
+        // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
+        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?)?;
         maps.set_listener(config.port, config.ipv6)?;
 
         pins.keep_programs(&ebpf)?;
@@ -160,7 +171,7 @@ impl Capture {
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
-        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads, existing })
+        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads: workloads.into(), existing })
     }
 
     /// Where an accepted connection wanted to go, and who opened it.
@@ -205,21 +216,52 @@ impl Capture {
 
     /// Makes a cgroup for a new workload. It is captured before the first process enters.
     pub fn enrol(&self, name: &str) -> Result<Enrolment, CaptureError> {
-        Enrolment::create(self.workloads.cgroup().directory(), name)
+        Enrolment::create(self.workloads.lock().cgroup().directory(), name)
     }
 
     /// The workloads that are there: those of an earlier daemon included.
     pub fn enrolments(&self) -> Result<Vec<Enrolment>, CaptureError> {
-        Enrolment::all(self.workloads.cgroup().directory())
+        Enrolment::all(self.workloads.lock().cgroup().directory())
+    }
+
+    /// Captures connects in a network namespace. Listen on its loopback first: until then they are refused.
+    ///
+    /// # Errors
+    /// [`CaptureError::NamespacesFull`] beyond [`NAMESPACES_MAX`].
+    pub fn allow_namespace(&self, netns: BorrowedFd<'_>) -> Result<NamespaceId, CaptureError> {
+        let namespace = NamespaceId::of(netns).map_err(CaptureError::Namespace)?;
+        self.maps.allow_namespace(namespace)?;
+        Ok(namespace)
+    }
+
+    /// Refuses every connect in a network namespace from now on.
+    pub fn forget_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
+        self.maps.forget_namespace(namespace)
+    }
+
+    /// Forgets the network namespaces of an earlier daemon, but for this process's own and those that are served again.
+    pub fn forget_namespaces_except(&self, served: &[NamespaceId]) -> Result<(), CaptureError> {
+        let own = NamespaceId::current().map_err(CaptureError::Namespace)?;
+        self.maps.forget_namespaces_except(&[served, &[own]].concat())
+    }
+
+    /// The directory of each workload's cgroup, and of each configured one.
+    pub fn trees(&self) -> Result<Vec<PathBuf>, CaptureError> {
+        let workloads = self.workloads.lock().cgroup().directory().to_owned();
+        let mut trees = Vec::new();
+        for entry in std::fs::read_dir(&workloads).map_err(at("read", &workloads))? {
+            let entry = entry.map_err(at("read", &workloads))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                trees.push(entry.path());
+            }
+        }
+        trees.extend(self.existing.iter().map(|(_, attachment)| attachment.lock().cgroup().directory().to_owned()));
+        Ok(trees)
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        self.workloads.verify(&self.ebpf, programs::WORKLOAD)?;
-        for (_, attachment) in &self.existing {
-            attachment.lock().verify(&self.ebpf, programs::WORKLOAD)?;
-        }
-        Ok(())
+        self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
     /// Captures configured cgroups anew that were removed and made again, as systemd does when a unit restarts; answers

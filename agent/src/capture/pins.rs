@@ -30,6 +30,17 @@ impl Pins {
         Ok(pins)
     }
 
+    /// Mounts the BPF file system again, where somebody unmounted it under a running daemon, and pins the programs there.
+    pub(super) fn renew(&self, ebpf: &Ebpf) -> Result<(), CaptureError> {
+        let bpffs = self.directory.ancestors().nth(2).unwrap_or(&self.directory);
+        if is_mounted(bpffs) {
+            return Ok(());
+        }
+        mount_if_missing(bpffs).map_err(at("mount the BPF file system at", bpffs))?;
+        make(&self.programs())?;
+        self.keep_programs(ebpf)
+    }
+
     /// Maps of this layout: a daemon of another leaves them alone.
     pub(super) fn maps(&self) -> PathBuf {
         self.directory.join(format!("maps-{LAYOUT}"))
@@ -77,8 +88,12 @@ impl Pins {
     }
 }
 
+fn is_mounted(bpffs: &Path) -> bool {
+    statfs(bpffs).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
+}
+
 fn mount_if_missing(bpffs: &Path) -> io::Result<()> {
-    if statfs(bpffs).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC) {
+    if is_mounted(bpffs) {
         return Ok(());
     }
     fs::create_dir_all(bpffs)?;

@@ -69,6 +69,11 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
 
 /// The probing half of the canary: started by the daemon, which moves it into a cgroup under capture.
 pub fn canary() -> anyhow::Result<ExitCode> {
-    canary::child()?;
-    Ok(ExitCode::SUCCESS)
+    match canary::child() {
+        Err(error) if error.is_escape() => {
+            eprintln!("{error}");
+            Ok(ExitCode::from(canary::CanaryError::ESCAPED))
+        }
+        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
+    }
 }

@@ -155,7 +155,7 @@ fn answered(socket: &UdpSocket) -> io::Result<String> {
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut answer = [0; 512];
     let (length, source) = socket.recv_from(&mut answer)?;
-    Ok(format!("{} from {source}", String::from_utf8_lossy(&answer[2..length])))
+    Ok(format!("{} from {source}", String::from_utf8_lossy(answer.get(2..length).unwrap_or_default())))
 }
 
 /// What the other end says before it closes.

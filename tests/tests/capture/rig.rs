@@ -19,7 +19,7 @@ use std::{
 };
 
 use portcullis::capture::{
-    self, BPFFS, Capture, CaptureConfig, Existing, Origin,
+    self, BPFFS, Capture, CaptureConfig, Existing, Origin, Tree,
     canary::{self, Canary},
 };
 
@@ -275,7 +275,7 @@ pub fn daemon() {
     answer_each(|question| match question.split_once(' ').unwrap_or((question, "")) {
         ("enrol", name) => capture.enrol(name).unwrap().directory().display().to_string(),
         ("prove", _) => {
-            let proof = canary::prove(&capture, &canary, role_command("canary").into());
+            let proof = canary::prove(&capture, &canary, &Tree::Runs, role_command("canary").into());
             runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
