@@ -47,6 +47,37 @@ pub const LOOPBACK_V4: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127,
 /// `::1` as an [`Address`].
 pub const LOOPBACK_V6: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
+/// Longest name of a Unix socket in bytes: `sun_path` of `struct sockaddr_un` (unix(7)).
+pub const UNIX_PATH_MAX: usize = 108;
+
+/// Most names of Unix sockets that workloads may dial.
+pub const UNIX_ALLOWED_MAX: usize = 256;
+
+/// The name of a Unix socket. Its alignment lets the kernel side copy it by words.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct UnixName {
+    /// Padded by zeros. An abstract name begins with a zero.
+    pub bytes: [u8; UNIX_PATH_MAX],
+    /// Of an abstract name the zeros at its end are part; of a path, the zero behind it is not.
+    pub length: u32,
+}
+
+impl UnixName {
+    /// That of no socket.
+    pub const NONE: Self = Self { bytes: [0; UNIX_PATH_MAX], length: 0 };
+}
+
+/// Whom the loopback of a captured network namespace leads to.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loopback {
+    /// Services that no workload may reach but through the daemon.
+    Shared = 1,
+    /// Nobody but the one workload that lives there, and the daemon.
+    Private = 2,
+}
+
 /// What the daemon tells the programs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -104,6 +135,8 @@ pub struct Attempt {
     pub protocol: u32,
     /// How often the same was refused in the burst before this one without being told.
     pub repeated: u64,
+    /// Of [`Refusal::Unix`], the name that was dialled; zeros otherwise.
+    pub name: UnixName,
 }
 
 /// What makes refused attempts one burst.
@@ -148,10 +181,12 @@ pub enum Refusal {
     Packet = 7,
     /// A packet from anywhere but the daemon.
     Inbound = 8,
+    /// A Unix socket that is not allowed by its name.
+    Unix = 9,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Namespace,
         Self::Connect,
         Self::Loop,
@@ -161,6 +196,7 @@ impl Refusal {
         Self::Option,
         Self::Packet,
         Self::Inbound,
+        Self::Unix,
     ];
 
     pub fn name(self) -> &'static str {
@@ -174,6 +210,7 @@ impl Refusal {
             Self::Option => "option",
             Self::Packet => "packet",
             Self::Inbound => "inbound",
+            Self::Unix => "unix",
         }
     }
 }
@@ -186,4 +223,6 @@ mod user {
     unsafe impl aya::Pod for super::Origin {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::Flow {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::UnixName {}
 }

@@ -7,6 +7,7 @@ use portcullis_common::{Address, DNS_PORT, LOOPBACK_V4, LOOPBACK_V6, Origin, Ref
 use crate::{
     attempt::refuse_address,
     context::{self, TCP, UDP},
+    jail,
     maps::settings,
     packet, process, storage,
 };
@@ -19,7 +20,7 @@ pub fn redirect4(ctx: &SockAddrContext) -> bool {
             context::rewrite4(ctx, LOOPBACK_V4, proxy);
             true
         }
-        Verdict::Redirected => true,
+        Verdict::AsIs => true,
         Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
@@ -34,7 +35,7 @@ pub fn redirect6(ctx: &SockAddrContext) -> bool {
             context::rewrite6(ctx, listener, proxy);
             true
         }
-        Verdict::Redirected => true,
+        Verdict::AsIs => true,
         Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
@@ -42,8 +43,8 @@ pub fn redirect6(ctx: &SockAddrContext) -> bool {
 enum Verdict {
     /// To the daemon, on this port.
     Redirect(u16),
-    /// As it is: an earlier connect was redirected.
-    Redirected,
+    /// An earlier connect was redirected, or it stays in its jail.
+    AsIs,
     Refuse(Refusal),
 }
 
@@ -53,8 +54,10 @@ fn judge(ctx: &SockAddrContext, address: Address, port: u16) -> Verdict {
     if !process::in_captured_namespace(ctx) {
         return Verdict::Refuse(Refusal::Namespace);
     }
+    let inside = is_loopback(&address) && jail::is_jail(process::namespace(ctx));
     if protocol == UDP && port != DNS_PORT {
-        return if leads_back(ctx, &address, port) { Verdict::Redirected } else { Verdict::Refuse(Refusal::Datagram) };
+        let allowed = inside || leads_back(ctx, &address, port);
+        return if allowed { Verdict::AsIs } else { Verdict::Refuse(Refusal::Datagram) };
     }
     if protocol != TCP && protocol != UDP {
         return Verdict::Refuse(Refusal::Connect);
@@ -65,6 +68,9 @@ fn judge(ctx: &SockAddrContext, address: Address, port: u16) -> Verdict {
     }
     if port == settings.port && is_loopback(&address) {
         return Verdict::Refuse(Refusal::Loop);
+    }
+    if inside && protocol == TCP && jail::is_listening(ctx, &address, port) {
+        return Verdict::AsIs;
     }
     match remember(ctx, process::origin(ctx, address, port)) {
         true => Verdict::Redirect(settings.port),

@@ -1,4 +1,5 @@
-//! Packets that leave: the floor under everything else. Only what leads to the daemon leaves a workload's socket.
+//! Packets that leave: the floor under everything else. Only what leads to the daemon, or stays in its jail, leaves a
+//! workload's socket.
 
 use aya_ebpf::{bindings::BPF_ANY, programs::SkBuffContext};
 use portcullis_common::{Flow, Refusal};
@@ -6,6 +7,7 @@ use portcullis_common::{Flow, Refusal};
 use crate::{
     attempt::refuse_packet,
     context::UDP,
+    jail,
     maps::DATAGRAMS,
     packet::{self, Packet},
     storage,
@@ -13,12 +15,13 @@ use crate::{
 
 #[inline(always)]
 pub fn judge(ctx: &SkBuffContext) -> bool {
+    let jailed = jail::holds(ctx);
     let Some(packet) = packet::parse(ctx) else {
-        return refuse_packet(ctx, Refusal::Packet, 0, [0; 16], packet::ethertype(ctx));
+        return jailed || refuse_packet(ctx, Refusal::Packet, 0, [0; 16], packet::ethertype(ctx));
     };
     let leads_to_daemon =
         packet::on_loopback(ctx) && packet::is_daemon(&packet.destination, packet.destination_port, packet.protocol);
-    let allowed = leads_to_daemon && (packet.protocol != UDP || note(ctx, &packet));
+    let allowed = if leads_to_daemon { packet.protocol != UDP || note(ctx, &packet) } else { jailed };
     allowed || refuse_packet(ctx, Refusal::Packet, packet.protocol, packet.destination, packet.destination_port)
 }
 

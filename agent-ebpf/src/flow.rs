@@ -15,10 +15,10 @@ use aya_ebpf::{
     helpers::generated::bpf_get_netns_cookie,
     programs::SockOpsContext,
 };
-use portcullis_common::{Address, Flow, Origin};
+use portcullis_common::{Address, Flow};
 
 use crate::{
-    context,
+    context, jail,
     maps::{FLOWS, settings},
     storage,
 };
@@ -48,6 +48,11 @@ pub fn departs(ctx: &SockOpsContext) {
     } else if op == BPF_SOCK_OPS_STATE_CB && new_state(ctx) == BPF_TCP_CLOSE {
         // A refused connect frees its port: the next owner of the port must not inherit the origin.
         let _ = FLOWS.remove(flow);
+    } else if op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB {
+        let socket = socket(ctx);
+        if !socket.is_null() {
+            jail::mark_accepted(socket, flow.netns_cookie);
+        }
     }
 }
 

@@ -98,8 +98,9 @@ fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
+/// The socket's network namespace, by its cookie.
 #[inline(always)]
-fn namespace(ctx: &SockAddrContext) -> u64 {
+pub fn namespace(ctx: &SockAddrContext) -> u64 {
     // SAFETY: the helper takes the context.
     unsafe { bpf_get_netns_cookie(ctx.sock_addr.cast()) }
 }

@@ -8,6 +8,7 @@ use portcullis_common::Refusal;
 use crate::{
     attempt::{refuse_address, refuse_option, refuse_socket},
     context::{self, TCP, UDP},
+    jail,
     maps::settings,
 };
 
@@ -21,6 +22,9 @@ pub fn judge_create(ctx: &SockContext) -> bool {
     let (kind, protocol) =
         unsafe { (addr_of!((*ctx.sock).type_).read_volatile(), addr_of!((*ctx.sock).protocol).read_volatile()) };
     let allowed = (kind == SOCK_STREAM && protocol == TCP) || (kind == SOCK_DGRAM && protocol == UDP);
+    if allowed {
+        jail::mark_new(ctx);
+    }
     allowed || refuse_socket(ctx, protocol)
 }
 

@@ -149,6 +149,7 @@ fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
         ipv6: true,
         bpffs: capture::BPFFS.into(),
         existing: config.workloads.iter().map(existing).collect(),
+        allow_missing: config.capture.allow_missing.clone(),
     })
     .context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.

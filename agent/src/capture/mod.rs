@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Limits: sockets made outside a workload and handed to it are not seen (the launcher of `jail` closes what it can), nor
-//! are connects over Unix sockets.
+//! are connects over Unix sockets of a jail: there the mount namespace decides what can be named.
 
 use std::{
     io,
@@ -20,15 +20,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::{Ebpf, maps::MapError};
+use aya::maps::MapError;
 use thiserror::Error;
 
 pub use attempt::{Attempt, Attempts};
+pub use cut::{Held, HeldKind};
 pub use enrolment::{Enrolment, WorkloadId};
+pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
+pub use layer::{Layer, UnknownLayer};
+pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, NAMESPACES_MAX};
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, UNIX_ALLOWED_MAX};
 pub use tree::Tree;
+pub use unix::{UnixName, UnixNameError};
 
 pub mod canary;
 pub mod namespace;
@@ -37,20 +42,30 @@ mod attachment;
 mod attempt;
 mod bpf;
 mod cgroup;
+mod cut;
 mod enrolment;
+mod existing;
 mod facts;
 mod kernel;
+mod layer;
 mod maps;
+mod members;
+mod object;
 mod origin;
 mod pins;
 mod programs;
+mod sock_diag;
 mod tree;
+mod unix;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
+use existing::Trees;
+use layer::Scope;
 use maps::Maps;
 use namespace::NamespaceId;
 use pins::Pins;
+use programs::Programs;
 
 /// What to capture, and where to send it.
 #[derive(Clone, Debug)]
@@ -65,22 +80,16 @@ pub struct CaptureConfig {
     pub bpffs: PathBuf,
     /// Process trees that are there without `portcullis run`.
     pub existing: Vec<Existing>,
+    /// Layers without which to capture, where this kernel lacks them; an essential one is never gone without.
+    pub allow_missing: Vec<Layer>,
 }
+
+/// What a daemon without configured cgroups attaches to.
+const RUNS: [Scope; 2] = [Scope::Runs, Scope::Daemon];
+const EVERYWHERE: [Scope; 3] = [Scope::Runs, Scope::Existing, Scope::Daemon];
 
 /// Where the BPF file system is mounted by convention.
 pub const BPFFS: &str = "/sys/fs/bpf";
-
-/// A cgroup that somebody else manages.
-///
-/// The sockets that it has are cut: their packets are dropped from the moment of attachment. Processes in it keep the
-/// privileges that they have; root among them can leave the cgroup.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Existing {
-    /// The workload's name.
-    pub name: String,
-    /// A path below the cgroup v2 mount (`/system.slice/ci.service`) or the name of a systemd slice (`ci.slice`).
-    pub cgroup: String,
-}
 
 /// Why capture could not be set up, or a connection not be identified.
 #[derive(Debug, Error)]
@@ -93,6 +102,18 @@ pub enum CaptureError {
     InstanceInUse(String),
     #[error("the cgroup {} holds the daemon itself", .0.display())]
     HoldsDaemon(PathBuf),
+    #[error("the root of all cgroups holds the daemon itself, and everything else on this host")]
+    HierarchyRoot,
+    #[error("the cgroup {} is made and governed by a daemon of Portcullis", .0.display())]
+    OfInstance(PathBuf),
+    #[error("there is no cgroup {}", .0.display())]
+    NoCgroup(PathBuf),
+    #[error("the cgroup {} overlaps {}, which is captured as `{workload}`", .cgroup.display(), .captured.display())]
+    AlreadyCaptured { cgroup: PathBuf, workload: String, captured: PathBuf },
+    #[error("another cgroup is captured as `{0}`")]
+    NameInUse(String),
+    #[error("{EXISTING_MAX} cgroups are captured already, and one more cannot be")]
+    TooManyTrees,
     #[error("failed to {action} {}", .path.display())]
     Path { action: &'static str, path: PathBuf, source: io::Error },
     #[error("failed to load the programs")]
@@ -101,6 +122,15 @@ pub enum CaptureError {
     MissingProgram(&'static str),
     #[error("the kernel refused the program `{program}`")]
     Load { program: &'static str, source: Box<aya::programs::ProgramError> },
+    #[error("failed to load the program `{program}`")]
+    LoadOther { program: &'static str, source: Box<object::ObjectError> },
+    #[error("failed to read the id of the program `{program}`")]
+    Describe { program: &'static str, source: io::Error },
+    #[error(
+        "this kernel lacks the layer `{layer}`, which {}; without it, {}; {} ({cause})",
+        .layer.meaning(), .layer.lost(), .layer.remedy()
+    )]
+    MissingLayer { layer: Layer, cause: String },
     #[error("failed to attach `{program}` to {}", .cgroup.display())]
     Attach { program: &'static str, cgroup: PathBuf, source: io::Error },
     #[error("`{program}` is not attached to {}", .cgroup.display())]
@@ -111,6 +141,10 @@ pub enum CaptureError {
     Namespace(#[source] io::Error),
     #[error("{NAMESPACES_MAX} network namespaces are captured already, and one more cannot be")]
     NamespacesFull,
+    #[error("{0} names of Unix sockets are to be allowed: at most {UNIX_ALLOWED_MAX} can be")]
+    TooManyUnixNames(usize),
+    #[error("failed to destroy the connections that its processes hold")]
+    Destroy(#[source] io::Error),
     #[error("the connection has no origin: no workload opened it")]
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
@@ -129,11 +163,15 @@ pub struct Capture {
     hierarchy: Hierarchy,
     root: PathBuf,
     pins: Pins,
-    ebpf: Ebpf,
+    programs: Programs,
+    allow_missing: Vec<Layer>,
     maps: Maps,
-    daemon: Cgroup,
+    /// Its lock lasts as long as it is open.
+    _daemon: Cgroup,
     workloads: parking_lot::Mutex<Attachment>,
-    existing: Vec<(Existing, parking_lot::Mutex<Attachment>)>,
+    existing: Trees,
+    /// Held while a cgroup of somebody else's is captured or let go.
+    capturing: parking_lot::Mutex<()>,
 }
 
 impl Capture {
@@ -153,25 +191,39 @@ impl Capture {
         daemon.admit(std::process::id()).map_err(at("move the daemon into", daemon.directory()))?;
 
         let pins = Pins::open(&config.bpffs, &config.instance)?;
-        let mut ebpf = programs::load(&pins.maps())?;
-        let maps = Maps::take(&mut ebpf)?;
+        let mut programs = Programs::load(Some(&pins.maps()))?;
+        let scopes: &[_] = if config.existing.is_empty() { &RUNS } else { &EVERYWHERE };
+        programs.require(scopes, &config.allow_missing)?;
+        let maps = Maps::take(programs.maps())?;
         // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
-        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?)?;
+        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?, Loopback::Shared)?;
         maps.set_listener(config.port, config.ipv6)?;
 
-        pins.keep_programs(&ebpf)?;
-        let workloads = Attachment::ensure(&ebpf, &pins, "workloads", workloads, programs::WORKLOAD)?;
-        let mut existing = Vec::new();
+        pins.keep_programs(&programs)?;
+        let workloads = Attachment::ensure(&programs, &pins, "workloads", workloads, Scope::Runs)?;
+        let existing = Trees::default();
         for tree in &config.existing {
-            let cgroup = existing_cgroup(&hierarchy, tree, &daemon)?;
-            let attachment = Attachment::ensure(&ebpf, &pins, &tree_pins(tree), cgroup, programs::WORKLOAD)?;
-            existing.push((tree.clone(), parking_lot::Mutex::new(attachment)));
+            let Some(cgroup) = existing::open(&hierarchy, tree, &root)? else { continue };
+            existing.add(tree.clone(), Attachment::ensure(&programs, &pins, &tree.pins(), cgroup, Scope::Existing)?);
         }
-        pins.release_links_except(&config.existing.iter().map(tree_pins).collect::<Vec<_>>())?;
+        pins.release_links_except(&config.existing.iter().map(Existing::pins).collect::<Vec<_>>())?;
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
-        Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
-        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads: workloads.into(), existing })
+        Attachment::ensure(&programs, &pins, "daemon", daemon_cgroup, Scope::Daemon)?;
+        let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
+        let allow_missing = config.allow_missing.clone();
+        Ok(Self {
+            hierarchy,
+            root,
+            pins,
+            programs,
+            allow_missing,
+            maps,
+            _daemon: daemon,
+            workloads,
+            existing,
+            capturing,
+        })
     }
 
     /// Where an accepted connection wanted to go, and who opened it.
@@ -198,7 +250,7 @@ impl Capture {
     pub fn workload(&self, cgroup_id: u64) -> Result<WorkloadId, CaptureError> {
         let path = self.hierarchy.path_of(cgroup_id).map_err(|_| CaptureError::NoWorkload(cgroup_id))?;
         let name = self.name_of(&path).ok_or(CaptureError::NoWorkload(cgroup_id))?;
-        Ok(WorkloadId { name: name.into(), cgroup: path.clone() })
+        Ok(WorkloadId { name, cgroup: path })
     }
 
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
@@ -206,12 +258,9 @@ impl Capture {
         self.name_of(cgroup).is_some()
     }
 
-    fn name_of<'a>(&'a self, cgroup: &'a Path) -> Option<&'a str> {
-        let existing = || {
-            let tree = self.existing.iter().find(|(tree, _)| cgroup.starts_with(existing_path(tree)));
-            tree.map(|(tree, _)| &*tree.name)
-        };
-        enrolment::name_of(cgroup, &self.root.join("workloads")).or_else(existing)
+    fn name_of(&self, cgroup: &Path) -> Option<std::sync::Arc<str>> {
+        let existing = || self.existing.of(cgroup).map(|tree| tree.existing.workload().into());
+        enrolment::name_of(cgroup, &self.root.join("workloads")).map(Into::into).or_else(existing)
     }
 
     /// Makes a cgroup for a new workload. It is captured before the first process enters.
@@ -228,9 +277,9 @@ impl Capture {
     ///
     /// # Errors
     /// [`CaptureError::NamespacesFull`] beyond [`NAMESPACES_MAX`].
-    pub fn allow_namespace(&self, netns: BorrowedFd<'_>) -> Result<NamespaceId, CaptureError> {
+    pub fn allow_namespace(&self, netns: BorrowedFd<'_>, loopback: Loopback) -> Result<NamespaceId, CaptureError> {
         let namespace = NamespaceId::of(netns).map_err(CaptureError::Namespace)?;
-        self.maps.allow_namespace(namespace)?;
+        self.maps.allow_namespace(namespace, loopback)?;
         Ok(namespace)
     }
 
@@ -255,29 +304,27 @@ impl Capture {
                 trees.push(entry.path());
             }
         }
-        trees.extend(self.existing.iter().map(|(_, attachment)| attachment.lock().cgroup().directory().to_owned()));
+        trees.extend(self.existing.all().iter().map(|tree| tree.attachment.lock().cgroup().directory().to_owned()));
         Ok(trees)
+    }
+
+    /// Lets processes without a jail dial these Unix sockets, and no others: until the first call, those of the daemon
+    /// before.
+    ///
+    /// # Errors
+    /// [`CaptureError::TooManyUnixNames`] beyond [`UNIX_ALLOWED_MAX`].
+    pub fn set_unix_allowed(&self, names: &[UnixName]) -> Result<(), CaptureError> {
+        self.maps.set_unix_allowed(names)
+    }
+
+    /// The layers that this kernel lacks.
+    pub fn missing_layers(&self) -> Vec<Layer> {
+        Layer::ALL.into_iter().filter(|layer| self.programs.missing(*layer).is_some()).collect()
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
         self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
-    }
-
-    /// Captures configured cgroups anew that were removed and made again, as systemd does when a unit restarts; answers
-    /// how many. Between the two, their processes are free: capture a slice that stays, where that matters.
-    pub fn recapture(&self) -> Result<usize, CaptureError> {
-        let mut recaptured = 0;
-        for (tree, attachment) in &self.existing {
-            let mut attachment = attachment.lock();
-            if attachment.cgroup().is_current() {
-                continue;
-            }
-            let cgroup = existing_cgroup(&self.hierarchy, tree, &self.daemon)?;
-            *attachment = Attachment::ensure(&self.ebpf, &self.pins, &tree_pins(tree), cgroup, programs::WORKLOAD)?;
-            recaptured += 1;
-        }
-        Ok(recaptured)
     }
 
     /// How often each kind of refusal has happened since the maps were made, by name.
@@ -319,33 +366,6 @@ fn lock(daemon: &Cgroup, instance: &str) -> Result<(), CaptureError> {
     daemon.lock().map_err(|_| CaptureError::InstanceInUse(instance.into()))
 }
 
-/// Opens a configured cgroup, and makes it where its unit has not started yet: systemd takes what is there.
-fn existing_cgroup(hierarchy: &Hierarchy, tree: &Existing, daemon: &Cgroup) -> Result<Cgroup, CaptureError> {
-    check_name(&tree.name)?;
-    let cgroup = open(hierarchy, &existing_path(tree))?;
-    if daemon.directory().starts_with(cgroup.directory()) {
-        return Err(CaptureError::HoldsDaemon(existing_path(tree)));
-    }
-    Ok(cgroup)
-}
-
-/// The path below the mount: of a slice `a-b.slice`, `/a.slice/a-b.slice`, as `systemd.slice(5)` has it.
-fn existing_path(tree: &Existing) -> PathBuf {
-    let Some(name) = tree.cgroup.strip_suffix(".slice").filter(|name| !name.contains('/')) else {
-        return Path::new("/").join(&tree.cgroup);
-    };
-    let mut path = PathBuf::from("/");
-    for (end, _) in name.match_indices('-').chain([(name.len(), "")]) {
-        path.push(format!("{}.slice", name.get(..end).unwrap_or(name)));
-    }
-    path
-}
-
-/// Where the links of a configured cgroup are pinned. The BPF file system keeps dots in names to itself.
-fn tree_pins(tree: &Existing) -> String {
-    format!("existing-{}", tree.name.replace('.', "+"))
-}
-
 fn check_name(name: &str) -> Result<(), CaptureError> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let plain = !name.is_empty() && !name.starts_with('.') && name.len() <= NAME_MAX && name.bytes().all(known);
@@ -372,17 +392,6 @@ fn at(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn path(cgroup: &str) -> PathBuf {
-        existing_path(&Existing { name: "ci".into(), cgroup: cgroup.into() })
-    }
-
-    #[test]
-    fn a_slice_is_found_where_systemd_puts_it() {
-        assert_eq!(path("ci.slice"), Path::new("/ci.slice"));
-        assert_eq!(path("ci-nightly-x.slice"), Path::new("/ci.slice/ci-nightly.slice/ci-nightly-x.slice"));
-        assert_eq!(path("/system.slice/ci.service"), Path::new("/system.slice/ci.service"));
-    }
 
     #[test]
     fn a_name_cannot_leave_its_directory() {

@@ -2,10 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use super::{
-    Capture, CaptureError, Enrolment, at, attachment::Attachment, cgroup::Cgroup, enrolment, existing_path, programs,
-    tree_pins,
-};
+use super::{Capture, CaptureError, Enrolment, at, attachment::Attachment, cgroup::Cgroup, enrolment};
 
 /// What the cgroup of a canary inside somebody else's cgroup is called.
 const CANARY: &str = "portcullis-canary";
@@ -15,7 +12,7 @@ const CANARY: &str = "portcullis-canary";
 pub enum Tree {
     /// The workloads of `portcullis run`, all together.
     Runs,
-    /// A cgroup that somebody else manages, by its workload's name.
+    /// A cgroup that somebody else manages, by the name of its [`Existing`](super::Existing).
     Existing(Arc<str>),
 }
 
@@ -31,7 +28,8 @@ impl fmt::Display for Tree {
 impl Capture {
     /// Everything that is captured.
     pub fn captured(&self) -> Vec<Tree> {
-        let existing = self.existing.iter().map(|(tree, _)| Tree::Existing(tree.name.as_str().into()));
+        let existing = self.existing.all();
+        let existing = existing.iter().map(|tree| Tree::Existing(tree.existing.name.as_str().into()));
         [Tree::Runs].into_iter().chain(existing).collect()
     }
 
@@ -40,25 +38,24 @@ impl Capture {
         if enrolment::name_of(cgroup, &self.root.join("workloads")).is_some() {
             return Some(Tree::Runs);
         }
-        let tree = self.existing.iter().find(|(tree, _)| cgroup.starts_with(existing_path(tree)));
-        tree.map(|(tree, _)| Tree::Existing(tree.name.as_str().into()))
+        self.existing.of(cgroup).map(|tree| Tree::Existing(tree.existing.name.as_str().into()))
     }
 
     /// Asks the kernel whether every program is in force on this tree, and whether it would stay without the daemon.
     pub fn verify_tree(&self, tree: &Tree) -> Result<(), CaptureError> {
         self.attached(tree, |attachment, pins| {
-            attachment.verify(&self.ebpf, programs::WORKLOAD)?;
-            attachment.verify_pins(&self.pins, pins, programs::WORKLOAD)
+            attachment.verify(&self.programs)?;
+            attachment.verify_pins(&self.programs, &self.pins, pins)
         })
     }
 
     /// Attaches to this tree what is missing there. What still is attached stays, without a moment in between.
     pub fn reattach(&self, tree: &Tree) -> Result<(), CaptureError> {
-        self.pins.renew(&self.ebpf)?;
+        self.pins.renew(&self.programs)?;
         let again = |attachment: &mut Attachment, pins: &str| {
             let cgroup = Cgroup::open(attachment.cgroup().directory().to_owned());
             let cgroup = cgroup.map_err(at("open the cgroup", attachment.cgroup().directory()))?;
-            *attachment = Attachment::ensure(&self.ebpf, &self.pins, pins, cgroup, programs::WORKLOAD)?;
+            *attachment = Attachment::ensure(&self.programs, &self.pins, pins, cgroup, attachment.scope())?;
             Ok(())
         };
         self.attached(tree, again)
@@ -89,9 +86,12 @@ impl Capture {
         match tree {
             Tree::Runs => look(&mut self.workloads.lock(), "workloads"),
             Tree::Existing(name) => {
-                let found = self.existing.iter().find(|(tree, _)| *tree.name == **name);
-                let (existing, attachment) = found.ok_or_else(|| CaptureError::NoTree(name.clone()))?;
-                look(&mut attachment.lock(), &tree_pins(existing))
+                let gone = || CaptureError::NoTree(name.clone());
+                let tree = self.existing.named(name).ok_or_else(gone)?;
+                let mut attachment = tree.attachment.lock();
+                // Released while this waited: nothing may be attached there again.
+                self.existing.named(name).ok_or_else(gone)?;
+                look(&mut attachment, &tree.existing.pins())
             }
         }
     }

@@ -49,7 +49,7 @@ pub struct ProveArgs {
 
 pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(control)?;
-    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: Some("prove".to_owned()) })? else {
+    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: Some("prove".to_owned()), jail: false })? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;

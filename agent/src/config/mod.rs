@@ -33,7 +33,7 @@ pub use raw::schema;
 pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
-use crate::{credential, target::Target};
+use crate::{capture::Layer, credential, target::Target};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
@@ -83,6 +83,7 @@ pub struct Listen {
 pub struct Capture {
     /// The DNS servers that workloads may ask; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
+    pub allow_missing: Vec<Layer>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -30,6 +30,10 @@ pub enum Command {
     /// Puts the sending process under capture, as a workload of this name.
     Enrol {
         name: Option<String>,
+        /// Whether it has made its network namespace for itself alone: what becomes of it may then talk to itself
+        /// over the loopback.
+        #[serde(default)]
+        jail: bool,
     },
     Approvals,
     Approve {

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     accept::identity::cgroup_of,
     capture::{
-        NAMESPACES_MAX,
+        Loopback, NAMESPACES_MAX,
         namespace::{Namespace, NamespaceFile, NamespaceId, enter_and, is_loopback_up},
     },
     connection::Gatehouse,
@@ -57,12 +57,12 @@ impl Namespaces {
     }
 
     /// Listens in the namespace of a process that is about to be enrolled, and captures there from now on.
-    pub(super) async fn serve_peer(&self, pid: u32) -> anyhow::Result<()> {
+    pub(super) async fn serve_peer(&self, pid: u32, loopback: Loopback) -> anyhow::Result<()> {
         let namespace = Namespace::of_process(pid).context("failed to open the process's network namespace")?;
-        self.serve(namespace, None).await
+        self.serve(namespace, loopback, None).await
     }
 
-    async fn serve(&self, namespace: Namespace, tree: Option<&Path>) -> anyhow::Result<()> {
+    async fn serve(&self, namespace: Namespace, loopback: Loopback, tree: Option<&Path>) -> anyhow::Result<()> {
         let file = namespace.file();
         if file == self.own {
             return Ok(());
@@ -88,7 +88,7 @@ impl Namespaces {
         let mut tasks = JoinSet::new();
         sockets.serve(&self.gatehouse, &mut tasks)?;
         // Not before the listeners stand: the port could be somebody else's.
-        let id = self.gatehouse.capture.allow_namespace(namespace.as_fd())?;
+        let id = self.gatehouse.capture.allow_namespace(namespace.as_fd(), loopback)?;
         tracing::info!(
             cookie = id.cookie(),
             tree = tree.map(|tree| tree.display().to_string()),
@@ -139,7 +139,7 @@ impl Namespaces {
         // The pid may have been given to a stranger before the namespace was opened.
         let cgroup = cgroup_of(found.pid).context("the process has ended")?;
         anyhow::ensure!(self.gatehouse.capture.governs(&cgroup), "the process has left its workload");
-        self.serve(namespace, Some(&found.tree)).await
+        self.serve(namespace, Loopback::Shared, Some(&found.tree)).await
     }
 
     /// Notes which namespaces a whole walk has met; forgets those that it and the one before have not.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use super::{audit::Audit, event::Event, namespaces::Namespaces, prove::Prover, unix};
 use crate::{
     accept::{Closures, Workload},
-    capture::{Tree, canary::Token},
+    capture::{Loopback, Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
     control::{
@@ -40,9 +40,9 @@ impl Daemon {
     }
 
     /// Moves the peer into a cgroup of its own under capture.
-    async fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+    async fn enrol(&self, name: Option<String>, jail: bool, peer: &Peer) -> anyhow::Result<Enrolled> {
         // First: in a namespace without the daemon's listeners a workload would be cut off.
-        self.namespaces.serve_peer(peer.pid).await?;
+        self.namespaces.serve_peer(peer.pid, if jail { Loopback::Private } else { Loopback::Shared }).await?;
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
         anyhow::ensure!(!self.gatehouse.closures.is_closed(&Tree::Runs), Closures::MESSAGE);
         let owner = owner_of(peer);
@@ -174,7 +174,7 @@ impl Daemon {
         let approver = peer.approver(&self.config.approvers);
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
-            Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
+            Command::Enrol { name, jail } => self.enrol(name, jail, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },
