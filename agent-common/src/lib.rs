@@ -6,7 +6,7 @@
 #![no_std]
 
 /// The version of the maps' layout; it stands in the path under which maps are pinned.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Most connections that are between their SYN and their accept at one moment.
 pub const FLOWS_MAX: usize = 65_536;

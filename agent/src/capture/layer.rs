@@ -141,6 +141,12 @@ impl Layer {
         }
     }
 
+    /// Whether such cgroups need it, and the configuration does not allow it to be missing.
+    pub(super) fn is_required(self, scopes: &[Scope], allowed: &[Self]) -> bool {
+        let is_allowed = allowed.contains(&self) && !self.is_essential();
+        !is_allowed && scopes.iter().any(|scope| !self.programs(*scope).is_empty())
+    }
+
     /// Its programs on such a cgroup.
     pub(super) fn programs(self, scope: Scope) -> &'static [Entry] {
         match (scope, self) {
@@ -211,6 +217,18 @@ mod tests {
         for layer in Layer::ALL {
             let (runs, existing) = (layer.programs(Scope::Runs), layer.programs(Scope::Existing));
             assert_eq!(runs == existing, layer != Layer::Unix, "{layer}");
+        }
+    }
+
+    #[test]
+    fn a_missing_layer_is_required_where_it_is_promised() {
+        let (runs, everywhere) = ([Scope::Runs, Scope::Daemon], [Scope::Runs, Scope::Existing]);
+        assert!(!Layer::Unix.is_required(&runs, &[]), "a jail needs none");
+        assert!(Layer::Unix.is_required(&everywhere, &[]));
+        assert!(!Layer::Unix.is_required(&everywhere, &[Layer::Unix]));
+        assert!(Layer::Option.is_required(&runs, &[Layer::Unix]));
+        for layer in Layer::ALL.into_iter().filter(|layer| layer.is_essential()) {
+            assert!(layer.is_required(&runs, &Layer::ALL), "{layer}");
         }
     }
 

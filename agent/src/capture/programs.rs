@@ -72,10 +72,7 @@ impl Programs {
 
     /// Fails where a layer is not there that these cgroups need, and that the configuration does not allow to miss.
     pub(super) fn require(&self, scopes: &[Scope], allowed: &[Layer]) -> Result<(), CaptureError> {
-        let promised = |layer: &Layer| scopes.iter().any(|scope| !layer.programs(*scope).is_empty());
-        let is_allowed = |layer: &Layer| allowed.contains(layer) && !layer.is_essential();
-        let missing = self.missing.iter().find(|(layer, _)| promised(layer) && !is_allowed(layer));
-        match missing {
+        match self.missing.iter().find(|(layer, _)| layer.is_required(scopes, allowed)) {
             Some((layer, error)) => Err(CaptureError::MissingLayer { layer: *layer, cause: chain(error) }),
             None => Ok(()),
         }
