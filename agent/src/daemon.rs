@@ -300,6 +300,7 @@ fn build(
         ipv6: true,
         bpffs: capture::BPFFS.into(),
         existing: roll::existing(config, list).context("failed to find the cgroups to capture")?,
+        allow_missing: config.capture.allow_missing.clone(),
     };
     let capture = Capture::load_with(&capture_config, left.lock.take());
     let mut capture = capture.context("failed to load the capture")?;

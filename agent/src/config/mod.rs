@@ -34,7 +34,7 @@ pub use raw::schema;
 pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
-use crate::{accept::findings::Risk, credential, target::Target};
+use crate::{accept::findings::Risk, capture::Layer, credential, target::Target};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
@@ -90,6 +90,7 @@ pub struct Listen {
 pub struct Capture {
     /// The DNS servers that the daemon asks for workloads; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
+    pub allow_missing: Vec<Layer>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -93,6 +93,10 @@ pub struct Listen {
 pub struct Capture {
     /// Addresses of the DNS servers that the daemon asks for workloads, port 53. Default: those of `/etc/resolv.conf`.
     pub resolvers: Option<Located<Vec<Text>>>,
+    /// Layers without which to capture, where this kernel lacks them: `portcullis doctor` says what each is for.
+    #[serde(default)]
+    #[schemars(extend("default" = [], "examples" = [["unix"]]))]
+    pub allow_missing: Vec<Text>,
 }
 
 /// The rules that decide.
