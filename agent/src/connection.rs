@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use jiff::tz::TimeZone;
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::mpsc,
+};
 
 use crate::{
-    accept::{Identities, Workloads},
+    accept::{Doorway, DoorwayError, Identities, Workloads},
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
@@ -24,8 +27,9 @@ use crate::{
         postgres::Cancels,
     },
     record::{Outcome, RecordError, Recorder, SessionHeader},
+    socket::Socket,
     surveys::{SessionSurvey, Surveys},
-    target::{Target, Verify},
+    target::{SocketPath, Target, Verify},
     tls,
     upstream::{Dialler, TlsSetups},
 };
@@ -58,6 +62,8 @@ pub struct Gatehouse {
 enum Refusal {
     #[error("it cannot be identified: {0}")]
     Capture(#[from] CaptureError),
+    #[error("{path}: {source}")]
+    Doorway { path: SocketPath, source: DoorwayError },
     #[error("a canary left: {0}")]
     Canary(#[from] std::io::Error),
     #[error("no record: {0}")]
@@ -73,24 +79,39 @@ pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
     }
 }
 
+/// Serves one connection that a doorway has accepted.
+pub async fn serve_doorway(stream: UnixStream, doorway: Arc<Doorway>, gatehouse: Arc<Gatehouse>) {
+    let admitted = match doorway.origin(&stream, &gatehouse.capture) {
+        Ok(origin) => go_on(stream.into(), &origin, &gatehouse).await,
+        Err(error) => Err(record_intruder(&doorway, error, &gatehouse)),
+    };
+    if let Err(refusal) = admitted {
+        tracing::warn!(%refusal, "connection refused");
+    }
+}
+
 async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     let origin = gatehouse.capture.origin(&stream)?;
+    go_on(stream.into(), &origin, gatehouse).await
+}
+
+/// Serves a connection whose origin is known.
+async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     if Canary::is_destination(&origin.destination) {
-        return Ok(gatehouse.canary.answer(&origin, stream).await?);
+        return Ok(gatehouse.canary.answer(origin, stream).await?);
     }
     let workload = match gatehouse.capture.workload(origin.cgroup_id) {
         Ok(workload) => workload,
-        Err(error) => return Err(record_stranger(&origin, error, gatehouse)),
+        Err(error) => return Err(record_stranger(origin, error, gatehouse)),
     };
     let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
-    let principal = Arc::new(gatehouse.identities.principal(&origin, &known, &workload.cgroup));
-    // Small messages both ways are the rule; a socket that refuses the option still works.
-    let _ = stream.set_nodelay(true);
+    let principal = Arc::new(gatehouse.identities.principal(origin, &known, &workload.cgroup));
+    stream.hurry();
     match gatehouse.targets.find(&origin.destination) {
-        Some(target) => converse(stream, &origin, principal, target, None, gatehouse).await,
+        Some(target) => converse(stream, origin, principal, target, None, gatehouse).await,
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
-        None if gatehouse.canary.is_expected(&origin) && is_own_program(&principal) => Ok(()),
-        None => turn_away(stream, &origin, principal, gatehouse).await,
+        None if gatehouse.canary.is_expected(origin) && is_own_program(&principal) => Ok(()),
+        None => turn_away(stream, origin, principal, gatehouse).await,
     }
 }
 
@@ -101,18 +122,28 @@ fn is_own_program(principal: &Principal) -> bool {
 
 /// A captured process of no known workload: the attempt is recorded, and that is all.
 fn record_stranger(origin: &Origin, error: CaptureError, gatehouse: &Gatehouse) -> Refusal {
+    record_refused(origin.destination.to_string(), error.into(), gatehouse)
+}
+
+/// A process that came through a workload's doorway and is none of its own.
+fn record_intruder(doorway: &Doorway, source: DoorwayError, gatehouse: &Gatehouse) -> Refusal {
+    let refusal = Refusal::Doorway { path: doorway.path().clone(), source };
+    record_refused(doorway.path().to_string(), refusal, gatehouse)
+}
+
+fn record_refused(destination: String, refusal: Refusal, gatehouse: &Gatehouse) -> Refusal {
     let header = SessionHeader {
         principal: None,
         target: None,
         protocol: None,
-        destination: origin.destination.to_string(),
+        destination,
         upstream: None,
         policy_generation: gatehouse.policy.current().generation(),
     };
     match gatehouse.recorder.begin(&header) {
         Ok(recorder) => {
             recorder.end(Outcome::Denied);
-            error.into()
+            refusal
         }
         Err(error) => error.into(),
     }
@@ -120,13 +151,17 @@ fn record_stranger(origin: &Origin, error: CaptureError, gatehouse: &Gatehouse) 
 
 /// A destination that nobody declared: refused in the client's own protocol where it is known.
 async fn turn_away(
-    stream: TcpStream,
+    stream: Socket,
     origin: &Origin,
     principal: Arc<Principal>,
     gatehouse: &Arc<Gatehouse>,
 ) -> Result<(), Refusal> {
     let reason = format!("no target is declared for {}", origin.destination);
-    let protocol = detect(&stream).await;
+    let protocol = match &stream {
+        Socket::Tcp(stream) => detect(stream).await,
+        // A doorway is made for a declared target only.
+        Socket::Unix(_) => None,
+    };
     let target = Arc::new(undeclared(protocol));
     if protocol.is_some() {
         return converse(stream, origin, principal, target, Some(reason), gatehouse).await;
@@ -135,13 +170,13 @@ async fn turn_away(
     let recorder = gatehouse.recorder.begin(&header)?;
     tracing::info!(session = %recorder.id(), workload = %principal.workload, reason, "connection denied");
     recorder.end(Outcome::Denied);
-    reset(stream);
+    stream.reset();
     Ok(())
 }
 
 /// Runs the session of a connection; with `closed`, one that nothing passes.
 async fn converse(
-    stream: TcpStream,
+    stream: Socket,
     origin: &Origin,
     principal: Arc<Principal>,
     target: Arc<Target>,
@@ -152,7 +187,7 @@ async fn converse(
     let Some(protocol) = PROTOCOLS.iter().find(|protocol| *protocol.name == *target.protocol) else {
         tracing::error!(target_name = %target.name, protocol = %target.protocol, "this protocol is not spoken here");
         recorder.end(Outcome::Failed);
-        reset(stream);
+        stream.reset();
         return Ok(());
     };
     let credential = match target.credential.as_deref().map(|name| gatehouse.credentials.find(name)) {
@@ -171,7 +206,7 @@ async fn converse(
     });
     let dialler = Arc::new(Dialler {
         target: target.clone(),
-        destination: origin.destination,
+        destination: origin.destination.clone(),
         credential: credential.clone(),
         listeners: gatehouse.listeners.clone(),
         setups: gatehouse.setups.clone(),
@@ -181,7 +216,7 @@ async fn converse(
         SessionSurvey { surveys: gatehouse.surveys.clone(), dialler: dialler.clone(), signals: sender.clone() };
     let opening = Opening {
         target: target.clone(),
-        destination: origin.destination,
+        destination: origin.destination.clone(),
         credential,
         workload: principal.workload.clone(),
         seed: seed()?,
@@ -189,7 +224,8 @@ async fn converse(
         interrupt: interrupt(sender.clone()),
         masker: gatehouse.masker.clone(),
     };
-    let _live = gatehouse.live.enter(LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender));
+    let live = LiveSession::new(recorder.id(), &principal, &target, origin.destination.clone(), sender);
+    let _live = gatehouse.live.enter(live);
     let Engine::Session(open) = protocol.engine;
     let drive_with = Drive {
         gate,
@@ -199,7 +235,7 @@ async fn converse(
         surveys: Arc::new(survey),
         signals,
     };
-    let session = move |stream: TcpStream| drive(open(opening), stream.into(), drive_with);
+    let session = move |stream: Socket| drive(open(opening), stream.into(), drive_with);
     let outcome = gatehouse.lanes.run(stream, session).await.unwrap_or_else(|error| {
         tracing::error!(session = %recorder.id(), %error, "session broke");
         Outcome::Failed
@@ -245,12 +281,6 @@ fn seed() -> Result<[u8; 32], Refusal> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Refusal::Randomness(error.to_string()))?;
     Ok(seed)
-}
-
-/// Closes so that the client sees a reset, as from a port where nobody listens.
-fn reset(stream: TcpStream) {
-    // Without it the client sees an ordinary end, which is refusal enough.
-    let _ = stream.set_zero_linger();
 }
 
 /// Tells every session that another policy is in force.

@@ -3,6 +3,7 @@
 //! Order matters. The record, the policy and the credentials stand before the first connection can be
 //! captured, and the daemon says that it is ready only after a canary has been captured.
 
+mod doorways;
 mod listeners;
 mod namespaces;
 mod obey;
@@ -41,8 +42,10 @@ use crate::{
     tls,
 };
 
+use doorways::Doorways;
 use listeners::Sockets;
 use namespaces::Namespaces;
+pub use doorways::remove as remove_doorways;
 pub use obey::Daemon;
 
 /// How long running sessions have to end when the daemon stops.
@@ -55,7 +58,8 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     let (gatehouse, sockets) = build(&config)?;
     let gatehouse = Arc::new(gatehouse);
     let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
-    let daemon = Arc::new(Daemon::new(gatehouse.clone(), namespaces.clone(), &config));
+    let doorways = Arc::new(Doorways::new(gatehouse.clone(), &config)?);
+    let daemon = Arc::new(Daemon::new(gatehouse.clone(), namespaces.clone(), doorways.clone(), &config));
 
     tend::adopt_workloads(&config, &gatehouse)?;
     gatehouse.targets.refresh().await;
@@ -64,8 +68,10 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     sockets.serve(&gatehouse, &mut tasks)?;
     namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
+    doorways.adopt(&config).context("failed to listen on the Unix sockets of workloads")?;
     tasks.spawn(follow_policy(gatehouse.clone()));
     tasks.spawn(tend::tend_namespaces(namespaces));
+    tasks.spawn(tend::tend_doorways(doorways));
     tasks.spawn(tend::tend_workloads(gatehouse.clone()));
     tasks.spawn(tend::refresh_targets(gatehouse.clone()));
     daemon.prove().await.context("capture is not proven, so the daemon does not start")?;

@@ -22,6 +22,7 @@ pub mod jail;
 pub mod connection;
 pub mod detect;
 pub mod protocol;
+pub mod socket;
 pub mod surveys;
 pub mod tls;
 pub mod upstream;

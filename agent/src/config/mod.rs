@@ -33,7 +33,10 @@ pub use raw::schema;
 pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
-use crate::{credential, target::Target};
+use crate::{
+    credential,
+    target::{SocketPath, Target},
+};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
@@ -52,6 +55,9 @@ pub const JOURNAL_BYTES_MIN: u64 = crate::record::JOURNAL_LEAST;
 pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub const JOURNAL_BYTES_DEFAULT: u64 = 32 * 1024 * 1024;
 
+/// Most Unix sockets of targets, and most of those that are allowed: a workload gets one of each.
+pub const SOCKETS_MAX: usize = 64;
+
 /// Most characters of a name.
 pub const NAME_MAX: usize = 64;
 
@@ -64,6 +70,7 @@ pub struct Config {
     pub control: PathBuf,
     pub listen: Listen,
     pub capture: Capture,
+    pub unix: UnixSockets,
     pub policy: Policy,
     pub record: Record,
     pub workload_defaults: WorkloadDefaults,
@@ -83,6 +90,15 @@ pub struct Listen {
 pub struct Capture {
     /// The DNS servers that workloads may ask; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
+}
+
+/// The host's own Unix sockets that workloads may reach, past the gate.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UnixSockets {
+    /// Those of container engines included.
+    pub allowed: Vec<SocketPath>,
+    /// Whoever reaches one of these is root on this host.
+    pub container_engines: Vec<SocketPath>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{namespaces::Namespaces, unix};
+use super::{doorways::Doorways, namespaces::Namespaces, unix};
 use crate::{
     accept::Workload,
     capture::canary::{self, Token},
@@ -28,6 +28,7 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 pub struct Daemon {
     gatehouse: Arc<Gatehouse>,
     namespaces: Arc<Namespaces>,
+    doorways: Arc<Doorways>,
     config: Config,
     started: SystemTime,
     /// When the last canary was captured; zero: never.
@@ -35,9 +36,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn new(gatehouse: Arc<Gatehouse>, namespaces: Arc<Namespaces>, config: &Config) -> Self {
+    pub(super) fn new(
+        gatehouse: Arc<Gatehouse>,
+        namespaces: Arc<Namespaces>,
+        doorways: Arc<Doorways>,
+        config: &Config,
+    ) -> Self {
         let (config, started) = (config.clone(), SystemTime::now());
-        Self { gatehouse, namespaces, config, started, proven: AtomicU64::new(0) }
+        Self { gatehouse, namespaces, doorways, config, started, proven: AtomicU64::new(0) }
     }
 
     pub fn instance(&self) -> String {
@@ -67,6 +73,7 @@ impl Daemon {
             cgroup: self.gatehouse.capture.workload(id)?.cgroup,
             cgroup_id: id,
         });
+        let doorways = self.doorways.open(id).context("failed to listen on the workload's Unix sockets")?;
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -79,7 +86,7 @@ impl Daemon {
         });
         tracing::info!(workload = %name, pid = peer.pid, cgroup = %enrolment.directory().display(), "enrolled");
         let cgroup = enrolment.directory().display().to_string();
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways: Vec::new() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways })
     }
 
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {

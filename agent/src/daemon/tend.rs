@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{namespaces::Namespaces, walk::Walk};
+use super::{doorways::Doorways, namespaces::Namespaces, walk::Walk};
 use crate::{accept::Workload, config::Config, connection::Gatehouse};
 
 /// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
@@ -43,6 +43,14 @@ pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<
         if let Err(error) = gatehouse.capture.recapture() {
             tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
         }
+    }
+}
+
+/// Closes the doorways of workloads that have ended.
+pub(super) async fn tend_doorways(doorways: Arc<Doorways>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(TEND_INTERVAL).await;
+        doorways.close_released();
     }
 }
 
