@@ -26,7 +26,7 @@ use crate::{
         driver::{Drive, Signal, drive},
         postgres::Cancels,
     },
-    record::{Outcome, RecordError, Recorder, SessionHeader},
+    record::{ErrorEntry, Kind, Outcome, RecordError, Recorder, SessionHeader},
     socket::Socket,
     surveys::{SessionSurvey, Surveys},
     target::{SocketPath, Target, Verify},
@@ -142,6 +142,8 @@ fn record_refused(destination: String, refusal: Refusal, gatehouse: &Gatehouse) 
     };
     match gatehouse.recorder.begin(&header) {
         Ok(recorder) => {
+            // A broken record cannot take the entry that says so; the log has it.
+            let _ = recorder.append_json(Kind::Error, &ErrorEntry { by: "workload".into(), what: refusal.to_string() });
             recorder.end(Outcome::Denied);
             refusal
         }

@@ -43,9 +43,9 @@ use crate::{
 };
 
 use doorways::Doorways;
+pub use doorways::remove as remove_doorways;
 use listeners::Sockets;
 use namespaces::Namespaces;
-pub use doorways::remove as remove_doorways;
 pub use obey::Daemon;
 
 /// How long running sessions have to end when the daemon stops.

@@ -116,7 +116,9 @@ impl Doorways {
                     let path = path.as_path().to_owned();
                     doorways.push(control::Doorway { listener: path.clone(), path, leads: Leads::ToHost });
                 }
-                Err(error) => tracing::warn!(socket = %path, error = format!("{error:#}"), "an allowed socket is left out"),
+                Err(error) => {
+                    tracing::warn!(socket = %path, error = format!("{error:#}"), "an allowed socket is left out")
+                }
             }
         }
         doorways

@@ -132,7 +132,9 @@ mod tests {
         let link = above.path().join("link");
         symlink(path.directory(), &link).unwrap();
         let linked = SocketPath::parse(link.join("s").to_str().unwrap()).unwrap();
-        assert!(matches!(check(&linked, Keepers::Server), Err(Exposure::Link { real, .. }) if real == path.directory()));
+        assert!(
+            matches!(check(&linked, Keepers::Server), Err(Exposure::Link { real, .. }) if real == path.directory())
+        );
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl Meaning<'_> {
             );
         }
         let protocol = self.protocol(&raw.protocol);
-        let addresses: Vec<_> = raw.address.iter().filter_map(|address| self.dialled(address, &protocol, seen)).collect();
+        let addresses: Vec<_> =
+            raw.address.iter().filter_map(|address| self.dialled(address, &protocol, seen)).collect();
         let upstream = raw.upstream.as_ref().and_then(|upstream| self.place(upstream, &protocol));
         let tls = match self.ends_in_socket(raw, &addresses, upstream.as_ref()) {
             true => self.no_tls(raw.tls.as_ref()),

@@ -102,9 +102,7 @@ impl GreetingError {
     /// The SQLSTATE to speak it with.
     pub fn sqlstate(&self) -> &'static str {
         match self {
-            Self::Codec(_) | Self::AskedTwice | Self::BytesBeforeHandshake | Self::Version(..) | Self::NoTls => {
-                "08P01"
-            }
+            Self::Codec(_) | Self::AskedTwice | Self::BytesBeforeHandshake | Self::Version(..) | Self::NoTls => "08P01",
             Self::NoUser => "28000",
             Self::DatabaseName | Self::Encoding(_) | Self::Options(_) => "22023",
             Self::Setting(_) | Self::Replication => "42501",
