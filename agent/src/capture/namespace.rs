@@ -13,7 +13,11 @@ use std::{
     thread,
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::InterfaceFlags,
+    sched::{CloneFlags, setns},
+};
 
 /// What the programs know a namespace by.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -104,6 +108,13 @@ pub fn enter_and<T: Send>(netns: BorrowedFd<'_>, make: impl FnOnce() -> io::Resu
         let visitor = thread::Builder::new().name("visitor".into()).spawn_scoped(scope, visit)?;
         visitor.join().unwrap_or_else(|_| Err(io::Error::other("the thread in the namespace panicked")))
     })
+}
+
+/// Whether the loopback interface is up in the namespace that the calling thread is in. While it is down, a socket can
+/// be bound to its addresses all the same, but nobody reaches it.
+pub fn is_loopback_up() -> io::Result<bool> {
+    let wanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_UP;
+    Ok(getifaddrs()?.any(|interface| interface.flags.contains(wanted)))
 }
 
 fn path(pid: u32) -> String {

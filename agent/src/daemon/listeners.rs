@@ -32,8 +32,8 @@ impl Sockets {
     /// Makes them in the network namespace that the calling thread is in.
     ///
     /// # Errors
-    /// Those of `bind`: `AddrNotAvailable` where the loopback interface is down, `AddrInUse` where somebody else has
-    /// the port. A namespace without IPv6 has the sockets of IPv4 alone: a connect over IPv6 then finds nobody.
+    /// Those of `bind`: `AddrInUse` where somebody else has the port. A namespace without IPv6 has the sockets of IPv4
+    /// alone: a connect over IPv6 then finds nobody.
     pub(super) fn make(port: u16) -> io::Result<Self> {
         let mut sockets = Self { tcp: vec![listen((Ipv4Addr::LOCALHOST, port).into())?] };
         match listen((Ipv6Addr::LOCALHOST, port).into()) {

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     accept::identity::cgroup_of,
     capture::{
-        NAMESPACES_MAX,
-        namespace::{Namespace, NamespaceFile, NamespaceId, enter_and},
+        Loopback, NAMESPACES_MAX,
+        namespace::{Namespace, NamespaceFile, NamespaceId, enter_and, is_loopback_up},
     },
     connection::Gatehouse,
 };
@@ -57,12 +57,12 @@ impl Namespaces {
     }
 
     /// Listens in the namespace of a process that is about to be enrolled, and captures there from now on.
-    pub(super) async fn serve_peer(&self, pid: u32) -> anyhow::Result<()> {
+    pub(super) async fn serve_peer(&self, pid: u32, loopback: Loopback) -> anyhow::Result<()> {
         let namespace = Namespace::of_process(pid).context("failed to open the process's network namespace")?;
-        self.serve(namespace, None).await
+        self.serve(namespace, loopback, None).await
     }
 
-    async fn serve(&self, namespace: Namespace, tree: Option<&Path>) -> anyhow::Result<()> {
+    async fn serve(&self, namespace: Namespace, loopback: Loopback, tree: Option<&Path>) -> anyhow::Result<()> {
         let file = namespace.file();
         if file == self.own {
             return Ok(());
@@ -78,14 +78,17 @@ impl Namespaces {
 
         let port = self.port;
         let made = tokio::task::spawn_blocking(move || {
-            let sockets = enter_and(namespace.as_fd(), || Sockets::make(port));
+            let sockets = enter_and(namespace.as_fd(), || match is_loopback_up()? {
+                true => Sockets::make(port),
+                false => Err(io::ErrorKind::NetworkDown.into()),
+            });
             sockets.map(|sockets| (namespace, sockets))
         });
         let (namespace, sockets) = made.await?.map_err(explain).context("failed to listen in the network namespace")?;
         let mut tasks = JoinSet::new();
         sockets.serve(&self.gatehouse, &mut tasks)?;
         // Not before the listeners stand: the port could be somebody else's.
-        let id = self.gatehouse.capture.allow_namespace(namespace.as_fd())?;
+        let id = self.gatehouse.capture.allow_namespace(namespace.as_fd(), loopback)?;
         tracing::info!(
             cookie = id.cookie(),
             tree = tree.map(|tree| tree.display().to_string()),
@@ -136,7 +139,7 @@ impl Namespaces {
         // The pid may have been given to a stranger before the namespace was opened.
         let cgroup = cgroup_of(found.pid).context("the process has ended")?;
         anyhow::ensure!(self.gatehouse.capture.governs(&cgroup), "the process has left its workload");
-        self.serve(namespace, Some(&found.tree)).await
+        self.serve(namespace, Loopback::Shared, Some(&found.tree)).await
     }
 
     /// Notes which namespaces a whole walk has met; forgets those that it and the one before have not.
@@ -164,7 +167,7 @@ impl Namespaces {
 /// Says what the kernel's word for it means here.
 fn explain(error: io::Error) -> anyhow::Error {
     match error.kind() {
-        io::ErrorKind::AddrNotAvailable => {
+        io::ErrorKind::NetworkDown => {
             anyhow::anyhow!("its loopback interface is down\n  hint: `ip link set lo up`")
         }
         io::ErrorKind::AddrInUse => anyhow::anyhow!("the daemon's port is taken in it"),

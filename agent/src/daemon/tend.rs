@@ -1,8 +1,8 @@
 //! What is looked at again and again: workloads that end, cgroups made anew, names that move.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use super::{doorways::Doorways, namespaces::Namespaces, walk::Walk};
+use super::{audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, walk::Walk};
 use crate::{accept::Workload, config::Config, connection::Gatehouse};
 
 /// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
@@ -23,13 +23,30 @@ pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow:
             cgroup: gatehouse.capture.workload(enrolment.cgroup_id())?.cgroup,
             cgroup_id: enrolment.cgroup_id(),
         });
+        // Nobody else may become the user of one that still runs.
+        for uid in users_in(enrolment.directory()).filter(|uid| config.run.uids.contains(uid)) {
+            gatehouse.workloads.note_user(enrolment.cgroup_id(), uid);
+        }
         gatehouse.workloads.settle(enrolment.cgroup_id());
     }
     Ok(())
 }
 
+/// Whose the processes of a cgroup are.
+fn users_in(cgroup: &Path) -> impl Iterator<Item = u32> {
+    let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    let pids: Vec<u32> = processes.lines().filter_map(|line| line.parse().ok()).collect();
+    pids.into_iter().filter_map(user_of)
+}
+
+/// The real user, proc_pid_status(5). The directory's owner is root where a process shows itself to nobody.
+fn user_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
-pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
         for enrolment in gatehouse.capture.enrolments()? {
@@ -37,7 +54,8 @@ pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<
             if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
                 enrolment.release()?;
                 gatehouse.workloads.release(enrolment.cgroup_id());
-                tracing::info!(workload = %enrolment.name(), "released");
+                let cgroup = enrolment.directory().display().to_string();
+                audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
             }
         }
         if let Err(error) = gatehouse.capture.recapture() {

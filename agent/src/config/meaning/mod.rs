@@ -3,6 +3,7 @@
 mod credential;
 mod dialled;
 mod name;
+mod run;
 mod target;
 mod unix;
 mod workload;
@@ -62,6 +63,7 @@ pub fn interpret(
                 None => vec!["agents".into()],
             },
         },
+        run: meaning.run(raw.run),
         workloads: meaning.workloads(raw.workload),
         targets,
         credentials: meaning.credentials(raw.credential),
