@@ -195,8 +195,8 @@ pub enum Leads {
     /// To the daemon, which listens for this workload alone.
     ///
     /// A new daemon makes the socket anew: a mount of the file itself would lead nowhere from then on. What stays is its
-    /// directory, which holds such sockets alone, under the names that they have at `path`. Mount it, read-only, over
-    /// the directory of `path`; or elsewhere, and let `path` be a symbolic link into it.
+    /// directory, which holds such sockets alone, under the names that they have at `path`: mount it over the directory
+    /// of `path`.
     ToTarget,
     /// To a service of this host that the configuration allows, past the gate: `listener` is the service's own socket.
     /// Mount the file alone: nothing else in its directory is allowed.

@@ -54,7 +54,7 @@ cgroup = "{}"
             tree.display()
         );
         let gate = Gate::with(&server, &Setup { extra, ..defaults })?;
-        let sleeper = Sleeper(gate.workload(&server, ["sleep", "600"]).stdout(Stdio::null()).spawn()?);
+        let sleeper = Sleeper(gate.workload(&server, ["sleep", "600"]).current_dir("/").stdout(Stdio::null()).spawn()?);
         let mut local = Self { sleeper, pair: Pair { gate, server }, cgroup: PathBuf::new(), tree };
         local.cgroup = local.settled()?;
         Ok(local)
@@ -144,14 +144,22 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
     anyhow::bail!("waited in vain for {what}")
 }
 
+/// `sh -c SCRIPT` in a jail, with libpq's settings for the server's own socket.
+fn jailed(pair: &Pair, script: &str) -> Result<Command> {
+    let mut command = pair.gate.workload(&pair.server, ["sh", "-c", script]);
+    let directory = pair.server.socket().parent().context("no directory")?.to_owned();
+    command.env("PGHOST", directory).current_dir("/");
+    Ok(command)
+}
+
 #[test]
-fn a_workload_at_its_doorway_is_governed_masked_and_recorded() -> Result<()> {
+fn a_jailed_client_at_the_servers_path_is_governed_masked_and_recorded() -> Result<()> {
     let local = Local::start()?;
-    let door = local.jail_door()?;
-    let shown = local.psql(Some(&local.cgroup), 0, &door, "select name, email from customers where id = 1")?;
+    let read = "psql -tAc 'select name, email from customers where id = 1'";
+    let shown = said(&jailed(&local.pair, read)?.output()?);
     contains(&shown, "Ada Lovelace")?;
     lacks(&shown, "ada.lovelace@example.com")?;
-    let shown = local.psql(Some(&local.cgroup), 0, &door, "drop database shop")?;
+    let shown = said(&jailed(&local.pair, "psql -c 'drop database shop'")?.output()?);
     contains(&shown, "no-drop-database")?;
     lacks(&local.pair.server.log().to_lowercase(), "drop database")?;
 
@@ -161,16 +169,44 @@ fn a_workload_at_its_doorway_is_governed_masked_and_recorded() -> Result<()> {
     contains(&local.pair.gate.ask(["sessions", "show", "latest"])?, "psql")
 }
 
+/// The superuser is let in there without a password.
 #[test]
-fn the_servers_own_socket_hears_nobody_but_the_daemon() -> Result<()> {
+fn the_servers_own_socket_is_nowhere_in_a_jail() -> Result<()> {
     let local = Local::start()?;
-    let before = local.pair.server.log().matches("connection authorized: user=app").count();
-    local.psql(Some(&local.cgroup), 0, &local.jail_door()?, "select 1")?;
-    let log = local.pair.server.log();
-    let authorized = log.lines().filter(|line| line.contains("connection authorized: user=app")).skip(before);
-    // The session's connection and its survey's: both by the credential, which the workload does not have.
-    assert!(authorized.count() >= 1, "{log}");
-    lacks(&log, "password authentication failed")
+    let shown = said(&jailed(&local.pair, "psql -U postgres -tAc 'select current_user'; ls -A $PGHOST")?.output()?);
+    assert_eq!(shown, format!("app\n.s.PGSQL.{}\n", local.pair.server.port()));
+    let before = local.pair.server.log().matches("user=postgres").count();
+    let find = "find / -xdev -type s -name '.s.PGSQL.*' 2>/dev/null | while read s; do psql -h ${s%/*} -U postgres -tAc 'select current_user'; done";
+    lacks(&said(&jailed(&local.pair, find)?.output()?), "postgres")?;
+    assert_eq!(local.pair.server.log().matches("user=postgres").count(), before);
+    Ok(())
+}
+
+#[test]
+fn a_socket_that_is_no_target_is_not_there() -> Result<()> {
+    let pair = Pair::start()?;
+    let shown = said(&jailed(&pair, "ls -A $PGHOST; psql -U postgres -tAc \"select 'came in'\"")?.output()?);
+    lacks(&shown, "came in")?;
+    contains(&shown, "No such file or directory")
+}
+
+#[test]
+fn a_running_jail_finds_the_next_daemon() -> Result<()> {
+    let mut local = Local::start()?;
+    let script = "psql -tAc 'select 1'; read next; psql -tAc 'select 2'";
+    let mut child = jailed(&local.pair, script)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut shown = std::io::BufReader::new(child.stdout.take().context("no output")?);
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut shown, &mut line)?;
+    assert_eq!(line, "1\n");
+    local.pair.gate.kill()?;
+    local.pair.gate.resume()?;
+    std::io::Write::write_all(&mut child.stdin.take().context("no input")?, b"next\n")?;
+    line.clear();
+    std::io::BufRead::read_line(&mut shown, &mut line)?;
+    child.wait()?;
+    assert_eq!(line, "2\n", "{}", local.pair.gate.log());
+    Ok(())
 }
 
 #[test]

@@ -78,6 +78,13 @@ impl Meaning<'_> {
             let what = format!("the socket of target `{}`: `{path}`", target.name);
             return Some(refuse(what).hint("workloads reach it through the gate: remove it here"));
         }
+        let sockets = |target: &Arc<Target>| target.addresses.iter().any(|address| is_beside(address, path));
+        if let Some(target) = targets.iter().find(|target| sockets(target)) {
+            let what = format!("a socket in the directory of target `{}`: `{path}`", target.name);
+            return Some(
+                refuse(what).hint("workloads find the gate's directory there, with the target's sockets alone"),
+            );
+        }
         let named = path.file_name().to_str().unwrap_or_default();
         match (CONTAINER_ENGINES.contains(&named), is_engine) {
             (true, false) => Some(
@@ -87,6 +94,14 @@ impl Meaning<'_> {
             ),
             (false, _) | (true, true) => exposed(raw, path),
         }
+    }
+}
+
+/// Whether an address is a socket in the same directory.
+fn is_beside(address: &Address, path: &SocketPath) -> bool {
+    match address {
+        Address::Unix(other) => other.directory() == path.directory(),
+        Address::Tcp(_) => false,
     }
 }
 
