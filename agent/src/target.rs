@@ -131,6 +131,14 @@ impl OriginalDestination {
         }
     }
 
+    /// The port; `None` for Unix sockets.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+
     pub fn is_unix(&self) -> bool {
         matches!(self, Self::Unix(_))
     }

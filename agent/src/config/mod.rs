@@ -95,7 +95,7 @@ pub struct Listen {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Capture {
-    /// The DNS servers that workloads may ask; `None`: those of `/etc/resolv.conf`.
+    /// The DNS servers that the daemon asks for workloads; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
 }
 

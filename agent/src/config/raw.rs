@@ -89,11 +89,11 @@ pub struct Listen {
     pub port: Option<Located<u16>>,
 }
 
-/// What the kernel lets through beside captured connections.
+/// What goes with captured connections.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Capture {
-    /// Addresses of the DNS servers that workloads may ask, port 53. Default: those of `/etc/resolv.conf`.
+    /// Addresses of the DNS servers that the daemon asks for workloads, port 53. Default: those of `/etc/resolv.conf`.
     pub resolvers: Option<Located<Vec<Text>>>,
 }
 

@@ -48,21 +48,36 @@ pub(super) struct Doorways {
     /// Of configured workloads, which dial into it.
     enrolled: PathBuf,
     allowed: UnixSockets,
-    /// By cgroup: the tasks that accept, which end with this.
-    open: Mutex<HashMap<u64, JoinSet<()>>>,
+    /// By cgroup.
+    open: Mutex<HashMap<u64, Open>>,
     /// Those of configured workloads, which stay.
-    standing: Mutex<JoinSet<()>>,
+    standing: Mutex<Open>,
+    /// By where they are: those of the daemon that this one takes over from, until they are needed.
+    left: Mutex<HashMap<PathBuf, StdListener>>,
+}
+
+/// The open doorways of one workload; they close with this.
+#[derive(Debug, Default)]
+struct Open {
+    tasks: JoinSet<()>,
+    /// For the next daemon, with who waits to be accepted.
+    listeners: Vec<(PathBuf, StdListener)>,
 }
 
 impl Doorways {
-    pub(super) fn new(gatehouse: Arc<Gatehouse>, config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        gatehouse: Arc<Gatehouse>,
+        config: &Config,
+        left: HashMap<PathBuf, StdListener>,
+    ) -> anyhow::Result<Self> {
         let root = Path::new(RUNTIME_DIR).join(config.instance()).join("doorways");
         let (jails, enrolled) = (root.join("run"), root.join("enrolled"));
         make_directory(&root, 0o711)?;
         make_directory(&jails, 0o700)?;
         make_directory(&enrolled, 0o711)?;
         let allowed = config.unix.clone();
-        Ok(Self { gatehouse, jails, enrolled, allowed, open: Mutex::default(), standing: Mutex::default() })
+        let (open, standing) = (Mutex::default(), Mutex::default());
+        Ok(Self { gatehouse, jails, enrolled, allowed, open, standing, left: Mutex::new(left) })
     }
 
     /// Listens again for the workloads that are there already, and for those of the configuration.
@@ -89,6 +104,8 @@ impl Doorways {
                 tracing::info!(workload = %workload.name, target_path = %path, doorway = %place.display(), "listening");
             }
         }
+        // Those of targets that are none any more.
+        self.left.lock().clear();
         Ok(())
     }
 
@@ -96,14 +113,14 @@ impl Doorways {
     pub(super) fn open(&self, cgroup_id: u64) -> anyhow::Result<Vec<control::Doorway>> {
         let tree = self.gatehouse.capture.workload(cgroup_id)?.cgroup;
         let directory = self.jails.join(cgroup_id.to_string());
-        let mut tasks = JoinSet::new();
+        let mut open = Open::default();
         let mut doorways = self.to_host();
         for path in self.gatehouse.targets.sockets() {
             let listener = place(&directory, path);
-            self.serve(Doorway::new(path.clone(), tree.clone()), &listener, 0o755, &mut tasks)?;
+            self.serve(Doorway::new(path.clone(), tree.clone()), &listener, 0o755, &mut open)?;
             doorways.push(control::Doorway { path: path.as_path().into(), listener, leads: Leads::ToTarget });
         }
-        self.open.lock().insert(cgroup_id, tasks);
+        self.open.lock().insert(cgroup_id, open);
         Ok(doorways)
     }
 
@@ -124,15 +141,35 @@ impl Doorways {
         doorways
     }
 
-    /// Accepts at `place`, until the tasks are dropped.
-    fn serve(&self, doorway: Doorway, place: &Path, mode: u32, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+    /// Accepts at `place`.
+    fn serve(&self, doorway: Doorway, place: &Path, mode: u32, open: &mut Open) -> anyhow::Result<()> {
         let directory = place.parent().context("a doorway has no directory")?;
         // Each on the way: whoever dials must be able to enter, whatever this process's mask is.
         let below = directory.ancestors().take_while(|above| **above != self.jails && **above != self.enrolled);
         below.collect::<Vec<_>>().into_iter().rev().try_for_each(|directory| make_directory(directory, mode))?;
-        let listener = listen(place).with_context(|| format!("failed to listen on {}", place.display()))?;
-        tasks.spawn(accept(UnixListener::from_std(listener)?, Arc::new(doorway), self.gatehouse.clone()));
+        let left = self.left.lock().remove(place);
+        let listener = left.map_or_else(|| listen(place), Ok);
+        let listener = listener.with_context(|| format!("failed to listen on {}", place.display()))?;
+        let accepting = UnixListener::from_std(listener.try_clone()?)?;
+        open.tasks.spawn(accept(accepting, Arc::new(doorway), self.gatehouse.clone()));
+        open.listeners.push((place.to_owned(), listener));
         Ok(())
+    }
+
+    /// Leaves who connects from now on in the backlogs.
+    pub(super) async fn stop_accepting(&self) {
+        let mut tasks: Vec<_> = self.open.lock().values_mut().map(|open| std::mem::take(&mut open.tasks)).collect();
+        tasks.push(std::mem::take(&mut self.standing.lock().tasks));
+        for mut tasks in tasks {
+            tasks.shutdown().await;
+        }
+    }
+
+    /// Every listener, for the next daemon.
+    pub(super) fn leave(&self) -> io::Result<HashMap<PathBuf, StdListener>> {
+        let (open, standing) = (self.open.lock(), self.standing.lock());
+        let listeners = open.values().chain([&*standing]).flat_map(|open| &open.listeners);
+        listeners.map(|(place, listener)| Ok((place.clone(), listener.try_clone()?))).collect()
     }
 
     /// Closes the doorways of workloads that are no more.
