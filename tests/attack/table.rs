@@ -1,0 +1,309 @@
+//! What came of it all: a line for each attempt, and what is expected of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+use nix::{errno::Errno, libc};
+use serde_json::{Value, json};
+
+use crate::{
+    attempts::Attempt,
+    contest::{Outcome, Place, Said},
+};
+
+pub struct Row {
+    attempt: &'static Attempt,
+    outcomes: BTreeMap<Place, Outcome>,
+}
+
+/// What became of one attempt in one place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Cell {
+    /// It got out.
+    Leaked,
+    /// It would have got out, and was held by this.
+    Held(String),
+    /// It does not get out even where nothing holds it, for this reason.
+    Powerless(String),
+    /// It was not tried there.
+    NotTried,
+}
+
+impl Row {
+    pub fn new(attempt: &'static Attempt, outcomes: BTreeMap<Place, Outcome>) -> Self {
+        Self { attempt, outcomes }
+    }
+
+    /// Whether somebody got out who should not, or did not where the table says that the way is open.
+    pub fn differs(&self) -> Vec<(Place, String)> {
+        let governed = Place::ALL.into_iter().filter(|place| place.governed());
+        governed.filter_map(|place| Some((place, self.difference(place)?))).collect()
+    }
+
+    fn difference(&self, place: Place) -> Option<String> {
+        match (self.cell(place), self.open(place)) {
+            (Cell::Leaked, None) => {
+                let heard = self.outcomes.get(&place).map(|outcome| words(&outcome.heard)).unwrap_or_default();
+                Some(format!("got out: {}", if heard.is_empty() { "the kernel agreed" } else { &heard }))
+            }
+            (Cell::Held(how), Some(needs)) => Some(format!("held by {how}, and the table says: open, needs {needs}")),
+            (Cell::Leaked, Some(_)) | (Cell::Held(_), None) | (Cell::Powerless(_) | Cell::NotTried, _) => None,
+        }
+    }
+
+    /// What would close it, where it is known to be open.
+    fn open(&self, place: Place) -> Option<&'static str> {
+        match place {
+            Place::FreeRoot | Place::FreeUser => Some("a guard"),
+            Place::CgroupRoot => self.attempt.open_for_root,
+            Place::CgroupUser => self.attempt.open_in_cgroup,
+            Place::Jail => None,
+        }
+    }
+
+    fn leaked(&self, place: Place) -> bool {
+        self.outcomes.get(&place).is_some_and(|outcome| outcome.leaked(self.attempt))
+    }
+
+    fn cell(&self, place: Place) -> Cell {
+        let Some(outcome) = self.outcomes.get(&place) else { return Cell::NotTried };
+        if self.leaked(place) {
+            return Cell::Leaked;
+        }
+        if outcome.said == Said::NotStarted && place != Place::Jail {
+            return Cell::NotTried;
+        }
+        if !place.governed() || !self.leaked(place.freed()) {
+            let free = self.outcomes.get(&place.freed()).unwrap_or(outcome);
+            return Cell::Powerless(said(free));
+        }
+        Cell::Held(self.holder(place, outcome))
+    }
+
+    /// Who stopped it, by what can be seen: the kernel's counters, else the error.
+    fn holder(&self, place: Place, outcome: &Outcome) -> String {
+        if !outcome.refusals.is_empty() {
+            return words(&outcome.refusals.keys().cloned().collect());
+        }
+        match &outcome.said {
+            Said::Went => "redirected".to_owned(),
+            Said::NotStarted => "launcher".to_owned(),
+            Said::Died => "hung".to_owned(),
+            Said::Refused { errno, .. } => by_error(place, *errno).to_owned(),
+        }
+    }
+}
+
+/// What an error says of who refused, where no counter moved.
+fn by_error(place: Place, errno: i32) -> &'static str {
+    match (place, errno) {
+        (Place::Jail, libc::ENOSYS | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT | libc::ESOCKTNOSUPPORT) => "seccomp",
+        (Place::Jail, libc::EBADF) => "launcher",
+        (Place::Jail, libc::ENOENT | libc::EROFS | libc::ENXIO) => "mounts",
+        (Place::Jail, libc::ESRCH) => "pids",
+        (Place::Jail, libc::ENETUNREACH | libc::ENODEV | libc::ECONNREFUSED) => "netns",
+        (Place::Jail, libc::EPERM | libc::EACCES) => "jail",
+        (_, libc::EPERM | libc::EACCES) => "no privilege",
+        // All that are redirected from one port have one peer, so there is no second from the same.
+        (_, libc::EADDRNOTAVAIL | libc::EADDRINUSE) => "redirected",
+        (_, libc::ECONNREFUSED | libc::ECONNRESET | libc::EPIPE | libc::EINPROGRESS | libc::EAGAIN) => "redirected",
+        (..) => "kernel",
+    }
+}
+
+fn said(outcome: &Outcome) -> String {
+    match &outcome.said {
+        Said::Went => "nobody heard it".to_owned(),
+        Said::Died => "it hung".to_owned(),
+        Said::NotStarted => "only in a guest".to_owned(),
+        Said::Refused { step, errno: 0 } => format!("{step}: not there"),
+        Said::Refused { step, errno } => format!("{step}: {}", Errno::from_raw(*errno).desc()),
+    }
+}
+
+fn words(of: &BTreeSet<String>) -> String {
+    of.iter().map(String::as_str).collect::<Vec<_>>().join("+")
+}
+
+/// All rows of one run.
+pub struct Table {
+    pub kernel: String,
+    pub lsm: bool,
+    pub rows: Vec<Row>,
+    /// Whether the launcher lets root in.
+    pub root_enters: bool,
+}
+
+impl Table {
+    pub fn well(&self) -> bool {
+        !self.root_enters && self.rows.iter().all(|row| row.differs().is_empty())
+    }
+
+    /// The whole table, for people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "{:<24}{:<11}{:<24}{:<24}{:<24}",
+            "ATTEMPT", "WORKS FREE", "CGROUP, ROOT", "CGROUP, USER", "JAIL"
+        );
+        for row in &self.rows {
+            let free = match (row.leaked(Place::FreeRoot), row.leaked(Place::FreeUser)) {
+                (true, true) => "yes",
+                (true, false) => "as root",
+                (false, true) => "as user",
+                (false, false) => "no",
+            };
+            let cells = [Place::CgroupRoot, Place::CgroupUser, Place::Jail].map(|place| self.shown(row, place));
+            let [root, user, jail] = cells;
+            let _ = writeln!(text, "{:<24}{free:<11}{root:<24}{user:<24}{jail}", row.attempt.name);
+        }
+        text.push_str(&self.reasons());
+        text.push('\n');
+        text.push_str(&self.summary());
+        for row in &self.rows {
+            for (place, how) in row.differs() {
+                let _ = writeln!(text, "DIFFERS: {} ({}): {how}", row.attempt.name, place.name());
+            }
+        }
+        text
+    }
+
+    fn shown(&self, row: &Row, place: Place) -> String {
+        match row.cell(place) {
+            Cell::Leaked if row.open(place).is_some() => "open".to_owned(),
+            Cell::Leaked => "LEAKED".to_owned(),
+            Cell::Held(how) => how,
+            Cell::Powerless(_) | Cell::NotTried => "-".to_owned(),
+        }
+    }
+
+    /// Why some do not work even free, and what would close those that are open.
+    fn reasons(&self) -> String {
+        let mut text = String::from("\nNot possible on this machine, governed or not:\n");
+        for row in self.rows.iter().filter(|row| !row.leaked(Place::FreeRoot) && !row.leaked(Place::FreeUser)) {
+            let why = row.outcomes.get(&Place::FreeRoot).map(said).unwrap_or_default();
+            let _ = writeln!(text, "  {:<22}{why}", row.attempt.name);
+        }
+        text.push_str("\nOpen in a captured cgroup, where the jail is not, and what closes it:\n");
+        for row in &self.rows {
+            let open = [Place::CgroupUser, Place::CgroupRoot].into_iter().find(|place| row.leaked(*place));
+            if let Some(place) = open {
+                let who = if place == Place::CgroupRoot { "root only" } else { "anybody" };
+                let needs = row.open(place).unwrap_or("nothing known");
+                let _ = writeln!(text, "  {:<22}{who:<10} {needs}", row.attempt.name);
+            }
+        }
+        text
+    }
+
+    /// A few lines for the README.
+    pub fn summary(&self) -> String {
+        let mut text = format!(
+            "{} attempts on Linux {}{}\n",
+            self.rows.len(),
+            self.kernel,
+            if self.lsm { " with BPF LSM" } else { "" }
+        );
+        for place in [Place::Jail, Place::CgroupUser, Place::CgroupRoot] {
+            let mut holders: BTreeMap<String, usize> = BTreeMap::new();
+            let (mut held, mut open) = (0, 0);
+            for row in &self.rows {
+                match row.cell(place) {
+                    Cell::Held(how) => {
+                        held += 1;
+                        *holders.entry(how).or_default() += 1;
+                    }
+                    Cell::Leaked => open += 1,
+                    Cell::Powerless(_) | Cell::NotTried => {}
+                }
+            }
+            let mut holders: Vec<_> = holders.into_iter().collect();
+            holders.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), name.clone()));
+            let by: Vec<_> = holders.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            let tried = held + open;
+            let _ = writeln!(
+                text,
+                "  {:<22}{tried:>4} that work free, {open:>2} got out; held by {}",
+                place.name(),
+                by.join(", ")
+            );
+        }
+        text
+    }
+
+    pub fn json(&self) -> Value {
+        let rows: Vec<_> = self.rows.iter().map(|row| self.row_json(row)).collect();
+        json!({
+            "kernel": self.kernel, "lsm": self.lsm, "well": self.well(), "root_enters": self.root_enters,
+            "attempts": self.rows.len(), "rows": rows, "summary": self.summary(),
+        })
+    }
+
+    fn row_json(&self, row: &Row) -> Value {
+        let places = Place::ALL.map(|place| {
+            let (outcome, by) = match row.cell(place) {
+                Cell::Leaked => ("leaked", String::new()),
+                Cell::Held(by) => ("held", by),
+                Cell::Powerless(why) => ("powerless", why),
+                Cell::NotTried => ("not tried", String::new()),
+            };
+            let heard = row.outcomes.get(&place).map(|outcome| &outcome.heard);
+            let differs = place.governed().then(|| row.difference(place)).flatten();
+            json!({
+                "place": place.name(), "outcome": outcome, "by": by, "heard": heard, "open": row.open(place),
+                "differs": differs,
+            })
+        });
+        json!({ "name": row.attempt.name, "about": row.attempt.about, "places": places })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{attempts, gate::Refusals};
+
+    fn outcome(said: Said, heard: &[&str]) -> Outcome {
+        Outcome { said, heard: heard.iter().map(|place| (*place).to_owned()).collect(), refusals: Refusals::new() }
+    }
+
+    fn row(name: &str, governed: &Outcome) -> Row {
+        let attempt = attempts::find(name).unwrap();
+        let outcomes = Place::ALL.map(|place| {
+            let free = outcome(Said::Went, &["the wire"]);
+            (place, if place.governed() { governed.clone() } else { free })
+        });
+        Row::new(attempt, outcomes.into())
+    }
+
+    #[test]
+    fn a_leak_differs_where_nothing_may_leak() {
+        let row = row("tcp-v4", &outcome(Said::Went, &["the wire"]));
+        assert_eq!(row.differs().len(), 3);
+    }
+
+    #[test]
+    fn a_way_that_is_said_to_be_open_and_is_not_differs_too() {
+        let refused = Said::Refused { step: "socket".into(), errno: libc::EPERM };
+        let places: Vec<_> =
+            row("packet-raw", &outcome(refused, &[])).differs().into_iter().map(|(place, _)| place).collect();
+        assert_eq!(places, [Place::CgroupRoot]);
+    }
+
+    #[test]
+    fn an_attempt_that_works_nowhere_is_no_success_of_ours() {
+        let mut row = row("tcp-v4", &outcome(Said::Went, &[]));
+        row.outcomes.insert(Place::FreeUser, outcome(Said::Went, &[]));
+        assert!(matches!(row.cell(Place::Jail), Cell::Powerless(_)));
+        assert!(matches!(row.cell(Place::CgroupRoot), Cell::Held(_)));
+    }
+
+    #[test]
+    fn consent_counts_only_where_it_is_the_evidence() {
+        assert!(outcome(Said::Went, &[]).leaked(attempts::find("module").unwrap()));
+        assert!(!outcome(Said::Went, &[]).leaked(attempts::find("tcp-v4").unwrap()));
+    }
+}
