@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use tokio::{net::TcpStream, sync::mpsc};
 
 use crate::{
-    accept::{Identities, Workloads},
+    accept::{Closures, Identities, Workloads},
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
@@ -34,6 +34,8 @@ use crate::{
 pub struct Gatehouse {
     pub capture: Capture,
     pub canary: Canary,
+    /// What is captured, but not proven.
+    pub closures: Closures,
     pub identities: Identities,
     pub workloads: Workloads,
     pub targets: Targets,
@@ -87,11 +89,20 @@ async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refu
     // Small messages both ways are the rule; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
     match gatehouse.targets.find(&origin.destination) {
-        Some(target) => converse(stream, &origin, principal, target, None, gatehouse).await,
+        Some(target) => {
+            let closed = is_closed(&principal, gatehouse).then(|| Closures::MESSAGE.to_owned());
+            converse(stream, &origin, principal, target, closed, gatehouse).await
+        }
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
         None if gatehouse.canary.is_expected(&origin) && is_own_program(&principal) => Ok(()),
         None => turn_away(stream, &origin, principal, gatehouse).await,
     }
+}
+
+/// Whether the gate is closed for the tree that the process is in, or the process is in none.
+fn is_closed(principal: &Principal, gatehouse: &Gatehouse) -> bool {
+    let tree = gatehouse.capture.tree_of(principal.process.cgroup.as_ref());
+    tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree))
 }
 
 /// Whether the connecting process still runs this program.
@@ -165,6 +176,7 @@ async fn converse(
     };
     let asker = Asker { principal: principal.clone(), target: target.clone(), time_zone: gatehouse.time_zone.clone() };
     let gate = Gate::new(asker, recorder.clone(), gatehouse.policy.clone(), gatehouse.desk.clone());
+    let was_open = closed.is_none();
     let gate = Arc::new(match closed {
         Some(reason) => gate.closed(reason),
         None => gate,
@@ -189,7 +201,13 @@ async fn converse(
         interrupt: interrupt(sender.clone()),
         masker: gatehouse.masker.clone(),
     };
-    let _live = gatehouse.live.enter(LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender));
+    let place = LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender.clone());
+    let _live = gatehouse.live.enter(place);
+    // Closed in the meantime: those who close end the sessions that have entered.
+    if was_open && is_closed(&principal, gatehouse) {
+        // The receiver is held by the session that begins below.
+        let _ = sender.send(Signal::End(Closures::denial()));
+    }
     let Engine::Session(open) = protocol.engine;
     let drive_with = Drive {
         gate,

@@ -3,15 +3,19 @@
 //! Order matters. The record, the policy and the credentials stand before the first connection can be
 //! captured, and the daemon says that it is ready only after a canary has been captured.
 
+mod audit;
+mod event;
 mod listeners;
+mod namespaces;
 mod obey;
+mod prove;
 mod ready;
 mod state;
 mod tend;
+mod walk;
 
 use std::{
     fs, io,
-    net::IpAddr,
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
@@ -20,14 +24,14 @@ use std::{
 
 use anyhow::Context;
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::UnixListener,
     signal::unix::{SignalKind, signal},
     task::JoinSet,
 };
 
 use crate::{
-    accept::{Identities, Workloads},
-    capture::{self, Capture, CaptureConfig, Existing, canary::Canary},
+    accept::{Closures, Identities, Workloads},
+    capture::{self, Attempts, Capture, CaptureConfig, Existing, canary::Canary},
     config::{self, Config},
     connection::{Gatehouse, announce_policy},
     control, credential,
@@ -39,32 +43,49 @@ use crate::{
     tls,
 };
 
+use audit::Audit;
+use event::Event;
+use listeners::Sockets;
+use namespaces::Namespaces;
 pub use obey::Daemon;
+use prove::Prover;
 
 /// How long running sessions have to end when the daemon stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a canary proves that capture still holds.
-pub const CANARY_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Runs the daemon until it is told to stop.
 pub async fn up(config: Config) -> anyhow::Result<()> {
     let control = claim_socket(&config.control)?;
-    let (gatehouse, listeners) = build(&config).await?;
+    let (gatehouse, sockets) = build(&config)?;
     let gatehouse = Arc::new(gatehouse);
-    let daemon = Arc::new(Daemon::new(gatehouse.clone(), &config));
+    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
+    let generation = gatehouse.policy.current().generation();
+    let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
+    let prover = Arc::new(Prover::new(gatehouse.clone(), audit.clone()));
+    let daemon = Arc::new(Daemon {
+        gatehouse: gatehouse.clone(),
+        namespaces: namespaces.clone(),
+        audit: audit.clone(),
+        prover: prover.clone(),
+        config: config.clone(),
+        started: SystemTime::now(),
+    });
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    audit.note(&Event::Started { version, pid: std::process::id(), instance: daemon.instance() });
 
     tend::adopt_workloads(&config, &gatehouse)?;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut tasks = JoinSet::new();
-    for listener in listeners {
-        tasks.spawn(listeners::accept(listener, gatehouse.clone()));
-    }
-    tasks.spawn(follow_policy(gatehouse.clone()));
-    tasks.spawn(tend::tend_workloads(gatehouse.clone()));
+    sockets.serve(&gatehouse, &mut tasks)?;
+    namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
+    tasks.spawn(follow_policy(gatehouse.clone(), audit.clone()));
+    tasks.spawn(tend::tend_namespaces(namespaces));
+    tasks.spawn(tend::tend_workloads(gatehouse.clone(), audit.clone()));
     tasks.spawn(tend::refresh_targets(gatehouse.clone()));
-    daemon.prove().await.context("capture is not proven, so the daemon does not start")?;
-    tasks.spawn(keep_proving(daemon.clone()));
+    prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
+    tasks.spawn(async move { prover.keep_proving().await });
     tasks.spawn({
         let daemon = daemon.clone();
         async move { control::serve(control, daemon).await.context("the control socket failed") }
@@ -74,6 +95,7 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
 
     let ended = until_stopped(&mut tasks, &gatehouse).await;
     ready::tell_stopping();
+    audit.note(&Event::Stopping);
     let denial = Denial {
         message: "the gate is stopping".to_owned(),
         rule: None,
@@ -81,6 +103,7 @@ pub async fn up(config: Config) -> anyhow::Result<()> {
         reference: String::new(),
     };
     gatehouse.live.drain(&denial, DRAIN_TIMEOUT).await;
+    audit.close();
     if let Err(error) = gatehouse.recorder.flush().await {
         tracing::error!(%error, "the end of the record waits in the journal for the next start");
     }
@@ -108,7 +131,7 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
     }
 }
 
-async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)> {
+fn build(config: &Config) -> anyhow::Result<(Gatehouse, Sockets)> {
     state::make_state_dir(&config.state_dir)?;
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
@@ -119,25 +142,24 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
     });
     let authority = tls::Authority::open(&config.authority_dir()).context("failed to open the local CA")?;
     let masker = Masker::new(state::mask_key(&config.state_dir)?);
-    let port = listeners::choose_port(config.listen.port).await?;
+    let port = listeners::choose_port(config.listen.port)?;
     let mut capture = Capture::load(&CaptureConfig {
         instance: config.instance(),
         port,
         ipv6: true,
         bpffs: capture::BPFFS.into(),
-        resolvers: config.capture.resolvers.clone().unwrap_or_else(resolvers_of_host),
         existing: config.workloads.iter().map(existing).collect(),
     })
     .context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.
-    let listeners = listeners::listen(port).await?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
-    if let Some(logs) = capture.logs() {
-        tokio::spawn(logs.forward());
+    let sockets = listeners::listen_here(port)?;
+    if let Some(attempts) = capture.attempts().context("failed to read refused attempts")? {
+        tokio::spawn(log_attempts(attempts));
     }
     let gatehouse = Gatehouse {
         capture,
         canary: Canary::default(),
+        closures: Closures::default(),
         identities: Identities::default(),
         workloads: Workloads::default(),
         targets: config::Targets::new(config.targets.clone()),
@@ -152,40 +174,30 @@ async fn build(config: &Config) -> anyhow::Result<(Gatehouse, Vec<TcpListener>)>
         lanes: Lanes::start().context("failed to start the threads that sessions run on")?,
         masker: Arc::new(masker),
         cancels: Arc::default(),
-        listeners: addresses,
+        listeners: sockets.addresses()?,
         setups: Arc::default(),
     };
-    Ok((gatehouse, listeners))
-}
-
-/// The name servers that this host asks itself (resolv.conf(5)).
-fn resolvers_of_host() -> Vec<IpAddr> {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
-    servers.filter_map(|server| server.trim().parse().ok()).collect()
+    Ok((gatehouse, sockets))
 }
 
 fn existing(workload: &config::Workload) -> Existing {
     Existing { name: workload.name.to_string(), cgroup: workload.cgroup.display().to_string() }
 }
 
-async fn follow_policy(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+async fn follow_policy(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
     let mut generations = gatehouse.policy.subscribe();
     while generations.changed().await.is_ok() {
         announce_policy(&gatehouse);
+        audit.note(&Event::Policy { generation: gatehouse.policy.current().generation() });
     }
     anyhow::bail!("the policy store has ended")
 }
 
-async fn keep_proving(daemon: Arc<Daemon>) -> anyhow::Result<()> {
+/// Says each refused attempt at `debug`.
+async fn log_attempts(mut attempts: Attempts) -> io::Result<()> {
     loop {
-        tokio::time::sleep(CANARY_INTERVAL).await;
-        if let Err(error) = daemon.prove().await {
-            tracing::error!(
-                error = format!("{error:#}"),
-                "the canary was not captured: this host's workloads may be out of the gate"
-            );
-        }
+        let attempt = attempts.next().await?;
+        tracing::debug!(?attempt, "refused");
     }
 }
 

@@ -29,6 +29,8 @@ pub struct LiveSession {
     pub target: Arc<str>,
     pub destination: OriginalDestination,
     pub pid: u32,
+    /// Below the cgroup v2 mount.
+    pub cgroup: String,
     pub started: SystemTime,
     signals: mpsc::UnboundedSender<Signal>,
 }
@@ -54,6 +56,7 @@ impl LiveSession {
             target: target.name.clone(),
             destination,
             pid: principal.process.pid,
+            cgroup: principal.process.cgroup.clone(),
             started: SystemTime::now(),
             signals,
         }
@@ -84,9 +87,14 @@ impl Live {
 
     /// Ends the sessions whose id begins so; says how many.
     pub fn end(&self, prefix: &str, denial: &Denial) -> usize {
+        self.end_where(denial, |session| session.id.starts_with(prefix))
+    }
+
+    /// Ends the sessions of which this is true; says how many.
+    pub fn end_where(&self, denial: &Denial, wanted: impl Fn(&LiveSession) -> bool) -> usize {
         let sessions = self.0.lock();
-        let named = sessions.values().filter(|session| session.id.starts_with(prefix));
-        named.filter(|session| session.signals.send(Signal::End(denial.clone())).is_ok()).count()
+        let wanted = sessions.values().filter(|session| wanted(session));
+        wanted.filter(|session| session.signals.send(Signal::End(denial.clone())).is_ok()).count()
     }
 
     /// Ends every session and waits until they have left, for at most `limit`.

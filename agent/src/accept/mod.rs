@@ -1,7 +1,9 @@
 //! From an accepted socket to who dialled what: both from the kernel, or the connection is refused.
 
+pub mod closures;
 pub mod identity;
 pub mod workloads;
 
+pub use closures::Closures;
 pub use identity::Identities;
 pub use workloads::{Workload, Workloads};

@@ -15,6 +15,8 @@ use super::{
 /// A captured cgroup.
 pub(super) struct Attachment {
     cgroup: Cgroup,
+    /// Held open, so that the floor stays when its pin is removed under a running daemon.
+    floor: Option<Link>,
 }
 
 impl Attachment {
@@ -27,6 +29,7 @@ impl Attachment {
         entries: &[Entry],
     ) -> Result<Self, CaptureError> {
         let directory = pins.links(name)?;
+        let mut floor = None;
         for (program, attach_type) in entries {
             let path = directory.join(program);
             let descriptor = programs::descriptor(ebpf, program)?;
@@ -34,6 +37,7 @@ impl Attachment {
             if let Ok(link) = Link::open(&path) {
                 if link.cgroup().map_err(failed)? == cgroup.id() {
                     link.update(descriptor).map_err(failed)?;
+                    floor.get_or_insert(link);
                     continue;
                 }
                 // Of a cgroup that is gone: it holds nothing any more.
@@ -41,12 +45,27 @@ impl Attachment {
             }
             let link = Link::create(descriptor, cgroup.as_fd(), *attach_type).map_err(failed)?;
             link.pin(&path).map_err(at("pin a link as", &path))?;
+            floor.get_or_insert(link);
         }
-        Ok(Self { cgroup })
+        Ok(Self { cgroup, floor })
     }
 
     pub(super) fn cgroup(&self) -> &Cgroup {
         &self.cgroup
+    }
+
+    /// Holds nothing any more beyond the pins.
+    pub(super) fn let_go(&mut self) {
+        self.floor = None;
+    }
+
+    /// Asks whether each program stays in force without the daemon.
+    pub(super) fn verify_pins(&self, pins: &Pins, name: &str, entries: &[Entry]) -> Result<(), CaptureError> {
+        let directory = pins.links(name)?;
+        match entries.iter().find(|(program, _)| !directory.join(program).exists()) {
+            Some((program, _)) => Err(CaptureError::Unpinned { program, cgroup: self.cgroup.directory().into() }),
+            None => Ok(()),
+        }
     }
 
     /// Asks the kernel whether each program is in force.

@@ -16,6 +16,7 @@ use std::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
 pub(super) enum AttachType {
+    Ingress = 0,
     Egress = 1,
     SockCreate = 2,
     SockOps = 3,
@@ -25,6 +26,8 @@ pub(super) enum AttachType {
     Connect6 = 11,
     Sendmsg4 = 14,
     Sendmsg6 = 15,
+    Recvmsg4 = 19,
+    Recvmsg6 = 20,
     Setsockopt = 22,
     Getpeername4 = 29,
     Getpeername6 = 30,
@@ -35,6 +38,7 @@ const QUERIED_MAX: usize = 256;
 
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
+const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
@@ -147,6 +151,38 @@ pub(super) fn effective_programs(cgroup: BorrowedFd<'_>, at: AttachType) -> io::
     call_mut(BPF_PROG_QUERY, &mut query)?;
     ids.truncate(query.count as usize);
     Ok(ids)
+}
+
+/// The name of a loaded program, by its id.
+pub(super) fn program_name(id: u32) -> io::Result<String> {
+    #[repr(C)]
+    struct ById {
+        id: u32,
+        next: u32,
+        flags: u32,
+    }
+    /// `struct bpf_prog_info` up to the name, which ends with the first NUL.
+    #[repr(C)]
+    #[derive(Default)]
+    struct ProgramInfo {
+        kind: u32,
+        id: u32,
+        tag: [u8; 8],
+        jited_length: u32,
+        xlated_length: u32,
+        jited: u64,
+        xlated: u64,
+        load_time: u64,
+        uid: u32,
+        map_count: u32,
+        maps: u64,
+        name: [u8; 16],
+    }
+    let program = descriptor(BPF_PROG_GET_FD_BY_ID, ById { id, next: 0, flags: 0 })?;
+    let mut info = ProgramInfo::default();
+    describe(program.as_fd(), &mut info)?;
+    let name = info.name.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(name).into_owned())
 }
 
 fn describe<T>(object: BorrowedFd<'_>, info: &mut T) -> io::Result<()> {

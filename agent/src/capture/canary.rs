@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 
-use super::{Capture, CaptureError, Origin};
+use super::{Capture, CaptureError, Origin, Tree};
 use crate::target::OriginalDestination;
 
 /// RFC 5737, TEST-NET-1: no host has it.
@@ -85,10 +85,26 @@ pub enum CanaryError {
     Preparation(#[source] io::Error),
     #[error("the canary did not end within {} s", PROOF_TIMEOUT.as_secs())]
     Timeout,
+    #[error("the canary got out: {0}")]
+    Escaped(String),
     #[error("the canary failed: {0}")]
     Failed(String),
     #[error(transparent)]
     Capture(#[from] CaptureError),
+}
+
+impl CanaryError {
+    /// What the child of [`prove`] exits with when it got out.
+    pub const ESCAPED: u8 = 3;
+
+    /// Whether something went past the gate, rather than that nothing is known.
+    pub fn is_escape(&self) -> bool {
+        match self {
+            Self::WrongAnswer(_) | Self::Possible(_) | Self::Escaped(_) => true,
+            Self::Randomness | Self::Token | Self::NoAnswer(..) | Self::Preparation(_) | Self::Timeout => false,
+            Self::Failed(_) | Self::Capture(_) => false,
+        }
+    }
 }
 
 /// Which canaries the daemon expects: the accept loop's half.
@@ -169,8 +185,11 @@ const ATTEMPTS: &[(&str, Try)] = &[
 fn hear_v6(token: &Token) -> Result<(), CanaryError> {
     match TcpStream::connect_timeout(&DESTINATION_V6, ANSWER_TIMEOUT) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        // No IPv6 in this kernel.
+        // No IPv6 in this kernel, or none in this network namespace.
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkUnreachable) => {
+            Ok(())
+        }
         Err(error) => Err(CanaryError::NoAnswer(DESTINATION_V6, error)),
         Ok(stream) => compare(DESTINATION_V6, stream, token),
     }
@@ -248,16 +267,17 @@ fn socket(kind: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
     }
 }
 
-/// Proves capture by a child that is enrolled for the purpose: `command` must end in [`child`].
+/// Proves the capture of a tree by a child that is enrolled there: `command` must end in [`child`].
 ///
 /// The accept loop must be running. Asks the kernel first whether every program is attached.
 pub async fn prove(
     capture: &Capture,
     canary: &Canary,
+    tree: &Tree,
     mut command: tokio::process::Command,
 ) -> Result<(), CanaryError> {
-    capture.verify()?;
-    let enrolment = capture.enrol("canary")?;
+    capture.verify_tree(tree)?;
+    let enrolment = capture.enrol_canary(tree)?;
     let token = Token::random()?;
     canary.expect(enrolment.cgroup_id(), token.clone());
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -269,7 +289,11 @@ pub async fn prove(
         input.write_all(format!("{}\n", token.to_hex()).as_bytes()).await.map_err(CanaryError::Preparation)?;
         let output = child.wait_with_output().await.map_err(CanaryError::Preparation)?;
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        if output.status.success() { Ok(()) } else { Err(CanaryError::Failed(said)) }
+        match output.status.code() {
+            Some(0) => Ok(()),
+            Some(code) if code == i32::from(CanaryError::ESCAPED) => Err(CanaryError::Escaped(said)),
+            Some(_) | None => Err(CanaryError::Failed(said)),
+        }
     };
     let result = tokio::time::timeout(PROOF_TIMEOUT, proof).await.unwrap_or(Err(CanaryError::Timeout));
     canary.forget(enrolment.cgroup_id());

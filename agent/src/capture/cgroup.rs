@@ -29,9 +29,14 @@ impl Hierarchy {
         &self.mount
     }
 
+    /// Where a cgroup is, by its path below the mount.
+    pub(super) fn directory(&self, path: &Path) -> PathBuf {
+        self.mount.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
     /// Opens a cgroup by its path below the mount, and makes it where it is missing.
     pub(super) fn create(&self, path: &Path) -> io::Result<Cgroup> {
-        let directory = self.mount.join(path.strip_prefix("/").unwrap_or(path));
+        let directory = self.directory(path);
         fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
         Cgroup::open(directory)
     }

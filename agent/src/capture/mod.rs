@@ -15,35 +15,49 @@
 
 use std::{
     io,
-    net::IpAddr,
-    os::fd::AsRawFd,
+    net::SocketAddr,
+    os::fd::{AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{Ebpf, maps::MapError};
 use thiserror::Error;
 
+pub use attempt::{Attempt, Attempts};
+pub use cut::{Held, HeldKind};
 pub use enrolment::{Enrolment, WorkloadId};
+pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
-pub use logs::Logs;
+pub use members::MEMBERS_MAX;
 pub use origin::Origin;
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX};
+pub use tree::Tree;
 
 pub mod canary;
+pub mod namespace;
 
 mod attachment;
+mod attempt;
 mod bpf;
 mod cgroup;
+mod cut;
 mod enrolment;
+mod existing;
 mod facts;
-mod logs;
+mod kernel;
 mod maps;
+mod members;
 mod origin;
 mod pins;
 mod programs;
+mod sock_diag;
+mod tree;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
+use existing::Trees;
 use maps::Maps;
+use namespace::NamespaceId;
 use pins::Pins;
 
 /// What to capture, and where to send it.
@@ -57,26 +71,12 @@ pub struct CaptureConfig {
     pub ipv6: bool,
     /// Where the BPF file system is, or will be mounted; by default [`BPFFS`].
     pub bpffs: PathBuf,
-    /// Resolvers that workloads may ask directly, on port 53.
-    pub resolvers: Vec<IpAddr>,
     /// Process trees that are there without `portcullis run`.
     pub existing: Vec<Existing>,
 }
 
 /// Where the BPF file system is mounted by convention.
 pub const BPFFS: &str = "/sys/fs/bpf";
-
-/// A cgroup that somebody else manages.
-///
-/// The sockets that it has are cut: their packets are dropped from the moment of attachment. Processes in it keep the
-/// privileges that they have; root among them can leave the cgroup.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Existing {
-    /// The workload's name.
-    pub name: String,
-    /// A path below the cgroup v2 mount (`/system.slice/ci.service`) or the name of a systemd slice (`ci.slice`).
-    pub cgroup: String,
-}
 
 /// Why capture could not be set up, or a connection not be identified.
 #[derive(Debug, Error)]
@@ -89,6 +89,18 @@ pub enum CaptureError {
     InstanceInUse(String),
     #[error("the cgroup {} holds the daemon itself", .0.display())]
     HoldsDaemon(PathBuf),
+    #[error("the root of all cgroups holds the daemon itself, and everything else on this host")]
+    HierarchyRoot,
+    #[error("the cgroup {} is made and governed by a daemon of Portcullis", .0.display())]
+    OfInstance(PathBuf),
+    #[error("there is no cgroup {}", .0.display())]
+    NoCgroup(PathBuf),
+    #[error("the cgroup {} overlaps {}, which is captured as `{workload}`", .cgroup.display(), .captured.display())]
+    AlreadyCaptured { cgroup: PathBuf, workload: String, captured: PathBuf },
+    #[error("another cgroup is captured as `{0}`")]
+    NameInUse(String),
+    #[error("{EXISTING_MAX} cgroups are captured already, and one more cannot be")]
+    TooManyTrees,
     #[error("failed to {action} {}", .path.display())]
     Path { action: &'static str, path: PathBuf, source: io::Error },
     #[error("failed to load the programs")]
@@ -103,12 +115,20 @@ pub enum CaptureError {
     Detached { program: &'static str, cgroup: PathBuf },
     #[error("failed to use the map `{map}`")]
     Map { map: &'static str, source: MapError },
-    #[error("failed to read the network namespace of this process")]
+    #[error("failed to read the number of a network namespace")]
     Namespace(#[source] io::Error),
+    #[error("{NAMESPACES_MAX} network namespaces are captured already, and one more cannot be")]
+    NamespacesFull,
+    #[error("failed to destroy the connections that its processes hold")]
+    Destroy(#[source] io::Error),
     #[error("the connection has no origin: no workload opened it")]
     NoOrigin,
     #[error("the cgroup {0} is no workload's")]
     NoWorkload(u64),
+    #[error("`{program}` on {} would end with the daemon: its pin is gone", .cgroup.display())]
+    Unpinned { program: &'static str, cgroup: PathBuf },
+    #[error("no captured cgroup is called `{0}`")]
+    NoTree(std::sync::Arc<str>),
 }
 
 /// Longest name of an instance or a workload, in bytes.
@@ -121,9 +141,12 @@ pub struct Capture {
     pins: Pins,
     ebpf: Ebpf,
     maps: Maps,
-    daemon: Cgroup,
-    workloads: Attachment,
-    existing: Vec<(Existing, parking_lot::Mutex<Attachment>)>,
+    /// Its lock lasts as long as it is open.
+    _daemon: Cgroup,
+    workloads: parking_lot::Mutex<Attachment>,
+    existing: Trees,
+    /// Held while a cgroup of somebody else's is captured or let go.
+    capturing: parking_lot::Mutex<()>,
 }
 
 impl Capture {
@@ -145,23 +168,23 @@ impl Capture {
         let pins = Pins::open(&config.bpffs, &config.instance)?;
         let mut ebpf = programs::load(&pins.maps())?;
         let maps = Maps::take(&mut ebpf)?;
-        maps.allow_own_namespace()?;
-        maps.set_resolvers(&config.resolvers)?;
+        // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
+        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?, Loopback::Shared)?;
         maps.set_listener(config.port, config.ipv6)?;
 
         pins.keep_programs(&ebpf)?;
         let workloads = Attachment::ensure(&ebpf, &pins, "workloads", workloads, programs::WORKLOAD)?;
-        let mut existing = Vec::new();
+        let existing = Trees::default();
         for tree in &config.existing {
-            let cgroup = existing_cgroup(&hierarchy, tree, &daemon)?;
-            let attachment = Attachment::ensure(&ebpf, &pins, &tree_pins(tree), cgroup, programs::WORKLOAD)?;
-            existing.push((tree.clone(), parking_lot::Mutex::new(attachment)));
+            let Some(cgroup) = existing::open(&hierarchy, tree, &root)? else { continue };
+            existing.add(tree.clone(), Attachment::ensure(&ebpf, &pins, &tree.pins(), cgroup, programs::WORKLOAD)?);
         }
-        pins.release_links_except(&config.existing.iter().map(tree_pins).collect::<Vec<_>>())?;
+        pins.release_links_except(&config.existing.iter().map(Existing::pins).collect::<Vec<_>>())?;
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
-        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads, existing })
+        let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
+        Ok(Self { hierarchy, root, pins, ebpf, maps, _daemon: daemon, workloads, existing, capturing })
     }
 
     /// Where an accepted connection wanted to go, and who opened it.
@@ -172,6 +195,15 @@ impl Capture {
         self.maps.origin(accepted)
     }
 
+    /// Where a DNS message wanted to go, and who sent it: by its source, the cookie of the network namespace in which
+    /// the daemon received it, and its identifier. Of a message sent to several servers at once, one of them is told.
+    ///
+    /// # Errors
+    /// [`CaptureError::NoOrigin`] when no workload sent it, or too long ago: drop it.
+    pub fn datagram_origin(&self, source: SocketAddr, netns_cookie: u64, query: u16) -> Result<Origin, CaptureError> {
+        self.maps.datagram_origin(source, netns_cookie, query)
+    }
+
     /// The workload of a cgroup that an [`Origin`] names, and the cgroup's path below the mount.
     ///
     /// # Errors
@@ -179,7 +211,7 @@ impl Capture {
     pub fn workload(&self, cgroup_id: u64) -> Result<WorkloadId, CaptureError> {
         let path = self.hierarchy.path_of(cgroup_id).map_err(|_| CaptureError::NoWorkload(cgroup_id))?;
         let name = self.name_of(&path).ok_or(CaptureError::NoWorkload(cgroup_id))?;
-        Ok(WorkloadId { name: name.into(), cgroup: path.clone() })
+        Ok(WorkloadId { name, cgroup: path })
     }
 
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
@@ -187,52 +219,59 @@ impl Capture {
         self.name_of(cgroup).is_some()
     }
 
-    fn name_of<'a>(&'a self, cgroup: &'a Path) -> Option<&'a str> {
-        let existing = || {
-            let tree = self.existing.iter().find(|(tree, _)| cgroup.starts_with(existing_path(tree)));
-            tree.map(|(tree, _)| &*tree.name)
-        };
-        enrolment::name_of(cgroup, &self.root.join("workloads")).or_else(existing)
+    fn name_of(&self, cgroup: &Path) -> Option<std::sync::Arc<str>> {
+        let existing = || self.existing.of(cgroup).map(|tree| tree.existing.workload().into());
+        enrolment::name_of(cgroup, &self.root.join("workloads")).map(Into::into).or_else(existing)
     }
 
     /// Makes a cgroup for a new workload. It is captured before the first process enters.
     pub fn enrol(&self, name: &str) -> Result<Enrolment, CaptureError> {
-        Enrolment::create(self.workloads.cgroup().directory(), name)
+        Enrolment::create(self.workloads.lock().cgroup().directory(), name)
     }
 
     /// The workloads that are there: those of an earlier daemon included.
     pub fn enrolments(&self) -> Result<Vec<Enrolment>, CaptureError> {
-        Enrolment::all(self.workloads.cgroup().directory())
+        Enrolment::all(self.workloads.lock().cgroup().directory())
     }
 
-    /// Lets workloads ask these resolvers, and no others. Called again when routes may have changed.
-    pub fn set_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), CaptureError> {
-        self.maps.set_resolvers(resolvers)
+    /// Captures connects in a network namespace. Listen on its loopback first: until then they are refused.
+    ///
+    /// # Errors
+    /// [`CaptureError::NamespacesFull`] beyond [`NAMESPACES_MAX`].
+    pub fn allow_namespace(&self, netns: BorrowedFd<'_>, loopback: Loopback) -> Result<NamespaceId, CaptureError> {
+        let namespace = NamespaceId::of(netns).map_err(CaptureError::Namespace)?;
+        self.maps.allow_namespace(namespace, loopback)?;
+        Ok(namespace)
+    }
+
+    /// Refuses every connect in a network namespace from now on.
+    pub fn forget_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
+        self.maps.forget_namespace(namespace)
+    }
+
+    /// Forgets the network namespaces of an earlier daemon, but for this process's own and those that are served again.
+    pub fn forget_namespaces_except(&self, served: &[NamespaceId]) -> Result<(), CaptureError> {
+        let own = NamespaceId::current().map_err(CaptureError::Namespace)?;
+        self.maps.forget_namespaces_except(&[served, &[own]].concat())
+    }
+
+    /// The directory of each workload's cgroup, and of each configured one.
+    pub fn trees(&self) -> Result<Vec<PathBuf>, CaptureError> {
+        let workloads = self.workloads.lock().cgroup().directory().to_owned();
+        let mut trees = Vec::new();
+        for entry in std::fs::read_dir(&workloads).map_err(at("read", &workloads))? {
+            let entry = entry.map_err(at("read", &workloads))?;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                trees.push(entry.path());
+            }
+        }
+        trees.extend(self.existing.all().iter().map(|tree| tree.attachment.lock().cgroup().directory().to_owned()));
+        Ok(trees)
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        self.workloads.verify(&self.ebpf, programs::WORKLOAD)?;
-        for (_, attachment) in &self.existing {
-            attachment.lock().verify(&self.ebpf, programs::WORKLOAD)?;
-        }
-        Ok(())
-    }
-
-    /// Captures configured cgroups anew that were removed and made again, as systemd does when a unit restarts; answers
-    /// how many. Between the two, their processes are free: capture a slice that stays, where that matters.
-    pub fn recapture(&self) -> Result<usize, CaptureError> {
-        let mut recaptured = 0;
-        for (tree, attachment) in &self.existing {
-            let mut attachment = attachment.lock();
-            if attachment.cgroup().is_current() {
-                continue;
-            }
-            let cgroup = existing_cgroup(&self.hierarchy, tree, &self.daemon)?;
-            *attachment = Attachment::ensure(&self.ebpf, &self.pins, &tree_pins(tree), cgroup, programs::WORKLOAD)?;
-            recaptured += 1;
-        }
-        Ok(recaptured)
+        self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
     /// How often each kind of refusal has happened since the maps were made, by name.
@@ -240,9 +279,15 @@ impl Capture {
         self.maps.refusals()
     }
 
-    /// What the programs log, for a task to forward; `None` on the second call.
-    pub fn logs(&mut self) -> Option<Logs> {
-        Logs::of(&mut self.ebpf)
+    /// Refused attempts, as they happen, for a task to read; `None` on the second call. Needs the runtime of tokio.
+    pub fn attempts(&mut self) -> io::Result<Option<Attempts>> {
+        self.maps.take_attempts().map(Attempts::open).transpose()
+    }
+
+    /// How many refused attempts [`Capture::attempts`] did not tell, since the maps were made: those beyond
+    /// [`ATTEMPTS_PER_SECOND_MAX`] of one cgroup, and those for which the buffer had no room.
+    pub fn lost_attempts(&self) -> Result<u64, CaptureError> {
+        self.maps.lost_attempts()
     }
 }
 
@@ -266,33 +311,6 @@ fn open(hierarchy: &Hierarchy, path: &Path) -> Result<Cgroup, CaptureError> {
 /// One daemon an instance: the lock is the daemon's open cgroup directory, and ends with the process.
 fn lock(daemon: &Cgroup, instance: &str) -> Result<(), CaptureError> {
     daemon.lock().map_err(|_| CaptureError::InstanceInUse(instance.into()))
-}
-
-/// Opens a configured cgroup, and makes it where its unit has not started yet: systemd takes what is there.
-fn existing_cgroup(hierarchy: &Hierarchy, tree: &Existing, daemon: &Cgroup) -> Result<Cgroup, CaptureError> {
-    check_name(&tree.name)?;
-    let cgroup = open(hierarchy, &existing_path(tree))?;
-    if daemon.directory().starts_with(cgroup.directory()) {
-        return Err(CaptureError::HoldsDaemon(existing_path(tree)));
-    }
-    Ok(cgroup)
-}
-
-/// The path below the mount: of a slice `a-b.slice`, `/a.slice/a-b.slice`, as `systemd.slice(5)` has it.
-fn existing_path(tree: &Existing) -> PathBuf {
-    let Some(name) = tree.cgroup.strip_suffix(".slice").filter(|name| !name.contains('/')) else {
-        return Path::new("/").join(&tree.cgroup);
-    };
-    let mut path = PathBuf::from("/");
-    for (end, _) in name.match_indices('-').chain([(name.len(), "")]) {
-        path.push(format!("{}.slice", name.get(..end).unwrap_or(name)));
-    }
-    path
-}
-
-/// Where the links of a configured cgroup are pinned. The BPF file system keeps dots in names to itself.
-fn tree_pins(tree: &Existing) -> String {
-    format!("existing-{}", tree.name.replace('.', "+"))
 }
 
 fn check_name(name: &str) -> Result<(), CaptureError> {
@@ -321,17 +339,6 @@ fn at(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn path(cgroup: &str) -> PathBuf {
-        existing_path(&Existing { name: "ci".into(), cgroup: cgroup.into() })
-    }
-
-    #[test]
-    fn a_slice_is_found_where_systemd_puts_it() {
-        assert_eq!(path("ci.slice"), Path::new("/ci.slice"));
-        assert_eq!(path("ci-nightly-x.slice"), Path::new("/ci.slice/ci-nightly.slice/ci-nightly-x.slice"));
-        assert_eq!(path("/system.slice/ci.service"), Path::new("/system.slice/ci.service"));
-    }
 
     #[test]
     fn a_name_cannot_leave_its_directory() {

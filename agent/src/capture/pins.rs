@@ -30,6 +30,17 @@ impl Pins {
         Ok(pins)
     }
 
+    /// Mounts the BPF file system again, where somebody unmounted it under a running daemon, and pins the programs there.
+    pub(super) fn renew(&self, ebpf: &Ebpf) -> Result<(), CaptureError> {
+        let bpffs = self.directory.ancestors().nth(2).unwrap_or(&self.directory);
+        if is_mounted(bpffs) {
+            return Ok(());
+        }
+        mount_if_missing(bpffs).map_err(at("mount the BPF file system at", bpffs))?;
+        make(&self.programs())?;
+        self.keep_programs(ebpf)
+    }
+
     /// Maps of this layout: a daemon of another leaves them alone.
     pub(super) fn maps(&self) -> PathBuf {
         self.directory.join(format!("maps-{LAYOUT}"))
@@ -71,14 +82,27 @@ impl Pins {
         Ok(())
     }
 
+    /// Lets go of one captured cgroup.
+    pub(super) fn remove_links(&self, name: &str) -> Result<(), CaptureError> {
+        let directory = self.directory.join("links").join(name);
+        match fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at("remove the pins", directory)(error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     /// Removes every pin: what is still attached is let go.
     pub(super) fn remove(&self) -> Result<(), CaptureError> {
         fs::remove_dir_all(&self.directory).map_err(at("remove the pins", &self.directory))
     }
 }
 
+fn is_mounted(bpffs: &Path) -> bool {
+    statfs(bpffs).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
+}
+
 fn mount_if_missing(bpffs: &Path) -> io::Result<()> {
-    if statfs(bpffs).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC) {
+    if is_mounted(bpffs) {
         return Ok(());
     }
     fs::create_dir_all(bpffs)?;

@@ -6,11 +6,8 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::output;
-use crate::{
-    config,
-    tls::{Authority, TrustStore},
-};
+use super::{options::Options, output};
+use crate::tls::{Authority, TrustStore};
 
 const EXAMPLES: &str = "Examples:
   portcullis ca show > portcullis-ca.pem
@@ -34,16 +31,6 @@ enum Command {
     Install(Options),
     /// Take the certificate out of them
     Remove(Options),
-}
-
-#[derive(Debug, clap::Args)]
-struct Options {
-    /// The configuration that `up` is given [default: /etc/portcullis/portcullis.toml, where it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: Args) -> ExitCode {
@@ -112,7 +99,7 @@ fn remove(options: &Options) -> anyhow::Result<()> {
 
 /// The authority of the daemon with that configuration. Only a daemon makes one.
 fn open(options: &Options) -> anyhow::Result<Authority> {
-    let directory = config::load(options.config.as_deref())?.authority_dir();
+    let directory = options.load()?.authority_dir();
     if !directory.exists() {
         anyhow::bail!(
             "there is no certificate authority in {}\n  hint: `portcullis up` makes it; name its configuration with --config",

@@ -1,11 +1,11 @@
 //! `portcullis config`: check the configuration, and say what it may hold.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::output;
+use super::{options::Options, output};
 use crate::config::{self, Config, ConfigErrors, Report};
 
 const EXAMPLES: &str = "Examples:
@@ -27,24 +27,14 @@ pub struct Args {
 enum Command {
     /// Find every mistake: keys, types, names, references, and the files that are named
     #[command(after_help = EXAMPLES)]
-    Check(Check),
+    Check(Options),
     /// Print the JSON Schema of the file, for completion in an editor
     Schema,
 }
 
-#[derive(Debug, clap::Args)]
-struct Check {
-    /// The configuration [default: /etc/portcullis/portcullis.toml, where it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 pub fn run(args: Args) -> ExitCode {
     let ended = match args.command {
-        Command::Check(args) => check(&args),
+        Command::Check(options) => check(&options),
         Command::Schema => output::json(&config::schema()).map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
@@ -61,14 +51,14 @@ struct Checked<'a> {
     mistakes: Vec<Report<'a>>,
 }
 
-fn check(args: &Check) -> anyhow::Result<ExitCode> {
-    match config::load(args.config.as_deref()) {
-        Ok(config) if args.json => {
+fn check(options: &Options) -> anyhow::Result<ExitCode> {
+    match options.load() {
+        Ok(config) if options.json => {
             let file = config.file.map(|file| file.display().to_string());
             output::json(&Checked { valid: true, file, mistakes: Vec::new() })?;
         }
         Ok(config) => println!("{}", summary(&config)),
-        Err(errors) => return refuse(&errors, args.json),
+        Err(errors) => return refuse(&errors, options.json),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -49,7 +49,7 @@ pub struct ProveArgs {
 
 pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(control)?;
-    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: Some("prove".to_owned()) })? else {
+    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: Some("prove".to_owned()), jail: false })? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
@@ -69,6 +69,11 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
 
 /// The probing half of the canary: started by the daemon, which moves it into a cgroup under capture.
 pub fn canary() -> anyhow::Result<ExitCode> {
-    canary::child()?;
-    Ok(ExitCode::SUCCESS)
+    match canary::child() {
+        Err(error) if error.is_escape() => {
+            eprintln!("{error}");
+            Ok(ExitCode::from(canary::CanaryError::ESCAPED))
+        }
+        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
+    }
 }

@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod generate;
 mod highlight;
+mod options;
 mod output;
 mod policy;
 mod run;

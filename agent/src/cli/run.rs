@@ -52,7 +52,7 @@ pub fn run(args: Args, control: PathBuf) -> ExitCode {
 fn prepare(args: &Args, control: PathBuf) -> anyhow::Result<launcher::Identity> {
     let identity = launcher::Identity::find(&user(args.user.as_deref()))?;
     let mut client = Client::connect(control)?;
-    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: args.name.clone() })? else {
+    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: args.name.clone(), jail: false })? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
     drop(client);

@@ -23,11 +23,13 @@ use super::ask;
 use crate::{
     config,
     control::{self, Reply},
-    record::{self, Index, Search, SessionId, printable::printable_json},
+    record::{self, Index, Search, SessionId, Whose, printable::printable_json},
 };
 
 /// How to name the session that began last.
 const LATEST: &str = "latest";
+/// How to name the record of the host itself that began last.
+const HOST: &str = "host";
 
 /// Look into recorded sessions, and end running ones
 #[derive(Args, Debug)]
@@ -111,9 +113,12 @@ impl Records {
         if let Ok(id) = name.parse() {
             return Ok(id);
         }
-        let prefix = (name != LATEST).then(|| name.to_ascii_lowercase());
-        let limit = if prefix.is_some() { 2 } else { 1 };
-        let found = self.index.search(&Search { prefix, limit: Some(limit), ..Search::default() })?;
+        let (whose, prefix, limit) = match name {
+            LATEST => (Whose::Workloads, None, 1),
+            HOST => (Whose::Host, None, 1),
+            prefix => (Whose::Both, Some(prefix.to_ascii_lowercase()), 2),
+        };
+        let found = self.index.search(&Search { whose, prefix, limit: Some(limit), ..Search::default() })?;
         match found.as_slice() {
             [row] => Ok(row.id),
             [] => bail!("no session begins with: {name}\nhint: `portcullis sessions list` shows their ids"),

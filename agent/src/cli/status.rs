@@ -11,7 +11,7 @@ use crate::control::{Command, Reply, Status};
 /// Show what is enforced.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  portcullis status --json | jq .policy.generation\n\nExits with 1 when the policy files are broken or the record fails."
+    after_help = "Example:\n  portcullis status --json | jq .policy.generation\n\nExits with 1 when the policy files are broken, the record fails or a workload is closed."
 )]
 pub struct Args {
     #[arg(long)]
@@ -27,7 +27,8 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
     } else {
         show(&status)?
     }
-    let well = status.policy.broken.is_none() && status.recorder == "well";
+    let open = status.trees.iter().all(|tree| tree.closed.is_none());
+    let well = status.policy.broken.is_none() && status.recorder == "well" && open;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -37,6 +38,9 @@ fn show(status: &Status) -> anyhow::Result<()> {
     line("listens", &status.listen.join(", "));
     let canary = status.canary_unix.map_or("never proven".to_owned(), |unix| format!("proven {}", distance(unix)));
     line("capture", &format!("{}; {canary}", status.capture));
+    for (tree, reason) in status.trees.iter().filter_map(|tree| Some((tree, tree.closed.as_ref()?))) {
+        line("", &format!("CLOSED for {}: {reason}", tree.name));
+    }
     let policy = &status.policy;
     line("policy", &format!("{} rules from {}, generation {}", policy.rules, policy.source, policy.generation));
     if let Some(broken) = &policy.broken {

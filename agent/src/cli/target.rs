@@ -2,15 +2,18 @@
 
 mod check;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::output::{self, plain, table};
+use super::{
+    options::Options,
+    output::{self, plain, table},
+};
 use crate::{
-    config::{self, Config},
+    config::Config,
     credential,
     target::{Address, Target, Verify},
 };
@@ -44,16 +47,6 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct Options {
-    /// The configuration [default: /etc/portcullis/portcullis.toml, where it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub fn run(args: Args) -> ExitCode {
@@ -109,7 +102,7 @@ fn shown(address: &Address) -> String {
 }
 
 fn list(options: &Options) -> anyhow::Result<()> {
-    let config = config::load(options.config.as_deref())?;
+    let config = options.load()?;
     let listed: Vec<_> = config.targets.iter().map(|target| Listed::of(target)).collect();
     if options.json {
         return output::json(&listed);
@@ -132,7 +125,7 @@ fn list(options: &Options) -> anyhow::Result<()> {
 
 /// Whether all of them are well.
 fn check(names: &[String], options: &Options) -> anyhow::Result<bool> {
-    let config = config::load(options.config.as_deref())?;
+    let config = options.load()?;
     let targets = chosen(&config, names)?;
     let credentials = credential::Store::new(config.credentials.clone());
     let runtime =

@@ -30,6 +30,10 @@ pub enum Command {
     /// Puts the sending process under capture, as a workload of this name.
     Enrol {
         name: Option<String>,
+        /// Whether it has made its network namespace for itself alone: what becomes of it may then talk to itself
+        /// over the loopback.
+        #[serde(default)]
+        jail: bool,
     },
     Approvals,
     Approve {
@@ -53,6 +57,18 @@ pub enum Command {
 }
 
 impl Command {
+    /// What it changes, in words for the host's record; `None` when it only asks. Enrolments are told on their own.
+    pub fn change(&self) -> Option<String> {
+        match self {
+            Self::Status | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => None,
+            Self::Approve { id, .. } => Some(format!("approve {id}")),
+            Self::Deny { id, .. } => Some(format!("deny {id}")),
+            Self::RevokeGrant { id } => Some(format!("revoke grant {id}")),
+            Self::KillSession { id, .. } => Some(format!("kill session {id}")),
+            Self::ReloadPolicy => Some("reload the policy".to_owned()),
+        }
+    }
+
     /// What a peer must be for it.
     pub fn role(&self) -> Role {
         match self {
@@ -91,6 +107,8 @@ pub struct Status {
     pub capture: String,
     /// When a canary process last was captured.
     pub canary_unix: Option<u64>,
+    /// Each cgroup that is captured as one: what is proven, and what is closed.
+    pub trees: Vec<TreeStatus>,
     pub policy: PolicyStatus,
     pub recorder: String,
     pub targets: Vec<TargetStatus>,
@@ -99,6 +117,17 @@ pub struct Status {
     pub pending_approvals: usize,
     /// What the kernel programs have refused, by kind.
     pub refusals: BTreeMap<String, u64>,
+}
+
+/// The proof of one captured tree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TreeStatus {
+    /// `run` for the workloads of `portcullis run`, else `existing` and the workload's name.
+    pub name: String,
+    /// Why nothing of it passes, where its capture does not hold.
+    pub closed: Option<String>,
+    /// When a canary in it last was captured.
+    pub proven_unix: Option<u64>,
 }
 
 /// Which policy is in force.

@@ -16,6 +16,8 @@ pub trait Control: Send + Sync + 'static {
     /// Whether a cgroup, by its path below the mount, is a workload's.
     fn governs(&self, cgroup: &Path) -> bool;
     fn approvers(&self) -> &[Approvers];
+    /// A governed process has asked for control, and was refused.
+    fn turned_away(&self, peer: &Peer);
     fn obey(&self, command: Command, peer: &Peer) -> impl Future<Output = Reply> + Send;
 }
 
@@ -71,7 +73,7 @@ fn admit<C: Control>(stream: &UnixStream, control: &C) -> Result<Role, Box<Reply
 
 fn role_of<C: Control>(peer: &Peer, control: &C) -> Result<Role, Box<Reply>> {
     if peer.is_governed(|cgroup| control.governs(cgroup)) {
-        tracing::warn!(pid = peer.pid, uid = peer.uid, "a governed process asked for control, and was refused");
+        control.turned_away(peer);
         return Err(Box::new(refused("a governed process has no control", "ask from outside the workload")));
     }
     peer.role(control.approvers()).ok_or_else(|| {

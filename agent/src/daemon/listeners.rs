@@ -1,45 +1,103 @@
 //! The gate's sockets: made, and served.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
-use tokio::net::TcpListener;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::connection::{self, Gatehouse};
 
 /// Where a free port is looked for when none is configured: below those that the kernel hands out.
 const LISTEN_PORTS: (u16, u16) = (15001, 15400);
 
+/// Most connections that wait to be accepted on one listener; the kernel's `net.core.somaxconn` may be lower.
+const BACKLOG: i32 = 4096;
+
+/// How long accepting rests after it failed.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
+
+/// The sockets of one network namespace: on both loopback addresses, all on one port.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub tcp: Vec<std::net::TcpListener>,
+}
+
+impl Sockets {
+    /// Makes them in the network namespace that the calling thread is in.
+    ///
+    /// # Errors
+    /// Those of `bind`: `AddrInUse` where somebody else has the port. A namespace without IPv6 has the sockets of IPv4
+    /// alone: a connect over IPv6 then finds nobody.
+    pub(super) fn make(port: u16) -> io::Result<Self> {
+        let mut sockets = Self { tcp: vec![listen((Ipv4Addr::LOCALHOST, port).into())?] };
+        match listen((Ipv6Addr::LOCALHOST, port).into()) {
+            Ok(listener) => sockets.tcp.push(listener),
+            Err(error) if is_without_ipv6(&error) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(sockets)
+    }
+
+    pub(super) fn port(&self) -> io::Result<u16> {
+        let first = self.tcp.first().ok_or(io::ErrorKind::NotFound)?;
+        Ok(first.local_addr()?.port())
+    }
+
+    pub(super) fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.tcp.iter().map(std::net::TcpListener::local_addr).collect()
+    }
+
+    /// Serves them by tasks of the set, which last until it is dropped.
+    pub(super) fn serve(self, gatehouse: &Arc<Gatehouse>, tasks: &mut JoinSet<anyhow::Result<()>>) -> io::Result<()> {
+        for listener in self.tcp {
+            tasks.spawn(accept(TcpListener::from_std(listener)?, gatehouse.clone()));
+        }
+        Ok(())
+    }
+}
+
+/// Never with `SO_REUSEPORT`: a second listener of somebody else's would get a share of the connections.
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A new daemon listens although connections of the last one are in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
 /// The configured port, or the first free one.
-pub(super) async fn choose_port(port: u16) -> anyhow::Result<u16> {
+pub(super) fn choose_port(port: u16) -> anyhow::Result<u16> {
     if port != 0 {
         return Ok(port);
     }
-    for port in LISTEN_PORTS.0..LISTEN_PORTS.1 {
-        if listen(port).await.is_ok() {
-            return Ok(port);
-        }
-    }
-    anyhow::bail!("no port from {} to {} is free\n  hint: name one under [listen]", LISTEN_PORTS.0, LISTEN_PORTS.1)
+    let mut ports = LISTEN_PORTS.0..LISTEN_PORTS.1;
+    ports.find(|port| Sockets::make(*port).is_ok()).with_context(|| {
+        format!("no port from {} to {} is free\n  hint: name one under [listen]", LISTEN_PORTS.0, LISTEN_PORTS.1)
+    })
 }
 
-/// The gate's sockets, on both loopback addresses and one port.
-pub(super) async fn listen(port: u16) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
-        let listener = TcpListener::bind((address, port)).await;
-        listeners.push(listener.with_context(|| {
-            format!("failed to listen on {address} port {port}\n  hint: name another port under [listen]")
-        })?);
-    }
-    Ok(listeners)
+/// The gate's sockets on this host's own loopback, where IPv6 must not be missing.
+pub(super) fn listen_here(port: u16) -> anyhow::Result<Sockets> {
+    let sockets = Sockets::make(port)
+        .with_context(|| format!("failed to listen on port {port}\n  hint: name another port under [listen]"))?;
+    let addresses: Vec<IpAddr> = sockets.addresses()?.iter().map(SocketAddr::ip).collect();
+    anyhow::ensure!(addresses.contains(&Ipv6Addr::LOCALHOST.into()), "failed to listen on ::1: this host has no IPv6");
+    Ok(sockets)
 }
 
-pub(super) async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -48,7 +106,7 @@ pub(super) async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> 
             Err(error) => {
                 // Out of descriptors, most often: what waits is refused by the backlog, never let through.
                 tracing::error!(%error, "cannot accept");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                tokio::time::sleep(ACCEPT_REST).await;
             }
         }
     }

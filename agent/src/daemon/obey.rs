@@ -2,22 +2,22 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
 
-use super::unix;
+use super::{audit::Audit, event::Event, namespaces::Namespaces, prove::Prover, unix};
 use crate::{
-    accept::Workload,
-    capture::canary::{self, Token},
+    accept::{Closures, Workload},
+    capture::{Loopback, Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
-    control::{Command, Control, Enrolled, LiveView, Peer, PolicyStatus, Reply, Status, TargetStatus, WorkloadStatus},
+    control::{
+        Command, Control, Enrolled, LiveView, Peer, PolicyStatus, Reply, Status, TargetStatus, TreeStatus,
+        WorkloadStatus,
+    },
     gate::Denial,
 };
 
@@ -26,40 +26,32 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 
 /// The daemon as the control socket sees it.
 pub struct Daemon {
-    gatehouse: Arc<Gatehouse>,
-    config: Config,
-    started: SystemTime,
-    /// When the last canary was captured; zero: never.
-    proven: AtomicU64,
+    pub(super) gatehouse: Arc<Gatehouse>,
+    pub(super) namespaces: Arc<Namespaces>,
+    pub(super) audit: Arc<Audit>,
+    pub(super) prover: Arc<Prover>,
+    pub(super) config: Config,
+    pub(super) started: SystemTime,
 }
 
 impl Daemon {
-    pub fn new(gatehouse: Arc<Gatehouse>, config: &Config) -> Self {
-        Self { gatehouse, config: config.clone(), started: SystemTime::now(), proven: AtomicU64::new(0) }
-    }
-
     pub fn instance(&self) -> String {
         self.config.instance()
     }
 
-    /// Sends a canary process through the capture and waits for it to come out at the gate.
-    pub async fn prove(&self) -> anyhow::Result<()> {
-        let mut command = tokio::process::Command::new("/proc/self/exe");
-        command.arg("canary");
-        canary::prove(&self.gatehouse.capture, &self.gatehouse.canary, command).await?;
-        self.proven.store(unix(SystemTime::now()), Ordering::Relaxed);
-        Ok(())
-    }
-
     /// Moves the peer into a cgroup of its own under capture.
-    fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+    async fn enrol(&self, name: Option<String>, jail: bool, peer: &Peer) -> anyhow::Result<Enrolled> {
+        // First: in a namespace without the daemon's listeners a workload would be cut off.
+        self.namespaces.serve_peer(peer.pid, if jail { Loopback::Private } else { Loopback::Shared }).await?;
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
+        anyhow::ensure!(!self.gatehouse.closures.is_closed(&Tree::Runs), Closures::MESSAGE);
+        let owner = owner_of(peer);
         let enrolment = self.gatehouse.capture.enrol(&name)?;
         let (id, token) = (enrolment.cgroup_id(), Token::random()?);
         self.gatehouse.workloads.enrol(Workload {
             name: name.as_str().into(),
             groups: self.config.workload_defaults.groups.clone(),
-            owner: Some(owner_of(peer)),
+            owner: Some(owner.clone()),
             cgroup: self.gatehouse.capture.workload(id)?.cgroup,
             cgroup_id: id,
         });
@@ -73,8 +65,9 @@ impl Daemon {
                 gatehouse.canary.forget(id);
             }
         });
-        tracing::info!(workload = %name, pid = peer.pid, cgroup = %enrolment.directory().display(), "enrolled");
         let cgroup = enrolment.directory().display().to_string();
+        let (workload, by) = (name.clone(), peer.clone());
+        self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
         Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways: Vec::new() })
     }
 
@@ -94,7 +87,6 @@ impl Daemon {
 
     fn status(&self) -> Status {
         let gatehouse = &self.gatehouse;
-        let proven = self.proven.load(Ordering::Relaxed);
         let policy = gatehouse.policy.state();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -108,7 +100,8 @@ impl Daemon {
                 .capture
                 .verify()
                 .map_or_else(|error| format!("BROKEN: {error}"), |()| "attached".to_owned()),
-            canary_unix: (proven > 0).then_some(proven),
+            canary_unix: self.prover.proofs().get(&Tree::Runs).and_then(|proof| proof.proven).map(unix),
+            trees: self.trees(),
             policy: PolicyStatus {
                 source: policy.origin.name().to_owned(),
                 generation: policy.generation,
@@ -134,6 +127,27 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Whether each captured tree is proven, or closed.
+    fn trees(&self) -> Vec<TreeStatus> {
+        let (proofs, closures) = (self.prover.proofs(), self.gatehouse.closures.list());
+        let status = |tree: Tree| TreeStatus {
+            closed: closures.get(&tree).map(|closure| closure.reason.to_string()),
+            proven_unix: proofs.get(&tree).and_then(|proof| proof.proven).map(unix),
+            name: tree.to_string(),
+        };
+        self.gatehouse.capture.captured().into_iter().map(status).collect()
+    }
+
+    /// Writes down what somebody changed, or tried to change.
+    fn note_command(&self, command: &Command, reply: &Reply, by: &Peer) {
+        if let Some(command) = command.change() {
+            let done = !matches!(reply, Reply::Refused { .. });
+            self.audit.note(&Event::Command { command, done, by: by.clone() });
+        }
+    }
+}
+
 impl Control for Daemon {
     fn governs(&self, cgroup: &Path) -> bool {
         self.gatehouse.capture.governs(cgroup)
@@ -143,12 +157,24 @@ impl Control for Daemon {
         &self.config.approvers
     }
 
+    fn turned_away(&self, peer: &Peer) {
+        self.audit.note(&Event::ControlRefused { by: peer.clone() });
+    }
+
     async fn obey(&self, command: Command, peer: &Peer) -> Reply {
+        let reply = self.answer(command.clone(), peer).await;
+        self.note_command(&command, &reply, peer);
+        reply
+    }
+}
+
+impl Daemon {
+    async fn answer(&self, command: Command, peer: &Peer) -> Reply {
         let desk = &self.gatehouse.desk;
         let approver = peer.approver(&self.config.approvers);
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
-            Command::Enrol { name } => self.enrol(name, peer).map_or_else(refused, Reply::Enrolled),
+            Command::Enrol { name, jail } => self.enrol(name, jail, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },

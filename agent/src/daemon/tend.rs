@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
 use crate::{accept::Workload, config::Config, connection::Gatehouse};
 
 /// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
@@ -28,7 +29,7 @@ pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow:
 }
 
 /// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
-pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<()> {
+pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
         for enrolment in gatehouse.capture.enrolments()? {
@@ -36,11 +37,23 @@ pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>) -> anyhow::Result<
             if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
                 enrolment.release()?;
                 gatehouse.workloads.release(enrolment.cgroup_id());
-                tracing::info!(workload = %enrolment.name(), "released");
+                let cgroup = enrolment.directory().display().to_string();
+                audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
             }
         }
         if let Err(error) = gatehouse.capture.recapture() {
             tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
+        }
+    }
+}
+
+/// Listens in the network namespaces that workloads have come into, and leaves those that they have left.
+pub(super) async fn tend_namespaces(namespaces: Arc<Namespaces>) -> anyhow::Result<()> {
+    let mut walk = Walk::default();
+    loop {
+        tokio::time::sleep(TEND_INTERVAL).await;
+        if let Err(error) = namespaces.step(&mut walk).await {
+            tracing::error!(error = format!("{error:#}"), "cannot look for network namespaces of workloads");
         }
     }
 }

@@ -107,6 +107,23 @@ pub struct SessionHeader {
     pub policy_generation: u64,
 }
 
+impl SessionHeader {
+    /// What the record of the host itself has in the protocol's place: a record of no connection.
+    pub const HOST: &str = "host";
+
+    /// The header of the host's own record, which tells what befell the daemon and the capture.
+    pub fn of_host(host: String, policy_generation: u64) -> Self {
+        Self {
+            principal: None,
+            target: None,
+            protocol: Some(Self::HOST.into()),
+            destination: host,
+            upstream: None,
+            policy_generation,
+        }
+    }
+}
+
 /// The first entry of a session.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BeginEntry {

@@ -110,9 +110,21 @@ impl Row {
     }
 }
 
-/// Which sessions are wanted. The default is the latest of all.
+/// Whose records are wanted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Whose {
+    /// Workloads': one record for each connection.
+    #[default]
+    Workloads,
+    /// The host's own: one for each run of the daemon, or more where one grew long.
+    Host,
+    Both,
+}
+
+/// Which sessions are wanted. The default is the latest of workloads.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
+    pub whose: Whose,
     pub workload: Option<String>,
     pub target: Option<String>,
     /// Microseconds since 1970.
@@ -244,7 +256,11 @@ impl Index {
 
     /// The latest sessions that match, latest first.
     pub fn search(&self, search: &Search) -> Result<Vec<Row>, StoreError> {
-        let mut wheres = vec!["1"];
+        let mut wheres = vec![match search.whose {
+            Whose::Workloads => "protocol IS NOT 'host'",
+            Whose::Host => "protocol = 'host'",
+            Whose::Both => "1",
+        }];
         let mut values = Vec::new();
         let mut and = |condition, value| {
             wheres.push(condition);

@@ -38,7 +38,7 @@ pub use error::{RecordError, StoreError};
 pub use folder::{below as folder_below, path_of, session_files};
 pub use format::ENTRY_MAX;
 pub use id::{NotASessionId, SESSION_ID_LENGTH, SessionId};
-pub use index::{Index, Progress, Row, SEARCH_MAX, Search};
+pub use index::{Index, Progress, Row, SEARCH_MAX, Search, Whose};
 pub use journal::JOURNAL_LEAST;
 pub use recorder::{JOURNAL_BYTES, Recorder, RecorderConfig};
 pub use session::SessionRecorder;

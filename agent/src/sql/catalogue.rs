@@ -13,7 +13,7 @@ pub struct Catalogue {
     pub search_path: Vec<String>,
     /// By object identifier.
     pub relations: HashMap<u32, Relation>,
-    /// Schemas other than `pg_catalog` that hold a function, procedure or aggregate of this name.
+    /// Schemas that hold a function, procedure or aggregate of this name that does not come with the server.
     pub functions: BTreeMap<String, BTreeSet<String>>,
 }
 

@@ -79,6 +79,17 @@ fn what_cannot_be_understood_is_refused() -> Result<()> {
     Ok(())
 }
 
+/// adminpack puts its functions into `pg_catalog`, where only the server's own are known to be harmless.
+#[test]
+fn a_function_that_an_extension_puts_among_the_servers_own_is_no_field() -> Result<()> {
+    let pair = Pair::start()?;
+    pair.server.shop("create extension adminpack; grant execute on all functions in schema pg_catalog to public")?;
+    for sql in ["select ('nowhere'::text).pg_file_unlink", "select pg_file_unlink('nowhere')"] {
+        contains(&pair.psql(sql)?, "42501: denied")?;
+    }
+    Ok(())
+}
+
 #[test]
 fn denials_are_in_the_record_with_their_rule() -> Result<()> {
     let pair = Pair::start()?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Records, local_time, timestamp, write_json};
 use crate::cli::output::{self, table};
-use crate::record::{Outcome, Row, Search, SessionId, Tally, printable::printable};
+use crate::record::{Outcome, Row, Search, SessionId, Tally, Whose, printable::printable};
 
 /// Rows that are shown unless `--limit` says otherwise.
 const LIMIT: usize = 50;
@@ -28,6 +28,9 @@ pub struct List {
     /// Only sessions that began since then: `90m`, `2h`, `3d`, `2026-11-21` or `2026-11-21T10:00`
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<Timestamp>,
+    /// The host's own records instead: starts, enrolments, proofs of the capture, refused attempts
+    #[arg(long, conflicts_with_all = ["workload", "target", "denied"])]
+    host: bool,
     /// Only sessions in which something was denied
     #[arg(long)]
     denied: bool,
@@ -42,6 +45,7 @@ pub struct List {
 impl List {
     pub fn run(self, records: &Records, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
         let rows = records.index.search(&Search {
+            whose: if self.host { Whose::Host } else { Whose::Workloads },
             workload: self.workload,
             target: self.target,
             since: self.since.map(|since| u64::try_from(since.as_microsecond()).unwrap_or(0)),

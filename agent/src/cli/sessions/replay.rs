@@ -19,7 +19,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Args, Debug)]
 #[command(after_help = "Example: portcullis sessions replay latest --speed 4")]
 pub struct Replay {
-    /// The session's id, the beginning of it, or `latest`
+    /// The session's id, the beginning of it, `latest`, or `host` for the host's own record
     #[arg(value_name = "ID")]
     session: String,
     /// So many times as fast as it happened. Pauses end after two seconds. Default: 1 on a terminal

@@ -28,7 +28,7 @@ const NOTABLE_MAX: usize = 200;
 #[derive(Args, Debug)]
 #[command(after_help = "Example: portcullis sessions show latest")]
 pub struct Show {
-    /// The session's id, the beginning of it, or `latest`
+    /// The session's id, the beginning of it, `latest`, or `host` for the host's own record
     #[arg(value_name = "ID")]
     session: String,
     /// Write JSON

@@ -4,6 +4,7 @@ use crate::{
     protocol::{PROTOCOLS, Side, Transcript},
     record::{
         ApprovalEntry, BeginEntry, DecisionEntry, DenialEntry, EndEntry, ErrorEntry, Kind, LifecycleEntry, MaskEntry,
+        SessionHeader,
         printable::{printable, printable_bytes},
         reader::{Entry, Part, ReadError, Recording},
     },
@@ -92,6 +93,9 @@ impl Timeline {
 
 fn begun(begin: &BeginEntry) -> String {
     let header = &begin.header;
+    if header.protocol.as_deref() == Some(SessionHeader::HOST) {
+        return format!("the record of the host {}", header.destination);
+    }
     let who = header.principal.as_ref().map_or_else(
         || "nobody that is known".into(),
         |principal| match &principal.owner {

@@ -44,10 +44,11 @@ const VIEWS: &str = "
 /// Which table's rows show through which other: inheritance and partitions.
 const CHILDREN: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
 
+/// Everything that does not come with the server: extensions put functions into `pg_catalog` too.
 const FUNCTIONS: &str = "
     SELECT DISTINCT p.proname::text, n.nspname::text
     FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname <> 'pg_catalog'";
+    WHERE n.nspname <> 'pg_catalog' OR p.oid >= 16384";
 
 const SEARCH_PATH: &str = "
     SELECT s.name::text
