@@ -191,6 +191,9 @@ fn repair(scene: &Scene) -> Tried {
     switch_on(&socket, libc::IPPROTO_TCP, libc::TCP_REPAIR).at("setsockopt")?;
     sys::bind(&socket, &address(SocketAddr::new(NEAR_V4.into(), 0))).at("bind")?;
     sys::connect(&socket, &address(scene.far())).at("connect")?;
+    // `struct tcp_repair_window`: a peer that takes a page.
+    let window = [0_u32, 4096, 4096, 4096, 0].map(u32::to_ne_bytes).concat();
+    option(&socket, libc::IPPROTO_TCP, libc::TCP_REPAIR_WINDOW, &window).at("setsockopt")?;
     // TCP_REPAIR_OFF_NO_WP: without a window probe, at whose answer the connection would end.
     option(&socket, libc::IPPROTO_TCP, libc::TCP_REPAIR, &(-1_i32).to_ne_bytes()).at("setsockopt")?;
     sys::send(&socket, scene.marker(), 0).at("send")

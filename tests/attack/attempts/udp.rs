@@ -10,8 +10,6 @@ use crate::{
     sys::{self, At, Refused, Tried, address, ancillary, option, switch_on},
 };
 
-const RELAY: &str = "a daemon that answers DNS itself";
-
 pub const ALL: &[Attempt] = &[
     Attempt::new("udp-connect", "connect, then send", |scene| connected(scene, scene.far())),
     Attempt::new("udp-connect-v6", "the same over IPv6", |scene| connected(scene, scene.far6())),
@@ -53,13 +51,11 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("dns-bindtodevice", "port 53 with SO_BINDTODEVICE", |scene| {
         with(scene, SOL_SOCKET, libc::SO_BINDTODEVICE, DEVICE.as_bytes(), dns(FAR_V4))
     }),
-    Attempt::new("dns-not-dns", "bytes that are no query, to the host's resolver", |scene| to(scene, dns(RESOLVER)))
-        .needs(RELAY),
+    Attempt::new("dns-not-dns", "bytes that are no query, to the host's resolver", |scene| to(scene, dns(RESOLVER))),
     Attempt::new("dns-resolver-pktinfo", "the same with the interface in IP_PKTINFO", |scene| {
         pktinfo(scene, dns(RESOLVER))
-    })
-    .needs(RELAY),
-    Attempt::new("dns-tunnel", "a query of the resolver, with what is to get out as the name", tunnel).needs(RELAY),
+    }),
+    Attempt::new("dns-tunnel", "a query of the resolver, with what is to get out as the name", tunnel),
 ];
 
 fn dns(host: Ipv4Addr) -> SocketAddr {
