@@ -55,6 +55,11 @@ impl Daemon {
             cgroup: self.gatehouse.capture.workload(id)?.cgroup,
             cgroup_id: id,
         });
+        let Some(uid) = self.gatehouse.workloads.claim_user(id, &self.config.run.uids) else {
+            self.gatehouse.workloads.release(id);
+            enrolment.release()?;
+            anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
+        };
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -68,7 +73,7 @@ impl Daemon {
         let cgroup = enrolment.directory().display().to_string();
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways: Vec::new() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways: Vec::new() })
     }
 
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {

@@ -1,6 +1,6 @@
 //! What is looked at again and again: workloads that end, cgroups made anew, names that move.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
 use crate::{accept::Workload, config::Config, connection::Gatehouse};
@@ -23,9 +23,26 @@ pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow:
             cgroup: gatehouse.capture.workload(enrolment.cgroup_id())?.cgroup,
             cgroup_id: enrolment.cgroup_id(),
         });
+        // Nobody else may become the user of one that still runs.
+        for uid in users_in(enrolment.directory()).filter(|uid| config.run.uids.contains(uid)) {
+            gatehouse.workloads.note_user(enrolment.cgroup_id(), uid);
+        }
         gatehouse.workloads.settle(enrolment.cgroup_id());
     }
     Ok(())
+}
+
+/// Whose the processes of a cgroup are.
+fn users_in(cgroup: &Path) -> impl Iterator<Item = u32> {
+    let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    let pids: Vec<u32> = processes.lines().filter_map(|line| line.parse().ok()).collect();
+    pids.into_iter().filter_map(user_of)
+}
+
+/// The real user, proc_pid_status(5). The directory's owner is root where a process shows itself to nobody.
+fn user_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
