@@ -36,6 +36,8 @@ pub struct Attempt {
     pub open_in_cgroup: Option<&'static str>,
     /// The same for root with all capabilities, where that is more.
     pub open_for_root: Option<&'static str>,
+    /// The same under `portcullis run`.
+    pub open_in_jail: Option<&'static str>,
     /// Whether it may be tried on a throw-away machine only.
     pub guest_only: bool,
     /// Whether root takes the guard away by it, so that it has to be put back.
@@ -76,6 +78,7 @@ impl Attempt {
             entry: Entry::Started,
             open_in_cgroup: None,
             open_for_root: None,
+            open_in_jail: None,
             guest_only: false,
             breaks: false,
         }
@@ -92,6 +95,12 @@ impl Attempt {
         self.open_in_cgroup = Some(what);
         self.open_for_root = Some(what);
         self
+    }
+
+    /// Even a jailed process gets out: it is no business of ours, and the README says so.
+    const fn left_to(mut self, what: &'static str) -> Self {
+        self.open_in_jail = Some(what);
+        self.needs(what)
     }
 
     const fn by_consent(mut self) -> Self {

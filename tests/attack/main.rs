@@ -17,7 +17,6 @@ mod bpf;
 mod contest;
 mod ear;
 mod field;
-mod gate;
 mod netlink;
 mod outside;
 mod ring;

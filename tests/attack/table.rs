@@ -59,7 +59,7 @@ impl Row {
             Place::FreeRoot | Place::FreeUser => Some("a guard"),
             Place::CgroupRoot => self.attempt.open_for_root,
             Place::CgroupUser => self.attempt.open_in_cgroup,
-            Place::Jail => None,
+            Place::Jail => self.attempt.open_in_jail,
         }
     }
 
@@ -72,7 +72,7 @@ impl Row {
         if self.leaked(place) {
             return Cell::Leaked;
         }
-        if outcome.said == Said::NotStarted && place != Place::Jail {
+        if outcome.said == Said::NotTried {
             return Cell::NotTried;
         }
         if !place.governed() || !self.leaked(place.freed()) {
@@ -88,8 +88,9 @@ impl Row {
             return words(&outcome.refusals.keys().cloned().collect());
         }
         match &outcome.said {
+            Said::Went if place == Place::Jail => "kept inside".to_owned(),
             Said::Went => "redirected".to_owned(),
-            Said::NotStarted => "launcher".to_owned(),
+            Said::NotStarted | Said::NotTried => "launcher".to_owned(),
             Said::Died => "hung".to_owned(),
             Said::Refused { errno, .. } => by_error(place, *errno).to_owned(),
         }
@@ -103,7 +104,7 @@ fn by_error(place: Place, errno: i32) -> &'static str {
         (Place::Jail, libc::EBADF) => "launcher",
         (Place::Jail, libc::ENOENT | libc::EROFS | libc::ENXIO) => "mounts",
         (Place::Jail, libc::ESRCH) => "pids",
-        (Place::Jail, libc::ENETUNREACH | libc::ENODEV | libc::ECONNREFUSED) => "netns",
+        (Place::Jail, libc::ENETUNREACH | libc::ENODEV | libc::ECONNREFUSED | libc::EAGAIN) => "netns",
         (Place::Jail, libc::EPERM | libc::EACCES) => "jail",
         (_, libc::EPERM | libc::EACCES) => "no privilege",
         // All that are redirected from one port have one peer, so there is no second from the same.
@@ -117,7 +118,8 @@ fn said(outcome: &Outcome) -> String {
     match &outcome.said {
         Said::Went => "nobody heard it".to_owned(),
         Said::Died => "it hung".to_owned(),
-        Said::NotStarted => "only in a guest".to_owned(),
+        Said::NotStarted => "it did not begin".to_owned(),
+        Said::NotTried => "only in a guest".to_owned(),
         Said::Refused { step, errno: 0 } => format!("{step}: not there"),
         Said::Refused { step, errno } => format!("{step}: {}", Errno::from_raw(*errno).desc()),
     }
@@ -185,15 +187,19 @@ impl Table {
         let mut text = String::from("\nNot possible on this machine, governed or not:\n");
         for row in self.rows.iter().filter(|row| !row.leaked(Place::FreeRoot) && !row.leaked(Place::FreeUser)) {
             let why = row.outcomes.get(&Place::FreeRoot).map(said).unwrap_or_default();
-            let _ = writeln!(text, "  {:<22}{why}", row.attempt.name);
+            let _ = writeln!(text, "  {:<24}{why}", row.attempt.name);
         }
-        text.push_str("\nOpen in a captured cgroup, where the jail is not, and what closes it:\n");
+        text.push_str("\nOpen in a captured cgroup, and what closes it:\n");
         for row in &self.rows {
-            let open = [Place::CgroupUser, Place::CgroupRoot].into_iter().find(|place| row.leaked(*place));
+            let open = [Place::Jail, Place::CgroupUser, Place::CgroupRoot].into_iter().find(|place| row.leaked(*place));
             if let Some(place) = open {
-                let who = if place == Place::CgroupRoot { "root only" } else { "anybody" };
+                let who = match place {
+                    Place::Jail => "jail too",
+                    Place::CgroupUser => "anybody",
+                    Place::CgroupRoot | Place::FreeRoot | Place::FreeUser => "root only",
+                };
                 let needs = row.open(place).unwrap_or("nothing known");
-                let _ = writeln!(text, "  {:<22}{who:<10} {needs}", row.attempt.name);
+                let _ = writeln!(text, "  {:<24}{who:<10} {needs}", row.attempt.name);
             }
         }
         text
@@ -226,7 +232,7 @@ impl Table {
             let tried = held + open;
             let _ = writeln!(
                 text,
-                "  {:<22}{tried:>4} that work free, {open:>2} got out; held by {}",
+                "  {:<22}{tried:>4} that work free: {held} held, {open} open; by {}",
                 place.name(),
                 by.join(", ")
             );
@@ -264,7 +270,9 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{attempts, gate::Refusals};
+    use portcullis_tests::guard::Refusals;
+
+    use crate::attempts;
 
     fn outcome(said: Said, heard: &[&str]) -> Outcome {
         Outcome { said, heard: heard.iter().map(|place| (*place).to_owned()).collect(), refusals: Refusals::new() }

@@ -25,13 +25,13 @@ pub const ALL: &[Attempt] = &[
     })
     .root_needs(NOT_ROOT)
     .breaking(),
+    // The daemon holds the floor's link itself as long as it runs.
     Attempt::new("pins-removed", "remove the pins of the links", |scene| {
         if scene.governed {
             remove_pins(scene)?;
         }
         udp::to(scene, scene.far())
     })
-    .root_needs(NOT_ROOT)
     .breaking(),
 ];
 

@@ -1,20 +1,23 @@
-//! The gate under attack: the real daemon, and one captured cgroup beside what `portcullis run` makes.
+//! The real daemon without any target, and one captured cgroup beside what `portcullis run` makes.
 
 use std::{
     collections::BTreeMap,
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
-use portcullis_tests::service::{Service, Signal};
 use serde_json::Value;
+
+use crate::service::{Service, Signal};
 
 /// What the kernel has refused so far, by reason.
 pub type Refusals = BTreeMap<String, u64>;
 
-pub struct Gate {
+/// A daemon and its cgroups. Dropping it takes both away.
+pub struct Guard {
     program: PathBuf,
     directory: PathBuf,
     service: Option<Service>,
@@ -26,30 +29,31 @@ pub struct Gate {
     instance: String,
 }
 
-impl Gate {
-    /// Starts the daemon, and waits until it is ready.
-    pub fn start(program: &Path, directory: &Path, name: &str) -> Result<Self> {
+impl Guard {
+    /// Starts the daemon with its files in `directory`, and waits until it is ready.
+    ///
+    /// `name` is that of the cgroup around both; `port` is where the daemon listens, `resolver` whom it asks for names.
+    pub fn start(program: &Path, directory: &Path, name: &str, port: u16, resolver: Ipv4Addr) -> Result<Self> {
         let around = hierarchy()?.join(name);
         let (captured, free) = (around.join("captured"), around.join("free"));
         for cgroup in [&captured, &free] {
             fs::create_dir_all(cgroup).with_context(|| format!("the cgroup {}", cgroup.display()))?;
         }
-        let mut gate = Self {
+        let mut guard = Self {
             program: program.into(),
             directory: directory.into(),
             service: None,
             captured,
             free,
             around,
-            // In a network namespace of our own nobody else has it.
-            port: 15_001,
+            port,
             instance: String::new(),
         };
-        gate.configure(name)?;
-        gate.restart()?;
-        let status = gate.status()?;
-        gate.instance = status.get("instance").and_then(Value::as_str).context("no instance in the status")?.into();
-        Ok(gate)
+        guard.configure(name, resolver)?;
+        guard.restart()?;
+        let status = guard.status()?;
+        guard.instance = status.get("instance").and_then(Value::as_str).context("no instance in the status")?.into();
+        Ok(guard)
     }
 
     /// Kills the daemon where it runs, and starts it anew: it puts back what is missing of the guard.
@@ -99,7 +103,7 @@ impl Gate {
             .with_context(|| format!("portcullis status: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    fn configure(&self, name: &str) -> Result<()> {
+    fn configure(&self, name: &str, resolver: Ipv4Addr) -> Result<()> {
         let (state, control) = (self.directory.join("state"), self.directory.join("control.sock"));
         let text = format!(
             r#"state_dir = {state:?}
@@ -116,7 +120,6 @@ name = "captured"
 cgroup = "/{name}/captured"
 "#,
             port = self.port,
-            resolver = crate::scene::RESOLVER,
         );
         fs::write(self.directory.join("portcullis.toml"), text).context("writing the configuration")
     }
@@ -135,10 +138,10 @@ cgroup = "/{name}/captured"
     }
 }
 
-impl Drop for Gate {
+impl Drop for Guard {
     fn drop(&mut self) {
         if let Err(error) = self.take_away() {
-            eprintln!("a part of the gate is left: {error:#}");
+            eprintln!("a part of the guard is left: {error:#}");
         }
     }
 }
