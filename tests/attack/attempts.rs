@@ -7,6 +7,7 @@ mod inbound;
 mod kernel;
 mod membership;
 mod namespace;
+mod needs;
 mod packet;
 mod passed;
 mod process;
@@ -17,6 +18,7 @@ mod udp;
 mod unix;
 mod uring;
 
+pub use needs::Needs;
 pub use unix::queue_key;
 
 use crate::{
@@ -33,11 +35,11 @@ pub struct Attempt {
     pub evidence: Evidence,
     pub entry: Entry,
     /// What would close it for an unprivileged process in a captured cgroup, where nothing does.
-    pub open_in_cgroup: Option<&'static str>,
+    pub open_in_cgroup: Option<Needs>,
     /// The same for root with all capabilities, where that is more.
-    pub open_for_root: Option<&'static str>,
+    pub open_for_root: Option<Needs>,
     /// The same under `portcullis run`.
-    pub open_in_jail: Option<&'static str>,
+    pub open_in_jail: Option<Needs>,
     /// Whether it may be tried on a throw-away machine only.
     pub guest_only: bool,
     /// Whether root takes the guard away by it, so that it has to be put back.
@@ -85,20 +87,20 @@ impl Attempt {
     }
 
     /// Root in a captured cgroup gets out; `what` would hold it.
-    const fn root_needs(mut self, what: &'static str) -> Self {
+    const fn root_needs(mut self, what: Needs) -> Self {
         self.open_for_root = Some(what);
         self
     }
 
     /// Anybody in a captured cgroup gets out; `what` would hold them.
-    const fn needs(mut self, what: &'static str) -> Self {
+    const fn needs(mut self, what: Needs) -> Self {
         self.open_in_cgroup = Some(what);
         self.open_for_root = Some(what);
         self
     }
 
     /// Even a jailed process gets out: it is no business of ours, and the README says so.
-    const fn left_to(mut self, what: &'static str) -> Self {
+    const fn left_to(mut self, what: Needs) -> Self {
         self.open_in_jail = Some(what);
         self.needs(what)
     }

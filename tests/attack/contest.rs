@@ -18,6 +18,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use nix::libc;
 use portcullis_tests::guard::{Guard, Refusals};
+use serde_json::Value;
 
 use crate::{
     attempts::{Attempt, Entry, Evidence},
@@ -206,6 +207,16 @@ impl Contest {
             self.guard.restart().context("putting the guard back")?;
         }
         Ok(Outcome { said, heard, refusals })
+    }
+
+    /// The layers that `portcullis doctor` says are there.
+    pub fn layers(&self) -> Result<BTreeSet<String>> {
+        let output = self.guard.command(&["doctor", "--json"]).output()?;
+        let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
+        let listed = facts.as_array().or_else(|| facts.get("facts")?.as_array()).context("no facts")?;
+        let present = listed.iter().filter(|fact| fact.get("present").and_then(Value::as_bool) == Some(true));
+        let names = present.filter_map(|fact| fact.get("name")?.as_str()?.strip_prefix("layer "));
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// Whether `portcullis run` lets a command be root.

@@ -25,7 +25,7 @@ mod sniffer;
 mod sys;
 mod table;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, rc::Rc};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -101,6 +101,7 @@ fn run(options: &Options) -> Result<bool> {
     let mut contest = Contest::set_up(&options.portcullis()?, options.guest)?;
     let chosen = attempts::all()
         .filter(|attempt| options.names.is_empty() || options.names.iter().any(|name| name == attempt.name));
+    let layers = Rc::new(contest.layers()?);
     let mut rows = Vec::new();
     for attempt in chosen {
         eprintln!("{}", attempt.name);
@@ -109,15 +110,10 @@ fn run(options: &Options) -> Result<bool> {
             let outcome = contest.attempt(attempt, place);
             outcomes.insert(place, outcome.with_context(|| format!("{} ({})", attempt.name, place.name()))?);
         }
-        rows.push(Row::new(attempt, outcomes));
+        rows.push(Row::new(attempt, outcomes, layers.clone()));
     }
-    let security = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    let table = Table {
-        kernel: contest::kernel(),
-        lsm: security.split(',').any(|module| module.trim() == "bpf"),
-        rows,
-        root_enters: contest.root_may_enter()?,
-    };
+    let table =
+        Table { kernel: contest::kernel(), lsm: layers.contains("lsm"), rows, root_enters: contest.root_may_enter()? };
     let text = table.text();
     if let Some(path) = &options.save {
         std::fs::write(path, &text).with_context(|| format!("saving {}", path.display()))?;

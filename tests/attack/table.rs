@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    rc::Rc,
 };
 
 use nix::{errno::Errno, libc};
@@ -16,6 +17,8 @@ use crate::{
 pub struct Row {
     attempt: &'static Attempt,
     outcomes: BTreeMap<Place, Outcome>,
+    /// The layers of the daemon that are in force.
+    layers: Rc<BTreeSet<String>>,
 }
 
 /// What became of one attempt in one place.
@@ -32,8 +35,8 @@ enum Cell {
 }
 
 impl Row {
-    pub fn new(attempt: &'static Attempt, outcomes: BTreeMap<Place, Outcome>) -> Self {
-        Self { attempt, outcomes }
+    pub fn new(attempt: &'static Attempt, outcomes: BTreeMap<Place, Outcome>, layers: Rc<BTreeSet<String>>) -> Self {
+        Self { attempt, outcomes, layers }
     }
 
     /// Whether somebody got out who should not, or did not where the table says that the way is open.
@@ -53,14 +56,16 @@ impl Row {
         }
     }
 
-    /// What would close it, where it is known to be open.
+    /// What would close it, where it is known to be open for lack of any layer that does.
     fn open(&self, place: Place) -> Option<&'static str> {
-        match place {
-            Place::FreeRoot | Place::FreeUser => Some("a guard"),
+        let needs = match place {
+            Place::FreeRoot | Place::FreeUser => None,
             Place::CgroupRoot => self.attempt.open_for_root,
             Place::CgroupUser => self.attempt.open_in_cgroup,
             Place::Jail => self.attempt.open_in_jail,
-        }
+        }?;
+        let closed = needs.layers.iter().any(|layer| self.layers.contains(*layer));
+        (!closed).then_some(needs.what)
     }
 
     fn leaked(&self, place: Place) -> bool {
@@ -284,7 +289,7 @@ mod tests {
             let free = outcome(Said::Went, &["the wire"]);
             (place, if place.governed() { governed.clone() } else { free })
         });
-        Row::new(attempt, outcomes.into())
+        Row::new(attempt, outcomes.into(), Rc::default())
     }
 
     #[test]
@@ -299,6 +304,14 @@ mod tests {
         let places: Vec<_> =
             row("packet-raw", &outcome(refused, &[])).differs().into_iter().map(|(place, _)| place).collect();
         assert_eq!(places, [Place::CgroupRoot]);
+    }
+
+    #[test]
+    fn a_layer_in_force_closes_what_it_promises_to() {
+        let mut row = row("packet-raw", &outcome(Said::Went, &["the wire"]));
+        assert_eq!(row.difference(Place::CgroupRoot), None);
+        row.layers = Rc::new(BTreeSet::from(["lsm".to_owned()]));
+        assert_eq!(row.difference(Place::CgroupRoot), Some("got out: the wire".to_owned()));
     }
 
     #[test]

@@ -4,14 +4,12 @@ use std::{fs, os::fd::AsRawFd, process::Command};
 
 use nix::libc;
 
-use super::{Attempt, dial};
+use super::{Attempt, dial, needs};
 use crate::{
     bpf,
     scene::Scene,
     sys::{self, At, Tried},
 };
-
-const NOT_ROOT: &str = "a user other than root, or BPF LSM";
 
 pub const ALL: &[Attempt] = &[
     Attempt::new("cgroup-procs", "write itself into another cgroup's cgroup.procs", |scene| {
@@ -19,10 +17,12 @@ pub const ALL: &[Attempt] = &[
         fs::write(members, std::process::id().to_string()).at("cgroup.procs")?;
         dial(scene)
     })
-    .root_needs(NOT_ROOT),
-    Attempt::new("cgroup-threads", "make its cgroup threaded, and move a thread out", threads).root_needs(NOT_ROOT),
-    Attempt::new("clone-into-cgroup", "clone3 with CLONE_INTO_CGROUP", clone_into).root_needs(NOT_ROOT),
-    Attempt::new("cgroup-mount", "mount the cgroup hierarchy anew, and leave by it", mount_again).root_needs(NOT_ROOT),
+    .root_needs(needs::CGROUPS),
+    Attempt::new("cgroup-threads", "make its cgroup threaded, and move a thread out", threads)
+        .root_needs(needs::CGROUPS),
+    Attempt::new("clone-into-cgroup", "clone3 with CLONE_INTO_CGROUP", clone_into).root_needs(needs::CGROUPS),
+    Attempt::new("cgroup-mount", "mount the cgroup hierarchy anew, and leave by it", mount_again)
+        .root_needs(needs::CGROUPS),
     Attempt::new("cgroup-child", "a cgroup below its own, with a program that lets all pass", child),
     Attempt::new("container", "a child in user, PID and mount namespaces of its own", |scene| {
         unshared(libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS)?;
@@ -33,10 +33,10 @@ pub const ALL: &[Attempt] = &[
         let mut command = Command::new("systemd-run");
         started(command.args(["--quiet", "--collect", "--wait", "bash", "-c", &script]))
     })
-    .root_needs("the jail, which hides D-Bus"),
+    .root_needs(needs::D_BUS),
     Attempt::new("cron", "write a line for cron, which runs outside", |_| writable("/etc/cron.d"))
         .by_consent()
-        .root_needs(NOT_ROOT),
+        .root_needs(needs::CGROUPS),
 ];
 
 fn clone_into(scene: &Scene) -> Tried {

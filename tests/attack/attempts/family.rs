@@ -4,24 +4,22 @@
 
 use nix::libc::{self, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM};
 
-use super::Attempt;
+use super::{Attempt, needs};
 use crate::{
     scene::Scene,
     sys::{self, At, Tried, address},
 };
 
-const JAIL: &str = "the jail's list of families, or BPF LSM";
-
 macro_rules! family {
     ($name:literal, $about:literal, $family:expr, $kind:expr, $protocol:expr) => {
-        Attempt::new($name, $about, |_| made($family, $kind, $protocol)).by_consent().needs(JAIL)
+        Attempt::new($name, $about, |_| made($family, $kind, $protocol)).by_consent().needs(needs::FAMILIES)
     };
 }
 
 pub const ALL: &[Attempt] = &[
-    Attempt::new("rds", "AF_RDS: a worker of the kernel dials", rds).needs(JAIL),
-    Attempt::new("rxrpc", "AF_RXRPC, over a UDP socket of the kernel's", rxrpc).needs(JAIL),
-    Attempt::new("vsock", "AF_VSOCK, to the hypervisor", vsock).by_consent().needs(JAIL).in_guests(),
+    Attempt::new("rds", "AF_RDS: a worker of the kernel dials", rds).needs(needs::FAMILIES),
+    Attempt::new("rxrpc", "AF_RXRPC, over a UDP socket of the kernel's", rxrpc).needs(needs::FAMILIES),
+    Attempt::new("vsock", "AF_VSOCK, to the hypervisor", vsock).by_consent().needs(needs::FAMILIES).in_guests(),
     family!("tipc", "AF_TIPC", libc::AF_TIPC, SOCK_SEQPACKET, 0),
     family!("kcm", "AF_KCM", 41, SOCK_DGRAM, 0),
     family!("alg", "AF_ALG: no network, but much of the kernel", libc::AF_ALG, SOCK_SEQPACKET, 0),

@@ -4,14 +4,12 @@ use std::{fs::File, os::fd::AsRawFd};
 
 use nix::libc;
 
-use super::{Attempt, cgroup::unshared, dial, udp};
+use super::{Attempt, cgroup::unshared, dial, needs, udp};
 use crate::{
     netlink,
     scene::Scene,
     sys::{self, At, Refused, Tried},
 };
-
-const PRIVILEGE: &str = "no capabilities, or BPF LSM";
 
 pub const ALL: &[Attempt] = &[
     Attempt::new("setns-tcp", "into the far host's network namespace, then connect", |scene| {
@@ -51,16 +49,16 @@ pub const ALL: &[Attempt] = &[
         netlink::remove_route(network, 24, device).at("RTM_DELROUTE")
     })
     .by_consent()
-    .root_needs(PRIVILEGE),
+    .root_needs(needs::PRIVILEGE),
     Attempt::new("local-route", "127.0.0.1 onto the wire, then connect", local_route),
     Attempt::new("nftables", "a table of its own in the host's packet filter", |_| {
         netlink::add_table("escape").at("NFT_MSG_NEWTABLE")
     })
     .by_consent()
-    .root_needs(PRIVILEGE),
+    .root_needs(needs::PRIVILEGE),
     Attempt::new("device", "a network device of its own", |_| netlink::try_device("esc1").at("RTM_NEWLINK"))
         .by_consent()
-        .root_needs(PRIVILEGE),
+        .root_needs(needs::PRIVILEGE),
 ];
 
 fn enter(scene: &Scene) -> Result<(), Refused> {

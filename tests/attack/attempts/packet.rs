@@ -4,24 +4,23 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::libc::{self, AF_INET, AF_PACKET, SOCK_DGRAM, SOCK_RAW};
 
-use super::{Attempt, raw};
+use super::{Attempt, needs, raw};
 use crate::{
     scene::{DEVICE, Scene},
     sys::{self, At, Tried, option, switch_on},
 };
 
-const PRIVILEGE: &str = "no capabilities, or BPF LSM";
-
 pub const ALL: &[Attempt] = &[
-    Attempt::new("packet-raw", "AF_PACKET: a whole frame", |scene| frame(scene, SOCK_RAW, false)).root_needs(PRIVILEGE),
+    Attempt::new("packet-raw", "AF_PACKET: a whole frame", |scene| frame(scene, SOCK_RAW, false))
+        .root_needs(needs::FRAMES),
     Attempt::new("packet-dgram", "AF_PACKET without the link's header", |scene| frame(scene, SOCK_DGRAM, false))
-        .root_needs(PRIVILEGE),
+        .root_needs(needs::FRAMES),
     Attempt::new("packet-qdisc-bypass", "PACKET_QDISC_BYPASS: past every traffic class", |scene| {
         frame(scene, SOCK_RAW, true)
     })
-    .root_needs(PRIVILEGE),
-    Attempt::new("xdp", "AF_XDP: straight to the driver's queue", xdp).by_consent().root_needs(PRIVILEGE),
-    Attempt::new("tun-forward", "a tun device whose packets the host forwards", tun).root_needs(PRIVILEGE),
+    .root_needs(needs::FRAMES),
+    Attempt::new("xdp", "AF_XDP: straight to the driver's queue", xdp).by_consent().root_needs(needs::FRAMES),
+    Attempt::new("tun-forward", "a tun device whose packets the host forwards", tun).root_needs(needs::FRAMES),
 ];
 
 const ETH_P_IP: u16 = 0x0800;

@@ -13,17 +13,12 @@ use nix::{
     sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
 };
 
-use super::{Attempt, Entry, tcp};
+use super::{Attempt, Entry, needs, tcp};
 use crate::{
     ring::{self, Ring},
     scene::{INHERITED_ESTABLISHED, INHERITED_TCP, INHERITED_UDP, Scene},
     sys::{self, At, Refused, Tried, address},
 };
-
-const LAUNCHER: &str = "the launcher, which closes what is inherited, or BPF LSM";
-const DOORS: &str = "the jail, the Unix hooks of Linux 6.7, or BPF LSM";
-const OWN_USER: &str = "a user and a PID namespace of its own, or BPF LSM";
-const ENROL: &str = "`portcullis enrol`, which destroys what it finds";
 
 pub const ALL: &[Attempt] = &[
     Attempt::new("inherited-tcp", "a TCP socket made outside, not connected yet", |scene| {
@@ -34,33 +29,33 @@ pub const ALL: &[Attempt] = &[
         Ok(())
     })
     .entering(Entry::WithSockets)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER),
     Attempt::new("inherited-udp", "a datagram socket made outside", |scene| {
         let socket = sys::inherited(INHERITED_UDP).at("inherited")?;
         sys::send_to(&socket, scene.marker(), &address(scene.far())).at("sendto")
     })
     .entering(Entry::WithSockets)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER),
     Attempt::new("inherited-connection", "a connection made outside", |scene| {
         sys::send(&sys::inherited(INHERITED_ESTABLISHED).at("inherited")?, scene.marker(), 0).at("send")
     })
     .entering(Entry::WithSockets)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER),
     Attempt::new("inherited-splice", "the same by splice", |scene| {
         tcp::spliced(scene, &sys::inherited(INHERITED_ESTABLISHED).at("inherited")?)
     })
     .entering(Entry::WithSockets)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER_ALONE),
     Attempt::new("inherited-sendfile", "the same by sendfile", |scene| {
         tcp::file_sent(scene, &sys::inherited(INHERITED_ESTABLISHED).at("inherited")?)
     })
     .entering(Entry::WithSockets)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER_ALONE),
     Attempt::new("inherited-write", "the same by write(2)", |scene| {
         sys::write_all(&sys::inherited(INHERITED_ESTABLISHED).at("inherited")?, scene.marker()).at("write")
     })
     .entering(Entry::WithSockets)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER),
     Attempt::new("inherited-uring", "the same by io_uring", |scene| {
         let socket = sys::inherited(INHERITED_ESTABLISHED).at("inherited")?;
         let ring = Ring::new(0).at("io_uring_setup")?;
@@ -70,17 +65,17 @@ pub const ALL: &[Attempt] = &[
         ring.run(entry).at("IORING_OP_SEND").map(drop)
     })
     .entering(Entry::WithSockets)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER),
     Attempt::new("inherited-input", "a connection as standard input", |scene| {
         sys::send(&sys::inherited(0).at("inherited")?, scene.marker(), 0).at("send")
     })
     .entering(Entry::WithConnectionAsInput)
-    .needs(LAUNCHER),
+    .needs(needs::LAUNCHER),
     Attempt::new("moved-connection", "moved into the cgroup while it holds a connection", |scene| {
         moved(|| outside(libc::SOCK_STREAM, scene), |socket| sys::send(socket, scene.marker(), 0).at("send"))
     })
     .entering(Entry::Moved)
-    .needs(ENROL),
+    .needs(needs::ENROL),
     Attempt::new("moved-udp", "moved in while it holds a datagram socket", |scene| {
         let far = address(scene.far());
         moved(
@@ -89,17 +84,17 @@ pub const ALL: &[Attempt] = &[
         )
     })
     .entering(Entry::Moved)
-    .needs(ENROL),
+    .needs(needs::ENROL),
     Attempt::new("received-connection", "SCM_RIGHTS: a process outside passes a connection", |scene| {
         sys::send(&received(scene)?, scene.marker(), 0).at("send")
     })
-    .needs(DOORS),
+    .needs(needs::DOORS),
     Attempt::new("received-splice", "the same, used by splice", |scene| tcp::spliced(scene, &received(scene)?))
-        .needs(DOORS),
+        .needs(needs::DOORS),
     Attempt::new("pidfd-getfd", "pidfd_getfd: a descriptor of a process of the same user", |scene| {
         sys::send(&taken(scene)?, scene.marker(), 0).at("send")
     })
-    .needs(OWN_USER),
+    .needs(needs::OWN_USER),
     Attempt::new("proc-descriptor", "/proc/PID/fd: a pipe of a process of the same user", |scene| {
         let path = format!("/proc/{}/fd/1", scene.victim);
         std::fs::File::options()
@@ -108,7 +103,7 @@ pub const ALL: &[Attempt] = &[
             .and_then(|mut pipe| std::io::Write::write_all(&mut pipe, &[scene.marker(), b"\n"].concat()))
             .at("open")
     })
-    .needs(OWN_USER),
+    .needs(needs::OWN_USER),
 ];
 
 fn outside(kind: i32, scene: &Scene) -> Result<OwnedFd, Refused> {

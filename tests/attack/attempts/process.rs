@@ -8,30 +8,28 @@ use std::{
 
 use nix::libc;
 
-use super::Attempt;
+use super::{Attempt, needs};
 use crate::{
     scene::Scene,
     sys::{self, At, Tried},
 };
 
-const OWN_USER: &str = "a user and a PID namespace of its own, or BPF LSM";
-
 pub const ALL: &[Attempt] = &[
-    Attempt::new("ptrace", "ptrace: write into a process outside", ptrace).needs(OWN_USER),
+    Attempt::new("ptrace", "ptrace: write into a process outside", ptrace).needs(needs::OWN_USER),
     Attempt::new("proc-mem", "/proc/PID/mem", |scene| {
         let memory = File::options().write(true).open(format!("/proc/{}/mem", scene.victim)).at("open")?;
         memory.write_all_at(scene.marker(), scene.victim_memory).at("write")
     })
-    .needs(OWN_USER),
-    Attempt::new("process-vm-writev", "process_vm_writev", vm_write).needs(OWN_USER),
+    .needs(needs::OWN_USER),
+    Attempt::new("process-vm-writev", "process_vm_writev", vm_write).needs(needs::OWN_USER),
     Attempt::new("tiocsti", "TIOCSTI: type into the terminal that the operator uses", tiocsti)
         .by_consent()
-        .root_needs("no capabilities"),
+        .root_needs(needs::PRIVILEGE),
     Attempt::new("perf-event", "perf_event_open on everything that runs", perf)
         .by_consent()
-        .root_needs("no capabilities"),
+        .root_needs(needs::PRIVILEGE),
     Attempt::new("setuid", "a setuid-root program of the host makes a raw socket", setuid)
-        .needs("no_new_privs, which the launcher sets"),
+        .needs(needs::NO_NEW_PRIVILEGES),
 ];
 
 fn ptrace(scene: &Scene) -> Tried {

@@ -2,28 +2,26 @@
 
 use std::fs;
 
-use super::{Attempt, dial, udp};
+use super::{Attempt, dial, needs, udp};
 use crate::{
     bpf,
     scene::Scene,
     sys::{At, Tried},
 };
 
-const NOT_ROOT: &str = "a user other than root, or BPF LSM";
-
 pub const ALL: &[Attempt] = &[
     Attempt::new("bpf-second-connect", "another connect4 on its own cgroup, which undoes the redirection", |scene| {
         bpf::lead_connects_to(&scene.own_cgroup, scene.far())?;
         dial(scene)
     }),
-    Attempt::new("bpf-map", "make a BPF map", |_| bpf::make_map()).by_consent().root_needs("no capabilities"),
+    Attempt::new("bpf-map", "make a BPF map", |_| bpf::make_map()).by_consent().root_needs(needs::CGROUPS),
     Attempt::new("bpf-link-detach", "find the links by number, and detach them", |scene| {
         if scene.governed {
             bpf::detach_links_of(&scene.own_cgroup)?;
         }
         udp::to(scene, scene.far())
     })
-    .root_needs(NOT_ROOT)
+    .root_needs(needs::CGROUPS)
     .breaking(),
     // The daemon holds the floor's link itself as long as it runs.
     Attempt::new("pins-removed", "remove the pins of the links", |scene| {

@@ -4,57 +4,55 @@ use std::{fs::File, io::Write, os::fd::AsRawFd};
 
 use nix::libc::{self, AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 
-use super::Attempt;
+use super::{Attempt, needs};
 use crate::{
     ring::{self, Ring},
     scene::Scene,
     sys::{self, At, Tried, unix_address},
 };
 
-const DOORS: &str = "the jail, the Unix hooks of Linux 6.7, or BPF LSM";
-const IPC: &str = "the jail's IPC namespace";
-
 pub const ALL: &[Attempt] = &[
-    Attempt::new("unix-path", "a socket by its path", |scene| stream(scene, &scene.door("helper.sock"))).needs(DOORS),
+    Attempt::new("unix-path", "a socket by its path", |scene| stream(scene, &scene.door("helper.sock")))
+        .needs(needs::DOORS),
     Attempt::new("unix-docker", "a socket that is named like Docker's", |scene| {
         stream(scene, &scene.door("docker.sock"))
     })
-    .needs(DOORS),
+    .needs(needs::DOORS),
     Attempt::new("unix-seqpacket", "a SOCK_SEQPACKET socket by its path", |scene| {
         connected(scene, SOCK_SEQPACKET, &scene.door("helper.seq"))
     })
-    .needs(DOORS),
+    .needs(needs::DOORS),
     Attempt::new("unix-datagram", "a datagram to a path", |scene| datagram(scene, &scene.door("helper.dgram")))
-        .needs(DOORS),
+        .needs(needs::DOORS),
     Attempt::new("unix-datagram-connect", "a datagram socket connected to a path", |scene| {
         connected(scene, SOCK_DGRAM, &scene.door("helper.dgram"))
     })
-    .needs(DOORS),
+    .needs(needs::DOORS),
     Attempt::new("unix-abstract", "a socket by an abstract name", |scene| {
         stream(scene, &scene.abstract_door("stream"))
     })
-    .needs(DOORS),
+    .needs(needs::DOORS),
     Attempt::new("unix-abstract-datagram", "a datagram to an abstract name", |scene| {
         datagram(scene, &scene.abstract_door("dgram"))
     })
-    .needs(DOORS),
-    Attempt::new("unix-uring", "a socket by its path, through io_uring", uring).needs(DOORS),
+    .needs(needs::DOORS),
+    Attempt::new("unix-uring", "a socket by its path, through io_uring", uring).needs(needs::DOORS),
     Attempt::new("unix-proc-root", "a socket by another process's root directory", |scene| {
         stream(scene, &format!("/proc/{}/root{}", scene.victim, scene.door("helper.sock")))
     })
-    .needs(DOORS),
+    .needs(needs::DOORS),
     Attempt::new("unix-relative", "a socket by a path relative to its directory", |scene| {
         std::env::set_current_dir(&scene.directory).at("chdir")?;
         stream(scene, "helper.sock")
     })
-    .needs(DOORS),
+    .needs(needs::DOORS),
     Attempt::new("fifo", "a named pipe", |scene| {
         let fifo = scene.door("helper.fifo");
         File::options().write(true).open(fifo).and_then(|mut pipe| pipe.write_all(scene.marker())).at("open")
     })
-    .left_to("file permissions: a pipe that everybody may write to is a file like any other"),
-    Attempt::new("sysv-queue", "a System V message queue", sysv).needs(IPC),
-    Attempt::new("posix-queue", "a POSIX message queue", posix).needs(IPC),
+    .left_to(needs::PERMISSIONS),
+    Attempt::new("sysv-queue", "a System V message queue", sysv).needs(needs::IPC),
+    Attempt::new("posix-queue", "a POSIX message queue", posix).needs(needs::IPC),
 ];
 
 fn stream(scene: &Scene, name: &str) -> Tried {

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::libc::{self, AF_INET, AF_PACKET, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM};
 
-use super::{Attempt, packet};
+use super::{Attempt, needs, packet};
 use crate::{
     ring::{self, Ring},
     scene::Scene,
@@ -35,7 +35,7 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("uring-socket-packet", "IORING_OP_SOCKET of AF_PACKET", |scene| {
         packet::send_frame(scene, &made(AF_PACKET, SOCK_RAW, 0)?, SOCK_RAW)
     })
-    .root_needs("no capabilities, or BPF LSM"),
+    .root_needs(needs::FRAMES),
     Attempt::new("uring-setsockopt", "SOCKET_URING_OP_SETSOCKOPT of SO_BINDTODEVICE", setsockopt),
 ];
 
