@@ -36,8 +36,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 const GUEST_FACTOR: u32 = 10;
 /// In a network namespace of our own nobody else has it.
 const DAEMON_PORT: u16 = 15_001;
-/// So many reasons at once are a canary's.
-const CANARY_REASONS: usize = 3;
+/// So many reasons for one attempt are a canary's.
+const CANARY_REASONS: usize = 2;
 /// The first port of attempts; each has its own.
 const PORTS: u16 = 7_000;
 

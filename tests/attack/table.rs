@@ -93,7 +93,8 @@ impl Row {
             return words(&outcome.refusals.keys().cloned().collect());
         }
         match &outcome.said {
-            Said::Went if place == Place::Jail => "kept inside".to_owned(),
+            // A datagram that goes through in a jail stays on its own loopback.
+            Said::Went if place == Place::Jail && self.attempt.name.contains("udp") => "netns".to_owned(),
             Said::Went => "redirected".to_owned(),
             Said::NotStarted | Said::NotTried => "launcher".to_owned(),
             Said::Died => "hung".to_owned(),
