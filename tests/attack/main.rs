@@ -12,6 +12,7 @@
 //! places: free as root and as an ordinary user, to see that it works here at all; in a captured cgroup as both; and
 //! under `portcullis run`. It leaked if the marker was heard, whatever the attacker believes.
 
+mod attacker;
 mod attempts;
 mod bpf;
 mod contest;
@@ -19,7 +20,9 @@ mod ear;
 mod field;
 mod netlink;
 mod outside;
+mod place;
 mod ring;
+mod row;
 mod scene;
 mod sniffer;
 mod sys;
@@ -29,17 +32,14 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, rc::Rc};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{
-    contest::{Contest, Place},
-    table::{Row, Table},
-};
+use crate::{contest::Contest, place::Place, row::Row, table::Table};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["list"] => list(),
-        ["try", name, scene] => contest::attack(name, scene).map(|()| true),
+        ["try", name, scene] => attacker::attack(name, scene).map(|()| true),
         ["victim"] => outside::suffer().map(|()| true),
         _ => Options::parse(arguments).and_then(|options| run(&options)),
     };

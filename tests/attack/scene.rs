@@ -30,6 +30,8 @@ pub struct Scene {
     /// Where listeners of this one attempt are, on the far host and on this one.
     pub port: u16,
     pub daemon_port: u16,
+    /// The daemon's control socket.
+    pub control: String,
     /// Sockets of processes outside.
     pub directory: String,
     /// What abstract names begin with.
@@ -96,6 +98,7 @@ impl Scene {
     pub fn to_json(&self) -> Value {
         json!({
             "marker": self.marker, "port": self.port, "daemon_port": self.daemon_port, "directory": self.directory,
+            "control": self.control,
             "instance": self.instance, "victim": self.victim, "victim_descriptor": self.victim_descriptor,
             "victim_memory": self.victim_memory, "free_cgroup": self.free_cgroup, "own_cgroup": self.own_cgroup,
             "far_namespace": self.far_namespace, "links": self.links, "guest": self.guest,
@@ -114,6 +117,7 @@ impl Scene {
             marker: word("marker")?,
             port: number("port")?.try_into()?,
             daemon_port: number("daemon_port")?.try_into()?,
+            control: word("control")?,
             directory: word("directory")?,
             instance: word("instance")?,
             victim: number("victim")?.try_into()?,

@@ -1,6 +1,10 @@
 //! Services of the host itself, and the daemon's own listener.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    io::{self, BufRead, BufReader, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::net::UnixStream,
+};
 
 use nix::libc::{AF_INET, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET};
 
@@ -27,6 +31,7 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("daemon-direct-v6", "the same by ::1", |scene| daemon(scene, Ipv6Addr::LOCALHOST)).by_consent(),
     Attempt::new("daemon-other-loopback", "the same by 127.0.0.9", |scene| daemon(scene, [127, 0, 0, 9])),
     Attempt::new("daemon-own-address", "the same by the host's own address", |scene| daemon(scene, NEAR_V4)),
+    Attempt::new("daemon-control", "the daemon's control socket: ask it what runs", control).by_consent(),
     Attempt::new("daemon-port-taken", "bind of the daemon's port, beside it", |scene| take_port(scene, SO_REUSEADDR))
         .by_consent(),
     Attempt::new("daemon-port-shared", "SO_REUSEPORT on the daemon's own address", |scene| {
@@ -41,6 +46,19 @@ fn local(scene: &Scene, host: impl Into<IpAddr>) -> Tried {
 
 fn daemon(scene: &Scene, host: impl Into<IpAddr>) -> Tried {
     dial(scene, SocketAddr::new(host.into(), scene.daemon_port))
+}
+
+/// Consent is an answer to what only an operator may ask.
+fn control(scene: &Scene) -> Tried {
+    let mut stream = UnixStream::connect(&scene.control).at("connect")?;
+    sys::patient(&stream).at("patience")?;
+    stream.write_all(b"{\"command\":\"status\"}\n").at("write")?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).at("read")?;
+    match answer.contains("\"reply\":\"status\"") {
+        true => Ok(()),
+        false => Err(io::Error::from(io::ErrorKind::PermissionDenied)).at("answer"),
+    }
 }
 
 /// Whoever holds the port gets the connects of all workloads once the daemon is gone.

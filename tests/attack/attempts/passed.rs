@@ -10,7 +10,7 @@ use std::{
 
 use nix::{
     libc,
-    sys::socket::{ControlMessageOwned, MsgFlags, recvmsg},
+    sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg},
 };
 
 use super::{Attempt, Entry, needs, tcp};
@@ -91,6 +91,20 @@ pub const ALL: &[Attempt] = &[
     .needs(needs::DOORS),
     Attempt::new("received-splice", "the same, used by splice", |scene| tcp::spliced(scene, &received(scene)?))
         .needs(needs::DOORS),
+    Attempt::new("received-again", "a socket of its own that has been through SCM_RIGHTS", |scene| {
+        let own = sys::socket(libc::AF_INET, libc::SOCK_STREAM, 0).at("socket")?;
+        let (here, there) = UnixStream::pair().at("socketpair")?;
+        let parts = [std::io::IoSlice::new(b".")];
+        let descriptors = [own.as_raw_fd()];
+        let rights = [ControlMessage::ScmRights(&descriptors)];
+        sendmsg::<()>(here.as_raw_fd(), &parts, &rights, MsgFlags::empty(), None).at("sendmsg")?;
+        drop(own);
+        let back = from(&there)?;
+        sys::connect(&back, &address(scene.far())).at("connect")?;
+        sys::send(&back, scene.marker(), 0).at("send")?;
+        sys::linger(back);
+        Ok(())
+    }),
     Attempt::new("pidfd-getfd", "pidfd_getfd: a descriptor of a process of the same user", |scene| {
         sys::send(&taken(scene)?, scene.marker(), 0).at("send")
     })
@@ -121,7 +135,11 @@ fn moved(make: impl FnOnce() -> Result<OwnedFd, Refused>, say: impl FnOnce(&Owne
 }
 
 fn received(scene: &Scene) -> Result<OwnedFd, Refused> {
-    let stream = UnixStream::connect(scene.door("pass.sock")).at("connect")?;
+    from(&UnixStream::connect(scene.door("pass.sock")).at("connect")?)
+}
+
+/// The first descriptor that comes over a Unix socket.
+fn from(stream: &UnixStream) -> Result<OwnedFd, Refused> {
     let mut byte = [0; 1];
     let mut space = nix::cmsg_space!([std::os::fd::RawFd; 1]);
     let mut parts = [IoSliceMut::new(&mut byte)];

@@ -59,6 +59,8 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("tcp-sendfile", "sendfile from a file", send_file),
     Attempt::new("tcp-same-port", "many connects from one source port by SO_REUSEPORT", same_port),
     Attempt::new("tcp-flood", "2,000 connects at once, then one more", flood),
+    Attempt::new("tcp-urgent", "urgent data", urgent),
+    Attempt::new("tcp-orphan", "from a process whose parent is gone", orphan),
     Attempt::new("mptcp", "Multipath TCP", |scene| over(scene, AF_INET, libc::IPPROTO_MPTCP)),
     Attempt::new("mptcp-fastopen", "Multipath TCP by MSG_FASTOPEN", mptcp_fast_open),
     Attempt::new("smc", "AF_SMC, which falls back to TCP", |scene| over(scene, AF_SMC, 0)),
@@ -255,6 +257,33 @@ pub fn file_sent(scene: &Scene, to: &OwnedFd) -> Tried {
     // SAFETY: two descriptors of ours, and no offset.
     let moved = unsafe { libc::sendfile(to.as_raw_fd(), file.as_raw_fd(), std::ptr::null_mut(), scene.marker().len()) };
     sys::checked(moved as libc::c_long).at("sendfile").map(drop)
+}
+
+fn urgent(scene: &Scene) -> Tried {
+    let socket = stream()?;
+    sys::connect(&socket, &address(scene.far())).at("connect")?;
+    sys::send(&socket, scene.marker(), libc::MSG_OOB).at("send")?;
+    sys::linger(socket);
+    Ok(())
+}
+
+/// Forks twice: the one that dials belongs to nobody who is still there.
+fn orphan(scene: &Scene) -> Tried {
+    let (mut reader, writer) = std::io::pipe().at("pipe")?;
+    // SAFETY: this process has one thread.
+    match sys::checked(unsafe { libc::fork() }.into()).at("fork")? {
+        0 => {
+            // SAFETY: as above; the middle one ends at once.
+            if unsafe { libc::fork() } == 0 {
+                let _ = dial(scene, scene.far());
+            }
+            // SAFETY: ends a child.
+            unsafe { libc::_exit(0) }
+        }
+        _ => drop(writer),
+    }
+    // Until the last holder of the other end is gone.
+    std::io::Read::read(&mut reader, &mut [0]).at("read").map(drop)
 }
 
 fn same_port(scene: &Scene) -> Tried {
