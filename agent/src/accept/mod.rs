@@ -2,6 +2,7 @@
 
 pub mod closures;
 pub mod identity;
+pub mod users;
 pub mod workloads;
 
 pub use closures::Closures;

@@ -16,7 +16,7 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -31,7 +31,7 @@ pub use facts::{Fact, facts};
 pub use layer::{Layer, UnknownLayer};
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, UNIX_ALLOWED_MAX};
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, Refusal, UNIX_ALLOWED_MAX};
 pub use tree::Tree;
 pub use unix::{UnixName, UnixNameError};
 
@@ -167,7 +167,7 @@ pub struct Capture {
     allow_missing: Vec<Layer>,
     maps: Maps,
     /// Its lock lasts as long as it is open.
-    _daemon: Cgroup,
+    daemon: Cgroup,
     workloads: parking_lot::Mutex<Attachment>,
     existing: Trees,
     /// Held while a cgroup of somebody else's is captured or let go.
@@ -181,13 +181,24 @@ impl Capture {
     /// its maker was in, and one made before would accept connections without an origin. Until then connects are
     /// refused.
     pub fn load(config: &CaptureConfig) -> Result<Self, CaptureError> {
+        Self::load_with(config, None)
+    }
+
+    /// The same with the lock that another daemon holds and passes on, as [`Capture::lock`] gives it.
+    pub fn load_with(config: &CaptureConfig, lock: Option<OwnedFd>) -> Result<Self, CaptureError> {
         check_name(&config.instance)?;
         check_port(config.port)?;
         let hierarchy = Hierarchy::find().map_err(at("find a cgroup v2 hierarchy below", "/proc/self/mountinfo"))?;
         let root = Path::new("/portcullis").join(&config.instance);
         let daemon = open(&hierarchy, &root.join("daemon"))?;
         let workloads = open(&hierarchy, &root.join("workloads"))?;
-        lock(&daemon, &config.instance)?;
+        let daemon = match lock {
+            Some(lock) => daemon.with_lock(lock).map_err(|_| CaptureError::InstanceInUse(config.instance.clone()))?,
+            None => {
+                self::lock(&daemon, &config.instance)?;
+                daemon
+            }
+        };
         daemon.admit(std::process::id()).map_err(at("move the daemon into", daemon.directory()))?;
 
         let pins = Pins::open(&config.bpffs, &config.instance)?;
@@ -212,18 +223,12 @@ impl Capture {
         Attachment::ensure(&programs, &pins, "daemon", daemon_cgroup, Scope::Daemon)?;
         let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
         let allow_missing = config.allow_missing.clone();
-        Ok(Self {
-            hierarchy,
-            root,
-            pins,
-            programs,
-            allow_missing,
-            maps,
-            _daemon: daemon,
-            workloads,
-            existing,
-            capturing,
-        })
+        Ok(Self { hierarchy, root, pins, programs, allow_missing, maps, daemon, workloads, existing, capturing })
+    }
+
+    /// The lock of the instance, for the daemon that goes on in this one's place.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        self.daemon.as_fd().try_clone_to_owned()
     }
 
     /// Where an accepted connection wanted to go, and who opened it.
@@ -320,6 +325,12 @@ impl Capture {
     /// The layers that this kernel lacks.
     pub fn missing_layers(&self) -> Vec<Layer> {
         Layer::ALL.into_iter().filter(|layer| self.programs.missing(*layer).is_some()).collect()
+    }
+
+    /// That one of [`Capture::trees`] that a cgroup, by its path below the mount, is in.
+    pub fn tree_directory(&self, cgroup: &Path) -> Result<Option<PathBuf>, CaptureError> {
+        let directory = self.hierarchy.mount().join(cgroup.strip_prefix("/").unwrap_or(cgroup));
+        Ok(self.trees()?.into_iter().find(|tree| directory.starts_with(tree)))
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.

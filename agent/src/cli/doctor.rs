@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::output::{json, print_table, table};
 use crate::{
-    capture::{self, canary},
+    capture::{self, Loopback, canary},
     control::{Client, Command, Reply},
 };
 
@@ -53,7 +53,7 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
         anyhow::bail!("the daemon answered something else than was asked");
     };
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
-    let attempts = canary::attempts(&token);
+    let attempts = canary::attempts(&token, Loopback::Shared);
     if args.json {
         json(&attempts)?;
     } else {

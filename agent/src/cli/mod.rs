@@ -9,6 +9,7 @@ mod config;
 mod doctor;
 mod generate;
 mod highlight;
+mod metrics;
 mod options;
 mod output;
 mod policy;
@@ -47,6 +48,8 @@ enum Subject {
     Run(run::Args),
     /// Show what is enforced
     Status(status::Args),
+    /// Print metrics for a monitoring system
+    Metrics(metrics::Args),
     /// Say what this kernel allows, and what that means
     Doctor(doctor::Args),
     /// Try to get out, and show what held
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Subject::Down(args) => up::down(args),
         Subject::Run(args) => return run::run(args, control),
         Subject::Status(args) => status::run(args, control),
+        Subject::Metrics(args) => metrics::run(args, control),
         Subject::Doctor(args) => doctor::run(args),
         Subject::Prove(args) => doctor::prove(args, control),
         Subject::Approvals(args) => approvals::run(args, control),

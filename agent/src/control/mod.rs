@@ -27,6 +27,7 @@ pub const CONNECTIONS_MAX: usize = 64;
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     Status,
+    Metrics,
     /// Puts the sending process under capture, as a workload of this name.
     Enrol {
         name: Option<String>,
@@ -54,18 +55,27 @@ pub enum Command {
         reason: Option<String>,
     },
     ReloadPolicy,
+    /// Asks for everything that the daemon has, to go on in its place. It is answered by a handover, not by a reply.
+    TakeOver {
+        instance: String,
+        /// The port that the sender would listen on; zero: whichever it is.
+        port: u16,
+    },
 }
 
 impl Command {
     /// What it changes, in words for the host's record; `None` when it only asks. Enrolments are told on their own.
     pub fn change(&self) -> Option<String> {
         match self {
-            Self::Status | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => None,
+            Self::Status | Self::Metrics | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => {
+                None
+            }
             Self::Approve { id, .. } => Some(format!("approve {id}")),
             Self::Deny { id, .. } => Some(format!("deny {id}")),
             Self::RevokeGrant { id } => Some(format!("revoke grant {id}")),
             Self::KillSession { id, .. } => Some(format!("kill session {id}")),
             Self::ReloadPolicy => Some("reload the policy".to_owned()),
+            Self::TakeOver { .. } => Some("take over".to_owned()),
         }
     }
 
@@ -73,9 +83,14 @@ impl Command {
     pub fn role(&self) -> Role {
         match self {
             // Whether this person may answer this request is the desk's to say.
-            Self::Status | Self::Approvals | Self::Approve { .. } | Self::Deny { .. } | Self::Grants => Role::Approver,
+            Self::Status
+            | Self::Metrics
+            | Self::Approvals
+            | Self::Approve { .. }
+            | Self::Deny { .. }
+            | Self::Grants => Role::Approver,
             Self::Enrol { .. } | Self::RevokeGrant { .. } | Self::LiveSessions => Role::Operator,
-            Self::KillSession { .. } | Self::ReloadPolicy => Role::Operator,
+            Self::KillSession { .. } | Self::ReloadPolicy | Self::TakeOver { .. } => Role::Operator,
         }
     }
 }
@@ -85,13 +100,31 @@ impl Command {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     Status(Box<Status>),
+    /// OpenMetrics text.
+    Metrics {
+        text: String,
+    },
     Enrolled(Enrolled),
-    Approvals { pending: Vec<PendingView> },
-    Approved { complete: bool, grant: Option<Grant> },
-    Grants { grants: Vec<Grant> },
-    LiveSessions { sessions: Vec<LiveView> },
-    Done { message: String },
-    Refused { error: String, hint: Option<String> },
+    Approvals {
+        pending: Vec<PendingView>,
+    },
+    Approved {
+        complete: bool,
+        grant: Option<Grant>,
+    },
+    Grants {
+        grants: Vec<Grant>,
+    },
+    LiveSessions {
+        sessions: Vec<LiveView>,
+    },
+    Done {
+        message: String,
+    },
+    Refused {
+        error: String,
+        hint: Option<String>,
+    },
 }
 
 /// The daemon at a glance.
