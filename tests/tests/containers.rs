@@ -4,8 +4,14 @@
 mod dns;
 #[path = "containers/namespace.rs"]
 mod namespace;
+#[path = "containers/pod.rs"]
+mod pod;
+#[path = "containers/podman.rs"]
+mod podman;
 #[path = "containers/resolver.rs"]
 mod resolver;
+#[path = "containers/sandbox.rs"]
+mod sandbox;
 #[path = "containers/tree.rs"]
 mod tree;
 

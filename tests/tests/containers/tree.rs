@@ -56,20 +56,27 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        // Who has just been killed takes some moments to leave.
         let _ = fs::write(self.directory.join("cgroup.kill"), "1");
+        // Who has just been killed takes some moments to leave.
         for _ in 0..100 {
             match remove(&self.directory) {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(_) => thread::sleep(Duration::from_millis(50)),
             }
         }
-        let _ = writeln!(std::io::stderr(), "{} is left", self.directory.display());
+        // Container runtimes make the same path in each hierarchy of version 1 that the host has.
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        for hierarchy in hierarchies {
+            let _ = remove(&hierarchy.path().join(self.path.trim_start_matches('/')));
+        }
+        if self.directory.exists() {
+            let _ = writeln!(std::io::stderr(), "{} is left", self.directory.display());
+        }
     }
 }
 
 fn remove(directory: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)?.filter_map(std::result::Result::ok) {
+    for entry in fs::read_dir(directory)?.flatten() {
         if entry.file_type()?.is_dir() {
             remove(&entry.path())?;
         }
