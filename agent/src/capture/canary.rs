@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 
-use super::{Capture, CaptureError, Origin, Tree};
+use super::{Capture, CaptureError, Loopback, Origin, Tree};
 use crate::target::OriginalDestination;
 
 /// RFC 5737, TEST-NET-1: no host has it.
@@ -170,8 +170,8 @@ impl Canary {
 ///
 /// Dials documentation addresses, and beyond that only itself on the loopback: even where capture is missing, nothing
 /// reaches anybody. IPv6 may be refused rather than redirected.
-pub fn probe(token: &Token) -> Result<(), CanaryError> {
-    ATTEMPTS.iter().try_for_each(|(_, attempt)| attempt(token))
+pub fn probe(token: &Token, loopback: Loopback) -> Result<(), CanaryError> {
+    tried(loopback).try_for_each(|(_, attempt)| attempt(token))
 }
 
 /// One thing that a canary tried, and what came of it.
@@ -184,12 +184,21 @@ pub struct Attempt {
 }
 
 /// Tries everything that [`probe`] tries, and goes on after what got out.
-pub fn attempts(token: &Token) -> Vec<Attempt> {
-    let tried = ATTEMPTS.iter().map(|(name, attempt)| match attempt(token) {
+pub fn attempts(token: &Token, loopback: Loopback) -> Vec<Attempt> {
+    let tried = tried(loopback).map(|(name, attempt)| match attempt(token) {
         Ok(()) => Attempt { name, held: true, outcome: "captured or refused".to_owned() },
         Err(error) => Attempt { name, held: false, outcome: error.to_string() },
     });
     tried.collect()
+}
+
+/// What is to be tried: on a jail's loopback there are no services but the workload's own.
+fn tried(loopback: Loopback) -> impl Iterator<Item = &'static (&'static str, Try)> {
+    let shared: &[_] = match loopback {
+        Loopback::Shared => SHARED_ATTEMPTS,
+        Loopback::Private => &[],
+    };
+    ATTEMPTS.iter().chain(shared)
 }
 
 type Try = fn(&Token) -> Result<(), CanaryError>;
@@ -197,12 +206,16 @@ type Try = fn(&Token) -> Result<(), CanaryError>;
 const ATTEMPTS: &[(&str, Try)] = &[
     ("TCP over IPv4 to an address outside", |token| hear(DESTINATION_V4, token)),
     ("TCP over IPv6 to an address outside", hear_v6),
-    ("TCP to a service of this host", |_| stay_off_local_services()),
-    ("UDP", |_| send_no_datagram()),
+    ("UDP", |_| send_no_datagram(Some(DESTINATION_V4))),
     ("a raw socket", |_| make_no_socket("a raw socket", libc::SOCK_RAW, libc::IPPROTO_ICMP)),
     ("a ping socket", |_| make_no_socket("a ping socket", libc::SOCK_DGRAM, libc::IPPROTO_ICMP)),
     ("an MPTCP socket", |_| make_no_socket("an MPTCP socket", libc::SOCK_STREAM, libc::IPPROTO_MPTCP)),
     ("the choice of an interface", |_| choose_no_interface()),
+];
+
+const SHARED_ATTEMPTS: &[(&str, Try)] = &[
+    ("TCP to a service of this host", |_| stay_off_local_services()),
+    ("UDP to a service of this host", |_| send_no_datagram(None)),
 ];
 
 fn hear_v6(token: &Token) -> Result<(), CanaryError> {
@@ -250,11 +263,12 @@ fn stay_off_local_services() -> Result<(), CanaryError> {
     }
 }
 
-/// Sends to a socket of its own, by both ways.
-fn send_no_datagram() -> Result<(), CanaryError> {
+/// Sends to an address, or else to a socket of its own, by both ways.
+fn send_no_datagram(destination: Option<SocketAddr>) -> Result<(), CanaryError> {
     let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
-    let address = receiver.local_addr().map_err(CanaryError::Preparation)?;
-    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
+    let own = receiver.local_addr().map_err(CanaryError::Preparation)?;
+    let address = destination.unwrap_or(own);
+    let sender = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(CanaryError::Preparation)?;
     if sender.send_to(b"canary", address).is_ok() {
         return Err(CanaryError::Possible("a datagram"));
     }
@@ -331,7 +345,7 @@ pub async fn prove(
 pub fn child() -> Result<(), CanaryError> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(CanaryError::Preparation)?;
-    probe(&line.trim_end().parse()?)
+    probe(&line.trim_end().parse()?, Loopback::Shared)
 }
 
 #[cfg(test)]

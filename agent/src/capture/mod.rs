@@ -34,6 +34,7 @@ pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, R
 pub use tree::Tree;
 
 pub mod canary;
+pub mod find;
 pub mod namespace;
 
 mod attachment;
@@ -233,6 +234,11 @@ impl Capture {
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
     pub fn governs(&self, cgroup: &Path) -> bool {
         self.name_of(cgroup).is_some()
+    }
+
+    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
+        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
     }
 
     fn name_of(&self, cgroup: &Path) -> Option<std::sync::Arc<str>> {

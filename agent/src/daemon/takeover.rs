@@ -16,6 +16,7 @@
 //! that takes longer than [`CONFIRM_TIMEOUT`] hears [`NO`] and ends. Where both die, the kernel's programs refuse.
 
 use std::{
+    fs,
     io::{self, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
@@ -140,9 +141,10 @@ impl Predecessor {
 
 /// Waits for the end of a process, for at most [`GONE_TIMEOUT`].
 fn wait_until_gone(pid: u32) {
-    let process = Path::new("/proc").join(pid.to_string());
+    // A process that nobody has collected yet has no descriptors any more, and no executable.
+    let process = Path::new("/proc").join(pid.to_string()).join("exe");
     let begun = Instant::now();
-    while process.exists() && begun.elapsed() < GONE_TIMEOUT {
+    while fs::read_link(&process).is_ok() && begun.elapsed() < GONE_TIMEOUT {
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,10 +1,10 @@
 //! What is looked at again and again: workloads that end, cgroups made anew, names that move.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
+use super::{audit::Audit, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
 use crate::{
     accept::Workload,
     config::Config,
@@ -34,28 +34,50 @@ pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse, told: &[Wo
             cgroup: gatehouse.capture.workload(enrolment.cgroup_id())?.cgroup,
             cgroup_id: enrolment.cgroup_id(),
         });
+        // Nobody else may become the user of one that still runs.
+        for uid in users_in(enrolment.directory()).filter(|uid| config.run.uids.contains(uid)) {
+            gatehouse.workloads.note_user(enrolment.cgroup_id(), uid);
+        }
         gatehouse.workloads.settle(enrolment.cgroup_id());
     }
     Ok(())
 }
 
-/// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
-pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
+/// Whose the processes of a cgroup are.
+fn users_in(cgroup: &Path) -> impl Iterator<Item = u32> {
+    let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    let pids: Vec<u32> = processes.lines().filter_map(|line| line.parse().ok()).collect();
+    pids.into_iter().filter_map(user_of)
+}
+
+/// The real user, proc_pid_status(5). The directory's owner is root where a process shows itself to nobody.
+fn user_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Releases workloads whose last process has ended, and captures others' cgroups that are new or were made anew.
+pub(super) async fn tend_workloads(roll: Arc<Roll>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
-        for enrolment in gatehouse.capture.enrolments()? {
-            // Those just made are still waiting for their first process.
-            if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
-                enrolment.release()?;
-                gatehouse.workloads.release(enrolment.cgroup_id());
-                let cgroup = enrolment.directory().display().to_string();
-                audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
-            }
-        }
-        if let Err(error) = gatehouse.capture.recapture() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
+        release_ended(&roll.gatehouse, &roll.audit)?;
+        if let Err(error) = roll.sweep().await {
+            tracing::error!(error = format!("{error:#}"), "a configured cgroup is not captured");
         }
     }
+}
+
+fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
+    for enrolment in gatehouse.capture.enrolments()? {
+        // Those just made are still waiting for their first process.
+        if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
+            enrolment.release()?;
+            gatehouse.workloads.release(enrolment.cgroup_id());
+            let cgroup = enrolment.directory().display().to_string();
+            audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
+        }
+    }
+    Ok(())
 }
 
 /// Listens in the network namespaces that workloads have come into, and leaves those that they have left.

@@ -117,7 +117,7 @@ fn make(attempt: &str, held: &mut Held) -> io::Result<String> {
             unshare(CloneFlags::CLONE_NEWNET)?;
             heard(TcpStream::connect_timeout(&parse(address), PATIENCE)?)
         }
-        ["probe"] => canary::probe(&Token::random().unwrap())
+        ["probe"] => canary::probe(&Token::random().unwrap(), portcullis::capture::Loopback::Shared)
             .map_err(|error| io::Error::other(error.to_string()))
             .map(answer)
             .or_else(|error| Ok(error.to_string())),
