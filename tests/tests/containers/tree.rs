@@ -18,6 +18,9 @@ use portcullis_tests::{
 
 use super::{Pair, latest_workload, said};
 
+/// Container runtimes are root with all that goes with it: whoever captures them has accepted that.
+const ACCEPTED: &str = r#"accept_risks = ["root", "capabilities", "new-privileges", "helpers", "system-calls"]"#;
+
 /// A cgroup that the configuration names, as it would name a unit's. Dropped, it is removed.
 pub struct Tree {
     /// Below the mount.
@@ -40,7 +43,7 @@ impl Tree {
     /// A gate that governs it, as the workload `tree`.
     pub fn gate(&self) -> Result<Pair> {
         let server = Postgres::start()?;
-        let extra = format!("[[workload]]\nname = \"tree\"\ncgroup = {:?}", self.path);
+        let extra = format!("[[workload]]\nname = \"tree\"\ncgroup = {:?}\n{ACCEPTED}", self.path);
         let gate = Gate::with(&server, &Setup { extra, ..Setup::default() })?;
         Ok(Pair { gate, server })
     }
