@@ -124,7 +124,7 @@ const SENT_MAX: usize = 1024;
 impl Canary {
     /// Whether a connection is a canary's; only [`Canary::answer`] may serve it.
     pub fn is_destination(destination: &OriginalDestination) -> bool {
-        destination.0 == DESTINATION_V4 || destination.0 == DESTINATION_V6
+        [DESTINATION_V4, DESTINATION_V6].map(OriginalDestination::Tcp).contains(destination)
     }
 
     /// Answers canaries of this cgroup with the token, until [`Canary::forget`].
@@ -160,7 +160,7 @@ impl Canary {
     }
 
     /// Writes the token that belongs to the origin's cgroup, or nothing, and closes.
-    pub async fn answer(&self, origin: &Origin, mut stream: tokio::net::TcpStream) -> io::Result<()> {
+    pub async fn answer(&self, origin: &Origin, mut stream: crate::socket::Socket) -> io::Result<()> {
         let token = self.expected.lock().get(&origin.cgroup_id).cloned();
         if let Some(token) = token {
             stream.write_all(&token.0).await?;
