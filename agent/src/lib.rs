@@ -21,7 +21,9 @@ pub mod jail;
 // The way of one connection.
 pub mod connection;
 pub mod detect;
+pub mod dns;
 pub mod protocol;
+pub mod socket;
 pub mod surveys;
 pub mod tls;
 pub mod upstream;

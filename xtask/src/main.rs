@@ -8,6 +8,7 @@ mod edges;
 mod fuzz;
 mod prerequisites;
 mod progress;
+mod table;
 mod test;
 mod vm;
 
@@ -36,6 +37,8 @@ enum Command {
     Fuzz(fuzz::Arguments),
     /// Boot kernels in virtual machines, and try capture on each of them.
     Vm(vm::Arguments),
+    /// Try every known way out of a workload on this kernel.
+    Table(table::Arguments),
     /// Check which module of the daemon knows which.
     Edges,
     /// Do what CI does: format, lints, module edges, policies, and every test.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
+        Command::Table(arguments) => table::run(&arguments),
         Command::Edges => edges::check().map(|()| true),
         Command::Ci => ci::run(),
     };

@@ -3,10 +3,10 @@
 //! A read that fails is `None`, and whoever asked refuses. Addresses are numbers here: nothing is dereferenced, so no
 //! pointer can be wrong in a way that matters to the kernel.
 
-use core::ptr::addr_of;
+use core::ptr::{addr_of, from_mut};
 
-use aya_ebpf::helpers::bpf_probe_read_kernel;
-use portcullis_common::Fields;
+use aya_ebpf::helpers::{bpf_probe_read_kernel, generated};
+use portcullis_common::{Fields, UNIX_PATH_MAX, UnixName};
 
 /// The daemon fills it in before the programs are loaded.
 #[unsafe(no_mangle)]
@@ -114,6 +114,28 @@ fn magic(superblock: Place) -> Option<u64> {
 #[inline(always)]
 pub fn device_of_inode(inode: Place) -> Option<(u16, u32)> {
     Some((read(inode + field!(inode_mode))?, read(inode + field!(inode_device))?))
+}
+
+/// `sun_path` in `struct sockaddr_un`.
+const PATH: u64 = 2;
+
+/// Reads the name to which a Unix `sock` is bound; false where there is none.
+#[inline(always)]
+pub fn read_unix_name(sock: Place, name: &mut UnixName) -> bool {
+    let Some(address) = read::<Place>(sock + field!(unix_address)) else { return false };
+    let Some(length) = read::<u32>(address + field!(unix_length)) else { return false };
+    let length = length.wrapping_sub(PATH as u32);
+    if address == 0 || length == 0 || length > UNIX_PATH_MAX as u32 {
+        return false;
+    }
+    let path = address + field!(unix_name) + PATH;
+    // SAFETY: a read that fails instead of faulting; the length is checked.
+    if unsafe { generated::bpf_probe_read_kernel(from_mut(&mut name.bytes).cast(), length, path as *const _) } != 0 {
+        return false;
+    }
+    // The kernel counts the zero behind a path.
+    name.length = if name.bytes[0] == 0 { length } else { length - 1 };
+    true
 }
 
 #[inline(always)]

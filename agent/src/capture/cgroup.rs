@@ -41,6 +41,11 @@ impl Hierarchy {
         Cgroup::open(directory)
     }
 
+    /// The id of a cgroup, from its path below the mount.
+    pub(super) fn id_of(&self, path: &Path) -> io::Result<u64> {
+        Ok(fs::metadata(self.mount.join(path.strip_prefix("/").unwrap_or(path)))?.ino())
+    }
+
     /// The path of a live cgroup below the mount, from its id.
     pub(super) fn path_of(&self, id: u64) -> io::Result<PathBuf> {
         let directory = open_by_id(File::open(&self.mount)?.as_fd(), id)?;
@@ -110,6 +115,17 @@ impl Cgroup {
     /// Takes the one lock of this cgroup, until the directory is closed.
     pub(super) fn lock(&self) -> io::Result<()> {
         self.descriptor.try_lock().map_err(io::Error::from)
+    }
+
+    /// The same cgroup by a descriptor that holds its lock already. Fails where that is of another cgroup.
+    pub(super) fn with_lock(self, lock: OwnedFd) -> io::Result<Self> {
+        let descriptor = File::from(lock);
+        if descriptor.metadata()?.ino() != self.id {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // The open file has the lock: where it is ours, this changes nothing.
+        descriptor.try_lock()?;
+        Ok(Self { descriptor, ..self })
     }
 
     /// Moves a process in, with all its threads. Its sockets stay where they were made.

@@ -2,12 +2,18 @@
 
 use std::{fs, path::Path};
 
-use aya::Ebpf;
 use caps::{CapSet, Capability};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use serde::Serialize;
 
-use super::{BPFFS, cgroup::Hierarchy, kernel, lsm, programs};
+use super::{
+    BPFFS, Layer,
+    cgroup::Hierarchy,
+    kernel,
+    layer::Scope,
+    lsm,
+    programs::{Programs, chain},
+};
 
 /// One thing that capture needs or gains by.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -24,9 +30,9 @@ pub struct Fact {
 
 /// Reads everything; loads each program once, attached to nothing.
 pub fn facts() -> Vec<Fact> {
-    let mut facts = vec![kernel(), cgroup2(), bpffs(), btf(), lsm()];
+    let mut facts = vec![kernel(), cgroup2(), bpffs(), btf()];
     facts.extend(CAPABILITIES.iter().map(|(capability, meaning)| held(*capability, meaning)));
-    facts.extend(loadable());
+    facts.extend(layers());
     facts
 }
 
@@ -74,16 +80,14 @@ fn btf() -> Fact {
     }
 }
 
-fn lsm() -> Fact {
-    let refused = match programs::parse(None) {
-        Ok(mut ebpf) => lsm::check(&mut ebpf).err().map(|error| chain(&error)),
-        Err(error) => Some(chain(&error)),
-    };
+/// The programs that no cgroup has, but the whole machine.
+fn hooks(programs: &mut Programs) -> Fact {
+    let refused = lsm::check(programs.maps()).err();
     Fact {
         name: "security hooks".into(),
         present: refused.is_none(),
         required: false,
-        detail: refused.unwrap_or_else(|| "every program loads".into()),
+        detail: refused.map_or_else(|| "every program loads".into(), |error| chain(&error)),
         meaning: "BPF LSM keeps processes that no jail holds, root among them, from sockets and files made outside, from \
                   other processes, and from the guard itself",
     }
@@ -105,32 +109,35 @@ fn held(capability: Capability, meaning: &'static str) -> Fact {
     Fact { name: capability.to_string(), present, required: true, detail: detail.into(), meaning }
 }
 
-/// Whether the verifier takes each program.
-fn loadable() -> Vec<Fact> {
-    let meaning = "the kernel accepts this program";
-    let fact = |name: &str, refused: Option<String>| Fact {
-        name: format!("program {name}"),
-        present: refused.is_none(),
-        required: true,
-        detail: refused.unwrap_or_else(|| "loads".into()),
-        meaning,
+/// Whether each layer is there. Those of processes without a jail are needed where there are such processes.
+fn layers() -> Vec<Fact> {
+    let mut programs = match Programs::load(None) {
+        Ok(programs) => programs,
+        Err(error) => {
+            return vec![Fact {
+                name: "programs".into(),
+                present: false,
+                required: true,
+                detail: chain(&error),
+                meaning: "the kernel takes the maps that every program needs",
+            }];
+        }
     };
-    match programs::parse(None) {
-        Ok(mut ebpf) => programs::all().map(|name| fact(name, refusal(&mut ebpf, name))).collect(),
-        Err(error) => vec![fact("object", Some(error.to_string()))],
-    }
-}
-
-fn refusal(ebpf: &mut Ebpf, name: &'static str) -> Option<String> {
-    let error = programs::load_program(ebpf, name).err()?;
-    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-    Some(format!("{error}{cause}"))
-}
-
-/// An error and what caused it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    let hooks = hooks(&mut programs);
+    let fact = |layer: Layer| {
+        let missing = programs.missing(layer);
+        Fact {
+            name: format!("layer {layer}"),
+            present: missing.is_none(),
+            required: !layer.programs(Scope::Runs).is_empty(),
+            detail: match missing {
+                None => layer.all_programs().map(|(program, _)| program).collect::<Vec<_>>().join(", "),
+                Some(error) => format!("without it, {}; {}: {}", layer.lost(), layer.remedy(), chain(error)),
+            },
+            meaning: layer.meaning(),
+        }
+    };
+    Layer::ALL.into_iter().map(fact).chain([hooks]).collect()
 }
 
 fn read(path: &str) -> String {

@@ -5,6 +5,7 @@
 mod attempts;
 mod hooks;
 mod rig;
+mod unix;
 mod wire;
 
 use std::{
