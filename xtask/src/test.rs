@@ -65,6 +65,9 @@ pub fn all(areas: &[Area]) -> Result<bool> {
         if *area == Area::Capture {
             tally += table::test(&programs)?;
         }
+        if *area == Area::Vm {
+            tally += vm::test(&programs)?;
+        }
         if *area == Area::Laws && fuzz::available() {
             tally += smoke()?;
         }

@@ -24,18 +24,19 @@ use std::{
 use anyhow::{Context, Result};
 use portcullis_tests::place;
 
-pub use self::source::Source;
 use self::{
     findings::Findings,
     guest::Guest,
     initramfs::{Programs, Step},
     kernel::Kernel,
     matrix::Row,
+    source::Source,
 };
 use crate::{
     build::{self, Program},
     prerequisites::{self, Need},
     progress::Progress,
+    test::Tally,
 };
 
 /// Guests that run at the same time: each has two emulated processors.
@@ -45,13 +46,16 @@ const GUESTS_MAX: usize = 2;
 const STEPS: [Step; 4] = [
     Step { name: "doctor", seconds: 20, script: "portcullis doctor --json" },
     Step { name: "daemon", seconds: 40, script: include_str!("vm/steps/daemon.sh") },
-    Step { name: "capture", seconds: 80, script: include_str!("vm/steps/capture.sh") },
+    Step { name: "capture", seconds: 90, script: include_str!("vm/steps/capture.sh") },
     Step { name: "table", seconds: 120, script: include_str!("vm/steps/table.sh") },
 ];
 
 /// The daemon, the attack table and the tests of capture.
 const BUILD: [&str; 8] =
     ["build", "--package", "portcullis", "--package", "portcullis-tests", "--bins", "--test", "capture"];
+
+/// The kernel of an ordinary test run: that of Debian's stable release.
+const TESTED: &str = "6.12";
 
 /// The attack table's driver.
 const TABLE: &str = "attack-table";
@@ -110,8 +114,17 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(rows.iter().all(Row::holds))
 }
 
+/// Boots the kernel that every test run can afford; each guest counts as one test.
+pub fn test(programs: &[Program]) -> Result<Tally> {
+    let rows = boot(&[Source::named(TESTED)?], false, None, programs)?;
+    eprintln!("{}", matrix::markdown(&rows));
+    rows.iter().filter_map(Row::complaint).for_each(|complaint| eprintln!("{complaint}\n"));
+    let passed = rows.iter().filter(|row| row.holds()).count() as u64;
+    Ok(Tally { passed, failed: rows.len() as u64 - passed })
+}
+
 /// Boots each kernel with and without BPF LSM; two guests at once, rows in the order of the sources.
-pub fn boot(sources: &[Source], fresh: bool, tests: Option<&str>, programs: &[Program]) -> Result<Vec<Row>> {
+fn boot(sources: &[Source], fresh: bool, tests: Option<&str>, programs: &[Program]) -> Result<Vec<Row>> {
     let scratch = tempfile::tempdir().context("temporary directory")?;
     let gathered = gather(programs, scratch.path())?;
     let logs = place::repository().join("target/vm");
@@ -177,14 +190,12 @@ fn gather(programs: &[Program], scratch: &Path) -> Result<Programs> {
     let tests = &tests.context("the build has no tests of capture")?.executable;
     let of_the_host = |name| prerequisites::found(name).with_context(|| format!("`{name}` is missing"));
     let (ip, dash) = (of_the_host("ip")?, of_the_host("dash")?);
-    let mut wanted = vec![
+    let wanted = [
         ("portcullis", build::find(programs, "portcullis")?),
         ("capture", tests.as_path()),
         ("ip", &ip),
         ("dash", &dash),
+        (TABLE, build::find(programs, TABLE)?),
     ];
-    if let Ok(table) = build::find(programs, TABLE) {
-        wanted.push((TABLE, table));
-    }
     Programs::gather(&wanted, scratch)
 }

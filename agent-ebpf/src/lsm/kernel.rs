@@ -125,7 +125,9 @@ pub fn read_unix_name(sock: Place, name: &mut UnixName) -> bool {
     let Some(address) = read::<Place>(sock + field!(unix_address)) else { return false };
     let Some(length) = read::<u32>(address + field!(unix_length)) else { return false };
     let length = length.wrapping_sub(PATH as u32);
-    if address == 0 || length == 0 || length > UNIX_PATH_MAX as u32 {
+    // SAFETY: a variable of this function; volatile, so that what is compared is what the verifier sees used.
+    let length = unsafe { addr_of!(length).read_volatile() };
+    if length > UNIX_PATH_MAX as u32 {
         return false;
     }
     let path = address + field!(unix_name) + PATH;
@@ -133,9 +135,9 @@ pub fn read_unix_name(sock: Place, name: &mut UnixName) -> bool {
     if unsafe { generated::bpf_probe_read_kernel(from_mut(&mut name.bytes).cast(), length, path as *const _) } != 0 {
         return false;
     }
-    // The kernel counts the zero behind a path.
-    name.length = if name.bytes[0] == 0 { length } else { length - 1 };
-    true
+    // The kernel counts the zero behind a path. Without a name there is nothing to count.
+    name.length = if name.bytes[0] == 0 { length } else { length.wrapping_sub(1) };
+    length > 0
 }
 
 #[inline(always)]

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::kernel::Kernel;
 
 /// Longest that a guest may run.
-const GUEST_TIMEOUT: Duration = Duration::from_secs(240);
+const GUEST_TIMEOUT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(200);
 
 const MEMORY_MIB: u32 = 1024;
