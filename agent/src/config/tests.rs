@@ -20,6 +20,7 @@ port = 0
 
 [capture]
 resolvers = ["10.0.0.2", "2001:db8::53"]
+allow_missing = ["unix"]
 
 [policy]
 directory = "policies"
@@ -98,6 +99,7 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.control, Path::new("/run/portcullis/other.sock"));
     assert_eq!(config.listen, Listen { port: 0 });
     assert_eq!(config.capture.resolvers, Some(["10.0.0.2", "2001:db8::53"].map(|ip| ip.parse().unwrap()).to_vec()));
+    assert_eq!(config.capture.allow_missing, [Layer::Unix]);
     assert_eq!(config.policy, Policy { directory: Some(at("policies")), time_zone: jiff::tz::TimeZone::UTC });
     assert_eq!(config.record, Record { journal_bytes: 64 * 1024 * 1024 });
     assert_eq!(config.workload_defaults.groups, ["agents".into(), "night".into()]);
@@ -121,7 +123,8 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!((&files.chain, &files.key), (&at("app.pem"), &at("app.key")));
 
     let cgroup = PathBuf::from("/system.slice/ci-runner.service");
-    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups: vec!["ci".into()] }]);
+    let (groups, accepted) = (vec!["ci".into()], Vec::new());
+    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups, accepted }]);
     assert_eq!(config.approvers, [Approvers { group: "sre-oncall".into(), unix_group: "root".into() }]);
 }
 

@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 use super::{
     audit::Audit,
     event::{Event, Suspect},
+    namespaces::Namespaces,
     quota::{Excess, Quotas},
 };
 use crate::{
-    capture::{self, Attempt},
+    capture::{self, Attempt, Refusal},
     connection::Gatehouse,
     control::Peer,
 };
@@ -29,14 +30,15 @@ const UNKNOWN: &str = "(unknown)";
 /// Writes attempts down, and counts them.
 pub struct Attempts {
     gatehouse: Arc<Gatehouse>,
+    namespaces: Arc<Namespaces>,
     audit: Arc<Audit>,
     quotas: Mutex<Quotas>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Attempts {
-    pub(super) fn new(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> Self {
-        Self { gatehouse, audit, quotas: Mutex::default(), counts: Mutex::default() }
+    pub(super) fn new(gatehouse: Arc<Gatehouse>, namespaces: Arc<Namespaces>, audit: Arc<Audit>) -> Self {
+        Self { gatehouse, namespaces, audit, quotas: Mutex::default(), counts: Mutex::default() }
     }
 
     /// Notes what the kernel tells, as it comes.
@@ -79,6 +81,9 @@ impl Attempts {
     fn tell(&self, attempt: Attempt) {
         if self.is_canarys(&attempt) {
             return;
+        }
+        if attempt.refusal == Refusal::Namespace.name() {
+            self.namespaces.note_refused(attempt.pid);
         }
         let capture = &self.gatehouse.capture;
         let (workload, cgroup) = capture.workload(attempt.cgroup_id).map_or_else(

@@ -13,7 +13,10 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{sync::Mutex, task::JoinSet};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
 
 use super::{
     listeners::Sockets,
@@ -31,6 +34,9 @@ use crate::{
 /// Most namespaces that the processes of one tree may have made: one that makes them without end takes none from others.
 const MADE_BY_TREE_MAX: usize = 256;
 
+/// Most processes that wait to be looked at because the kernel refused them; the walk meets the others.
+const REFUSED_MAX: usize = 16;
+
 /// How many whole walks must miss a namespace before it counts as left: a process that forks may run from one.
 const MISSED_MAX: u32 = 2;
 
@@ -42,6 +48,8 @@ pub(super) struct Namespaces {
     served: Mutex<HashMap<NamespaceFile, Served>>,
     /// Sockets that another daemon has left, for namespaces that are not served yet.
     left: Mutex<HashMap<NamespaceFile, Sockets>>,
+    refused: mpsc::Sender<u32>,
+    knocking: Mutex<mpsc::Receiver<u32>>,
 }
 
 struct Served {
@@ -57,13 +65,34 @@ struct Served {
 
 impl Namespaces {
     pub(super) fn new(gatehouse: Arc<Gatehouse>, port: u16, left: HashMap<NamespaceFile, Sockets>) -> io::Result<Self> {
-        Ok(Self { gatehouse, port, own: Namespace::own()?.file(), served: Mutex::default(), left: left.into() })
+        let (refused, knocking) = mpsc::channel(REFUSED_MAX);
+        let (own, knocking) = (Namespace::own()?.file(), knocking.into());
+        Ok(Self { gatehouse, port, own, served: Mutex::default(), left: left.into(), refused, knocking })
     }
 
     /// Listens in the namespace of a process that is about to be enrolled, and captures there from now on.
     pub(super) async fn serve_peer(&self, pid: u32, loopback: Loopback) -> anyhow::Result<()> {
         let namespace = Namespace::of_process(pid).context("failed to open the process's network namespace")?;
         self.serve(namespace, loopback, None).await
+    }
+
+    /// Notes that the kernel refused a process because its namespace is not captured.
+    pub(super) fn note_refused(&self, pid: u32) {
+        // Where too many wait, the walk will come by.
+        let _ = self.refused.try_send(pid);
+    }
+
+    /// Waits for a process that was refused. Cancelling it loses none; `None` never comes while this is there.
+    pub(super) async fn next_refused(&self) -> Option<u32> {
+        self.knocking.lock().await.recv().await
+    }
+
+    /// Serves the namespace of a process that was refused.
+    pub(super) async fn serve_refused(&self, pid: u32) {
+        let directory = cgroup_of(pid).and_then(|cgroup| self.gatehouse.capture.tree_directory(&cgroup).ok()?);
+        if let Some(tree) = directory {
+            self.serve_or_tell(Found { pid, tree }).await;
+        }
     }
 
     async fn serve(&self, namespace: Namespace, loopback: Loopback, tree: Option<&Path>) -> anyhow::Result<()> {
@@ -141,17 +170,21 @@ impl Namespaces {
         *walk = walked;
         let Step { found, met } = step?;
         for found in found {
-            let (pid, tree) = (found.pid, found.tree.clone());
-            if let Err(error) = self.serve_found(found).await {
-                let (error, tree) = (format!("{error:#}"), tree.display());
-                tracing::warn!(pid, %tree, error, "connects in a network namespace stay refused");
-            }
+            self.serve_or_tell(found).await;
         }
         let ended = met.is_some();
         if let Some(met) = met {
             self.forget_missed(&met).await;
         }
         Ok(ended)
+    }
+
+    async fn serve_or_tell(&self, found: Found) {
+        let (pid, tree) = (found.pid, found.tree.clone());
+        if let Err(error) = self.serve_found(found).await {
+            let (error, tree) = (format!("{error:#}"), tree.display());
+            tracing::warn!(pid, %tree, error, "connects in a network namespace stay refused");
+        }
     }
 
     async fn serve_found(&self, found: Found) -> anyhow::Result<()> {

@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
+use tokio::time::MissedTickBehavior;
+
+use super::{audit::Audit, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
 use crate::{
     accept::Workload,
     config::Config,
@@ -54,30 +56,45 @@ fn user_of(pid: u32) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
-pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
+/// Releases workloads whose last process has ended, and captures others' cgroups that are new or were made anew.
+pub(super) async fn tend_workloads(roll: Arc<Roll>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
-        for enrolment in gatehouse.capture.enrolments()? {
-            // Those just made are still waiting for their first process.
-            if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
-                enrolment.release()?;
-                gatehouse.workloads.release(enrolment.cgroup_id());
-                let cgroup = enrolment.directory().display().to_string();
-                audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
-            }
-        }
-        if let Err(error) = gatehouse.capture.recapture() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
+        release_ended(&roll.gatehouse, &roll.audit)?;
+        if let Err(error) = roll.sweep().await {
+            tracing::error!(error = format!("{error:#}"), "a configured cgroup is not captured");
         }
     }
+}
+
+fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
+    for enrolment in gatehouse.capture.enrolments()? {
+        // Those just made are still waiting for their first process.
+        if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
+            enrolment.release()?;
+            gatehouse.workloads.release(enrolment.cgroup_id());
+            let cgroup = enrolment.directory().display().to_string();
+            audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
+        }
+    }
+    Ok(())
 }
 
 /// Listens in the network namespaces that workloads have come into, and leaves those that they have left.
 pub(super) async fn tend_namespaces(namespaces: Arc<Namespaces>) -> anyhow::Result<()> {
     let mut walk = Walk::default();
+    let mut turns = tokio::time::interval(TEND_INTERVAL);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(TEND_INTERVAL).await;
+        tokio::select! {
+            // Whoever is refused again and again must not keep the walk from going on.
+            biased;
+            _ = turns.tick() => {}
+            Some(pid) = namespaces.next_refused() => {
+                namespaces.serve_refused(pid).await;
+                continue;
+            }
+        }
         if let Err(error) = namespaces.step(&mut walk).await {
             tracing::error!(error = format!("{error:#}"), "cannot look for network namespaces of workloads");
         }
