@@ -352,7 +352,7 @@ fn build(
 fn claim_socket(path: &Path) -> anyhow::Result<std::os::unix::net::UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         anyhow::bail!(
-            "another daemon answers at {}\n  hint: stop it, or set `control` to another path",
+            "another daemon answers at {}\n  hint: stop it, go on in its place with --takeover, or set `control` to another path",
             path.display()
         );
     }
