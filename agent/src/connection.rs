@@ -6,13 +6,14 @@ use jiff::tz::TimeZone;
 use tokio::{net::TcpStream, sync::mpsc};
 
 use crate::{
-    accept::{Closures, Identities, Workloads},
+    accept::{Closures, Identities, Places, Standings, Workloads, places::NoPlace},
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
     credential,
     detect::detect,
-    gate::{Asker, Gate},
+    dns,
+    gate::{Asker, Denial, Gate},
     lanes::Lanes,
     live::{Live, LiveSession},
     mask::Masker,
@@ -36,6 +37,10 @@ pub struct Gatehouse {
     pub canary: Canary,
     /// What is captured, but not proven.
     pub closures: Closures,
+    /// What was captured where it was, and whether it is fit to pass.
+    pub standings: Standings,
+    /// How many connections each workload may have.
+    pub places: Arc<Places>,
     pub identities: Identities,
     pub workloads: Workloads,
     pub targets: Targets,
@@ -49,6 +54,7 @@ pub struct Gatehouse {
     pub live: Live,
     pub lanes: Lanes,
     pub masker: Arc<Masker>,
+    pub dns: dns::Relay,
     pub cancels: Arc<Cancels>,
     /// The daemon's own listeners, which it never dials.
     pub listeners: Vec<SocketAddr>,
@@ -62,6 +68,8 @@ enum Refusal {
     Capture(#[from] CaptureError),
     #[error("a canary left: {0}")]
     Canary(#[from] std::io::Error),
+    #[error("{0}")]
+    NoPlace(#[from] NoPlace),
     #[error("no record: {0}")]
     Record(#[from] RecordError),
     #[error("no randomness: {0}")]
@@ -70,8 +78,10 @@ enum Refusal {
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
 pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
-    if let Err(refusal) = admit(stream, &gatehouse).await {
-        tracing::warn!(%refusal, "connection refused");
+    match admit(stream, &gatehouse).await {
+        Ok(()) => {}
+        Err(Refusal::NoPlace(NoPlace { tell: None, .. })) => {}
+        Err(refusal) => tracing::warn!(%refusal, "connection refused"),
     }
 }
 
@@ -84,25 +94,43 @@ async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refu
         Ok(workload) => workload,
         Err(error) => return Err(record_stranger(&origin, error, gatehouse)),
     };
+    let _place = match gatehouse.places.take(&workload.name) {
+        Ok(place) => place,
+        Err(refusal) => {
+            reset(stream);
+            return Err(refusal.into());
+        }
+    };
     let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
     let principal = Arc::new(gatehouse.identities.principal(&origin, &known, &workload.cgroup));
     // Small messages both ways are the rule; a socket that refuses the option still works.
     let _ = stream.set_nodelay(true);
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => {
-            let closed = is_closed(&principal, gatehouse).then(|| Closures::MESSAGE.to_owned());
+            let closed = closed(&principal, gatehouse).map(|(message, _)| message.to_owned());
             converse(stream, &origin, principal, target, closed, gatehouse).await
         }
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
         None if gatehouse.canary.is_expected(&origin) && is_own_program(&principal) => Ok(()),
+        None if origin.destination.0.port() == dns::PORT => {
+            if let Err(error) = dns::serve(stream, &gatehouse.dns, &principal.workload).await {
+                tracing::debug!(workload = %principal.workload, %error, "a DNS connection broke off");
+            }
+            Ok(())
+        }
         None => turn_away(stream, &origin, principal, gatehouse).await,
     }
 }
 
-/// Whether the gate is closed for the tree that the process is in, or the process is in none.
-fn is_closed(principal: &Principal, gatehouse: &Gatehouse) -> bool {
-    let tree = gatehouse.capture.tree_of(principal.process.cgroup.as_ref());
-    tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree))
+/// Why the gate is closed for the tree that the process is in, or the process is in none: in words for the workload,
+/// and as the end of a session.
+fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<(&'static str, fn() -> Denial)> {
+    let cgroup = principal.process.cgroup.as_ref();
+    let tree = gatehouse.capture.tree_of(cgroup);
+    if tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree)) {
+        return Some((Closures::MESSAGE, Closures::denial));
+    }
+    gatehouse.standings.refusal(cgroup).map(|_| (Standings::MESSAGE, Standings::denial as fn() -> Denial))
 }
 
 /// Whether the connecting process still runs this program.
@@ -204,9 +232,9 @@ async fn converse(
     let place = LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender.clone());
     let _live = gatehouse.live.enter(place);
     // Closed in the meantime: those who close end the sessions that have entered.
-    if was_open && is_closed(&principal, gatehouse) {
+    if was_open && let Some((_, denial)) = self::closed(&principal, gatehouse) {
         // The receiver is held by the session that begins below.
-        let _ = sender.send(Signal::End(Closures::denial()));
+        let _ = sender.send(Signal::End(denial()));
     }
     let Engine::Session(open) = protocol.engine;
     let drive_with = Drive {

@@ -85,6 +85,7 @@ impl Gate {
             None => binary::portcullis()?,
         };
         let mut gate = Self { service: None, binary, directory: place::temporary()?, taken_away: false };
+        fs::create_dir(gate.place()).context("making the workloads' directory")?;
         gate.configure(server, setup)?;
         gate.resume()?;
         Ok(gate)
@@ -102,6 +103,26 @@ impl Gate {
         })?;
         self.service = Some(service);
         Ok(())
+    }
+
+    /// Starts another daemon that takes over from the running one, and waits until it is the only one.
+    pub fn take_over(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.arg("up").arg("--takeover").arg("--config").arg(self.configuration());
+        let mut service = Service::start("portcullis", &mut command, &self.path("portcullis.log"), Signal::SIGTERM)?;
+        let pid = u64::from(service.pid());
+        let serves = |status: Value| status.get("pid").and_then(Value::as_u64) == Some(pid);
+        service.wait_until(|| self.json(["status"]).is_ok_and(serves))?;
+        if let Some(mut old) = self.service.replace(service) {
+            let status = old.ended()?;
+            anyhow::ensure!(status.success(), "the old daemon ended with {status}");
+        }
+        Ok(())
+    }
+
+    /// Where the daemon takes commands.
+    pub fn control(&self) -> PathBuf {
+        self.path("control.sock")
     }
 
     /// Ends the daemon as a crash would.
@@ -181,11 +202,15 @@ impl Gate {
         bail!("not {count} sessions have ended: {listed}")
     }
 
-    /// A command as a workload of this daemon: `portcullis run --name agent -- WORDS…`, in libpq's environment.
+    /// The one directory that workloads have in common with the tests: they start in it.
+    pub fn place(&self) -> PathBuf {
+        self.path("place")
+    }
+
+    /// A command as a workload of this daemon: `portcullis run --name agent --bind . -- WORDS…`, in libpq's environment.
     pub fn workload<S: AsRef<OsStr>>(&self, server: &Postgres, words: impl IntoIterator<Item = S>) -> Command {
-        let mut command = self.command(["run", "--name", "agent", "--"]);
-        // Its user may not be able to enter where the tests run.
-        postgres::environment(&mut command, server.port()).args(words).current_dir(self.directory.path());
+        let mut command = self.command(["run", "--name", "agent", "--bind", ".", "--"]);
+        postgres::environment(&mut command, server.port()).args(words).current_dir(self.place());
         command
     }
 

@@ -1,7 +1,11 @@
 //! Workloads in network namespaces of their own: jails, containers, pods. Each has another loopback than the daemon's.
 
+#[path = "containers/dns.rs"]
+mod dns;
 #[path = "containers/namespace.rs"]
 mod namespace;
+#[path = "containers/resolver.rs"]
+mod resolver;
 #[path = "containers/tree.rs"]
 mod tree;
 

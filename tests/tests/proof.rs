@@ -81,6 +81,9 @@ fn a_tree_whose_capture_does_not_hold_is_closed_and_opens_again() -> Result<()> 
     wait_until("closed", || Ok(closed(&gate, "run")?.is_some_and(|reason| reason.contains("`sendmsg4`"))))?;
     ensure!(!gate.command(["status"]).output()?.status.success(), "status says that all is well");
 
+    let metrics = gate.ask(["metrics"])?;
+    ensure!(metrics.contains("portcullis_closed{tree=\"run\"} 1"), "{metrics}");
+
     writeln!(session.stdin.as_mut().context("psql's input")?, "select 'again';")?;
     let mut said = String::new();
     session.stdout.take().context("psql's output")?.read_to_string(&mut said)?;
@@ -100,6 +103,11 @@ fn a_tree_whose_capture_does_not_hold_is_closed_and_opens_again() -> Result<()> 
     ensure!(link.exists(), "the program is not pinned again");
     ensure!(gate.psql(&server, "select 'open'")?.stdout == b"open\n", "it is open, and nothing passes");
 
+    let metrics = gate.ask(["metrics"])?;
+    ensure!(metrics.contains("portcullis_closed{tree=\"run\"} 0"), "{metrics}");
+    ensure!(metrics.contains("portcullis_canaries_held_total{tree=\"run\"}"), "{metrics}");
+    ensure!(metrics.trim_end().ends_with("# EOF"), "{metrics}");
+
     let told = gate.ask(["sessions", "show", "host"])?;
     for event in ["started", "enrolled", "closed", "reattach failed", "reopened", "sendmsg4"] {
         ensure!(told.contains(event), "`{event}` is not in the host's record:\n{told}");
@@ -115,7 +123,7 @@ fn a_floor_whose_pin_is_removed_stays_and_is_pinned_again() -> Result<()> {
     let link = links(&gate)?.join("egress");
     fs::remove_file(&link)?;
     wait_until("pinned again", || Ok(link.exists()))?;
-    wait_until("open", || Ok(closed(&gate, "run")?.is_none()))?;
+    wait_until("reopened", || Ok(gate.ask(["sessions", "show", "host"])?.contains("reopened")))?;
     let told = gate.ask(["sessions", "show", "host"])?;
     ensure!(told.contains("`egress`") && told.contains("its pin is gone"), "{told}");
     gate.leave()

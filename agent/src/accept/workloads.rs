@@ -8,12 +8,13 @@ use std::{
 };
 
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 
 use super::users::Users;
 use crate::capture::WorkloadId;
 
 /// A process tree under capture.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Workload {
     pub name: Arc<str>,
     pub groups: Vec<Arc<str>>,

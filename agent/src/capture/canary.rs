@@ -5,7 +5,7 @@
 //! its own command, between its enrolment and `exec`; the daemon repeats the proof with a child.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::{self, BufRead, Read},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
@@ -111,7 +111,12 @@ impl CanaryError {
 #[derive(Debug, Default)]
 pub struct Canary {
     expected: Mutex<HashMap<u64, Token>>,
+    /// The cgroups of the last canaries that were children of the daemon: nobody else ever was in them.
+    sent: Mutex<VecDeque<u64>>,
 }
+
+/// Of how many canaries it is remembered that they were ours: what they tried is told moments after they ended.
+const SENT_MAX: usize = 1024;
 
 impl Canary {
     /// Whether a connection is a canary's; only [`Canary::answer`] may serve it.
@@ -130,7 +135,25 @@ impl Canary {
 
     /// Whether a connection comes from a process that is proving its capture.
     pub fn is_expected(&self, origin: &Origin) -> bool {
-        self.expected.lock().contains_key(&origin.cgroup_id)
+        self.is_awaited(origin.cgroup_id)
+    }
+
+    /// Whether the processes of this cgroup may be proving their capture.
+    pub fn is_awaited(&self, cgroup_id: u64) -> bool {
+        self.expected.lock().contains_key(&cgroup_id)
+    }
+
+    /// Whether this is the cgroup of a canary that the daemon has sent, now or shortly before.
+    pub fn is_ours(&self, cgroup_id: u64) -> bool {
+        self.sent.lock().contains(&cgroup_id)
+    }
+
+    fn note_sent(&self, cgroup_id: u64) {
+        let mut sent = self.sent.lock();
+        sent.push_back(cgroup_id);
+        if sent.len() > SENT_MAX {
+            sent.pop_front();
+        }
     }
 
     /// Writes the token that belongs to the origin's cgroup, or nothing, and closes.
@@ -293,6 +316,7 @@ pub async fn prove(
     capture.verify_tree(tree)?;
     let enrolment = capture.enrol_canary(tree)?;
     let token = Token::random()?;
+    canary.note_sent(enrolment.cgroup_id());
     canary.expect(enrolment.cgroup_id(), token.clone());
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let proof = async {

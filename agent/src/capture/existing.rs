@@ -19,6 +19,9 @@ use super::{
 /// Most cgroups of others that one daemon captures; each costs the kernel a link for every program.
 pub const EXISTING_MAX: usize = 4096;
 
+/// Passes over a cgroup that is emptied: its processes may start others in the meantime.
+const PUT_BACK_PASSES_MAX: usize = 64;
+
 /// Stands between the name of a workload and the number of one of its passing cgroups.
 const PASSING: char = '@';
 
@@ -206,13 +209,13 @@ impl Capture {
         self.existing.all().iter().map(|tree| tree.existing.clone()).collect()
     }
 
-    /// Captures cgroups anew that were removed and made again, as systemd does when a unit restarts; answers how many.
+    /// Captures cgroups anew that were removed and made again, as systemd does when a unit restarts; answers which.
     /// A passing one that is gone is released.
     ///
     /// One that is gone is made at once, so that whoever makes it later finds it captured. Where they are quicker,
     /// their processes are free until the next look: capture a slice that stays, where that matters.
-    pub fn recapture(&self) -> Result<usize, CaptureError> {
-        let (mut recaptured, mut failed) = (0, None);
+    pub fn recapture(&self) -> Result<Vec<Existing>, CaptureError> {
+        let (mut recaptured, mut failed) = (Vec::new(), None);
         for tree in self.existing.all() {
             let is_current = tree.attachment.lock().cgroup().is_current();
             if is_current {
@@ -220,7 +223,7 @@ impl Capture {
             }
             // One that cannot be captured keeps no other from it.
             match self.recapture_tree(&tree) {
-                Ok(true) => recaptured += 1,
+                Ok(true) => recaptured.push(tree.existing.clone()),
                 Ok(false) => {}
                 Err(error) => failed = Some(error),
             }
@@ -238,6 +241,27 @@ impl Capture {
         let name = tree.existing.pins();
         *tree.attachment.lock() = Attachment::ensure(&self.ebpf, &self.pins, &name, cgroup, programs::WORKLOAD)?;
         Ok(true)
+    }
+
+    /// Moves every process of one cgroup into another, by their paths below the mount; to the root of all cgroups where
+    /// that one is gone.
+    pub fn put_back(&self, from: &Path, to: &Path) -> Result<(), CaptureError> {
+        let to = Cgroup::open(self.hierarchy.directory(to)).or_else(|_| Cgroup::open(self.hierarchy.mount().into()));
+        let to = to.map_err(at("open", self.hierarchy.mount()))?;
+        for _ in 0..PUT_BACK_PASSES_MAX {
+            let members = self.processes(from)?;
+            if members.is_empty() {
+                return Ok(());
+            }
+            for pid in members {
+                match to.admit(pid) {
+                    // It has ended.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    moved => moved.map_err(at("move a process into", to.directory()))?,
+                }
+            }
+        }
+        Err(at("move every process out of", self.hierarchy.directory(from))(io::ErrorKind::ResourceBusy.into()))
     }
 
     /// The programs of others that run for sockets of a cgroup, by its path below the mount: `connect4: 17 cil_sock4`.

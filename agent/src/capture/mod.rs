@@ -16,7 +16,7 @@
 use std::{
     io,
     net::SocketAddr,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
@@ -30,10 +30,11 @@ pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX};
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, Refusal};
 pub use tree::Tree;
 
 pub mod canary;
+pub mod find;
 pub mod namespace;
 
 mod attachment;
@@ -142,7 +143,7 @@ pub struct Capture {
     ebpf: Ebpf,
     maps: Maps,
     /// Its lock lasts as long as it is open.
-    _daemon: Cgroup,
+    daemon: Cgroup,
     workloads: parking_lot::Mutex<Attachment>,
     existing: Trees,
     /// Held while a cgroup of somebody else's is captured or let go.
@@ -156,13 +157,24 @@ impl Capture {
     /// its maker was in, and one made before would accept connections without an origin. Until then connects are
     /// refused.
     pub fn load(config: &CaptureConfig) -> Result<Self, CaptureError> {
+        Self::load_with(config, None)
+    }
+
+    /// The same with the lock that another daemon holds and passes on, as [`Capture::lock`] gives it.
+    pub fn load_with(config: &CaptureConfig, lock: Option<OwnedFd>) -> Result<Self, CaptureError> {
         check_name(&config.instance)?;
         check_port(config.port)?;
         let hierarchy = Hierarchy::find().map_err(at("find a cgroup v2 hierarchy below", "/proc/self/mountinfo"))?;
         let root = Path::new("/portcullis").join(&config.instance);
         let daemon = open(&hierarchy, &root.join("daemon"))?;
         let workloads = open(&hierarchy, &root.join("workloads"))?;
-        lock(&daemon, &config.instance)?;
+        let daemon = match lock {
+            Some(lock) => daemon.with_lock(lock).map_err(|_| CaptureError::InstanceInUse(config.instance.clone()))?,
+            None => {
+                self::lock(&daemon, &config.instance)?;
+                daemon
+            }
+        };
         daemon.admit(std::process::id()).map_err(at("move the daemon into", daemon.directory()))?;
 
         let pins = Pins::open(&config.bpffs, &config.instance)?;
@@ -184,7 +196,12 @@ impl Capture {
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
         let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
-        Ok(Self { hierarchy, root, pins, ebpf, maps, _daemon: daemon, workloads, existing, capturing })
+        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads, existing, capturing })
+    }
+
+    /// The lock of the instance, for the daemon that goes on in this one's place.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        self.daemon.as_fd().try_clone_to_owned()
     }
 
     /// Where an accepted connection wanted to go, and who opened it.
@@ -217,6 +234,11 @@ impl Capture {
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
     pub fn governs(&self, cgroup: &Path) -> bool {
         self.name_of(cgroup).is_some()
+    }
+
+    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
+        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
     }
 
     fn name_of(&self, cgroup: &Path) -> Option<std::sync::Arc<str>> {
@@ -267,6 +289,12 @@ impl Capture {
         }
         trees.extend(self.existing.all().iter().map(|tree| tree.attachment.lock().cgroup().directory().to_owned()));
         Ok(trees)
+    }
+
+    /// That one of [`Capture::trees`] that a cgroup, by its path below the mount, is in.
+    pub fn tree_directory(&self, cgroup: &Path) -> Result<Option<PathBuf>, CaptureError> {
+        let directory = self.hierarchy.mount().join(cgroup.strip_prefix("/").unwrap_or(cgroup));
+        Ok(self.trees()?.into_iter().find(|tree| directory.starts_with(tree)))
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.

@@ -33,6 +33,11 @@ impl Capture {
         [Tree::Runs].into_iter().chain(existing).collect()
     }
 
+    /// The workload's name of a cgroup, by its path below the mount.
+    pub fn workload_at(&self, cgroup: &Path) -> Option<Arc<str>> {
+        self.name_of(cgroup)
+    }
+
     /// The tree that a cgroup, by its path below the mount, belongs to.
     pub fn tree_of(&self, cgroup: &Path) -> Option<Tree> {
         if enrolment::name_of(cgroup, &self.root.join("workloads")).is_some() {

@@ -34,7 +34,7 @@ pub use raw::schema;
 pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
-use crate::{credential, target::Target};
+use crate::{accept::findings::Risk, credential, target::Target};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
@@ -88,7 +88,7 @@ pub struct Listen {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Capture {
-    /// The DNS servers that workloads may ask; `None`: those of `/etc/resolv.conf`.
+    /// The DNS servers that the daemon asks for workloads; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
 }
 
@@ -122,9 +122,11 @@ pub struct Run {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Workload {
     pub name: Arc<str>,
-    /// Below the cgroup v2 mount, with a `/` in front.
+    /// Below the cgroup v2 mount, with a `/` in front; a pattern stands for many, see `capture::find::is_pattern`.
     pub cgroup: PathBuf,
     pub groups: Vec<Arc<str>>,
+    /// What capture alone cannot hold of it, and may stay.
+    pub accepted: Vec<Risk>,
 }
 
 /// A group of policy, and the people in it.

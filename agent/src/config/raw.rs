@@ -87,11 +87,11 @@ pub struct Listen {
     pub port: Option<Located<u16>>,
 }
 
-/// What the kernel lets through beside captured connections.
+/// What goes with captured connections.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Capture {
-    /// Addresses of the DNS servers that workloads may ask, port 53. Default: those of `/etc/resolv.conf`.
+    /// Addresses of the DNS servers that the daemon asks for workloads, port 53. Default: those of `/etc/resolv.conf`.
     pub resolvers: Option<Located<Vec<Text>>>,
 }
 
@@ -242,9 +242,13 @@ pub struct Certificate {
 #[serde(deny_unknown_fields)]
 pub struct Workload {
     pub name: Text,
-    /// Path below the cgroup v2 mount, or the name of a systemd slice or service.
-    #[schemars(extend("examples" = ["/system.slice/ci-runner.service", "ci.slice"]))]
+    /// Path below the cgroup v2 mount, with `*`, `?`, `[…]` and `**` for many, or the name of a systemd slice or service.
+    #[schemars(extend("examples" = ["/system.slice/ci-runner.service", "ci.slice", "/kubepods.slice/**/cri-containerd-*.scope"]))]
     pub cgroup: Text,
+    /// What capture alone cannot hold of its processes, by name, and may stay: `portcullis doctor` finds and explains it.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["new-privileges", "system-calls"]]))]
+    pub accept_risks: Vec<Text>,
     /// Policy groups.
     #[serde(default)]
     pub groups: Vec<Text>,

@@ -6,6 +6,7 @@
 mod client;
 mod peer;
 mod server;
+mod tree;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -14,8 +15,12 @@ use serde::{Deserialize, Serialize};
 pub use client::{Client, ClientError, socket_path};
 pub use peer::{Peer, Role};
 pub use server::{Control, serve};
+pub use tree::{Captured, Examined, Place};
 
-use crate::approval::{Grant, PendingView};
+use crate::{
+    accept::findings::Risk,
+    approval::{Grant, PendingView},
+};
 
 /// Most bytes of one command line; a longer one closes the connection.
 pub const COMMAND_BYTES_MAX: u64 = 64 * 1024;
@@ -27,6 +32,7 @@ pub const CONNECTIONS_MAX: usize = 64;
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     Status,
+    Metrics,
     /// Puts the sending process under capture, as a workload of this name.
     Enrol {
         name: Option<String>,
@@ -34,6 +40,25 @@ pub enum Command {
         /// over the loopback.
         #[serde(default)]
         jail: bool,
+    },
+    /// Puts processes of somebody else's under capture; `accept_risks` names what capture alone cannot hold of them.
+    Capture {
+        place: Place,
+        name: String,
+        accept_risks: Vec<Risk>,
+    },
+    /// Lets a tree go that was put under capture by command.
+    Release {
+        workload: String,
+    },
+    /// Looks at what capture alone cannot hold of a workload, or of all.
+    Examine {
+        workload: Option<String>,
+    },
+    /// Looks at what putting processes under capture would find.
+    Preview {
+        place: Place,
+        name: String,
     },
     Approvals,
     Approve {
@@ -54,18 +79,29 @@ pub enum Command {
         reason: Option<String>,
     },
     ReloadPolicy,
+    /// Asks for everything that the daemon has, to go on in its place. It is answered by a handover, not by a reply.
+    TakeOver {
+        instance: String,
+        /// The port that the sender would listen on; zero: whichever it is.
+        port: u16,
+    },
 }
 
 impl Command {
     /// What it changes, in words for the host's record; `None` when it only asks. Enrolments are told on their own.
     pub fn change(&self) -> Option<String> {
         match self {
-            Self::Status | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => None,
+            Self::Status | Self::Metrics | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => {
+                None
+            }
+            Self::Capture { .. } | Self::Examine { .. } | Self::Preview { .. } => None,
+            Self::Release { workload } => Some(format!("release {workload}")),
             Self::Approve { id, .. } => Some(format!("approve {id}")),
             Self::Deny { id, .. } => Some(format!("deny {id}")),
             Self::RevokeGrant { id } => Some(format!("revoke grant {id}")),
             Self::KillSession { id, .. } => Some(format!("kill session {id}")),
             Self::ReloadPolicy => Some("reload the policy".to_owned()),
+            Self::TakeOver { .. } => Some("take over".to_owned()),
         }
     }
 
@@ -73,9 +109,16 @@ impl Command {
     pub fn role(&self) -> Role {
         match self {
             // Whether this person may answer this request is the desk's to say.
-            Self::Status | Self::Approvals | Self::Approve { .. } | Self::Deny { .. } | Self::Grants => Role::Approver,
+            Self::Status
+            | Self::Metrics
+            | Self::Approvals
+            | Self::Approve { .. }
+            | Self::Deny { .. }
+            | Self::Grants => Role::Approver,
             Self::Enrol { .. } | Self::RevokeGrant { .. } | Self::LiveSessions => Role::Operator,
-            Self::KillSession { .. } | Self::ReloadPolicy => Role::Operator,
+            Self::KillSession { .. } | Self::ReloadPolicy | Self::TakeOver { .. } => Role::Operator,
+            Self::Capture { .. } | Self::Release { .. } => Role::Operator,
+            Self::Examine { .. } | Self::Preview { .. } => Role::Operator,
         }
     }
 }
@@ -85,13 +128,35 @@ impl Command {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     Status(Box<Status>),
+    /// OpenMetrics text.
+    Metrics {
+        text: String,
+    },
     Enrolled(Enrolled),
-    Approvals { pending: Vec<PendingView> },
-    Approved { complete: bool, grant: Option<Grant> },
-    Grants { grants: Vec<Grant> },
-    LiveSessions { sessions: Vec<LiveView> },
-    Done { message: String },
-    Refused { error: String, hint: Option<String> },
+    Captured(Captured),
+    Examined {
+        workloads: Vec<Examined>,
+    },
+    Approvals {
+        pending: Vec<PendingView>,
+    },
+    Approved {
+        complete: bool,
+        grant: Option<Grant>,
+    },
+    Grants {
+        grants: Vec<Grant>,
+    },
+    LiveSessions {
+        sessions: Vec<LiveView>,
+    },
+    Done {
+        message: String,
+    },
+    Refused {
+        error: String,
+        hint: Option<String>,
+    },
 }
 
 /// The daemon at a glance.
@@ -152,6 +217,10 @@ pub struct WorkloadStatus {
     pub name: String,
     pub cgroup: String,
     pub owner: Option<String>,
+    /// Why nothing of it passes, where it has privileges that nobody accepted.
+    pub closed: Option<String>,
+    /// Names of the risks that it has and that were accepted.
+    pub accepted: Vec<String>,
 }
 
 /// A session that runs now.

@@ -1,17 +1,29 @@
 //! What the daemon does when a person asks.
 
 use std::{
+    os::unix::net::UnixStream,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
+use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, prove::Prover, unix};
+use super::{
+    attempts::Attempts,
+    audit::Audit,
+    event::Event,
+    inheritance::Inheritance,
+    listeners::Sockets,
+    namespaces::Namespaces,
+    prove::Prover,
+    roll::{Roll, Wish},
+    tend, unix,
+};
 use crate::{
-    accept::{Closures, Workload},
-    capture::{Loopback, Tree, canary::Token},
+    accept::{Closures, Workload, findings::Risk, standings::Standing},
+    capture::{self, Loopback, Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
     control::{
@@ -28,10 +40,22 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 pub struct Daemon {
     pub(super) gatehouse: Arc<Gatehouse>,
     pub(super) namespaces: Arc<Namespaces>,
+    pub(super) roll: Arc<Roll>,
     pub(super) audit: Arc<Audit>,
+    pub(super) attempts: Arc<Attempts>,
     pub(super) prover: Arc<Prover>,
     pub(super) config: Config,
     pub(super) started: SystemTime,
+    /// Where the gate listens.
+    pub(super) port: u16,
+    /// Takes the first who asks to take over.
+    pub(super) handover: mpsc::UnboundedSender<Asked>,
+}
+
+/// Another daemon asks to go on in this one's place.
+pub(super) struct Asked {
+    pub by: Peer,
+    pub stream: UnixStream,
 }
 
 impl Daemon {
@@ -76,6 +100,18 @@ impl Daemon {
         Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways: Vec::new() })
     }
 
+    /// Looks again at what capture alone cannot hold.
+    async fn examine(&self, workload: Option<String>) -> Reply {
+        self.roll.examine_all().await;
+        match (self.roll.examined(workload.as_deref()), workload) {
+            (workloads, Some(name)) if workloads.is_empty() => refused(anyhow::anyhow!(
+                "no process tree is captured as `{name}` where it was\n  hint: what `portcullis run` starts has none of \
+                 these risks"
+            )),
+            (workloads, _) => Reply::Examined { workloads },
+        }
+    }
+
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {
         let because = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         let denial = Denial {
@@ -118,7 +154,7 @@ impl Daemon {
                 .broken()
                 .map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
             targets: gatehouse.targets.iter().map(target_status).collect(),
-            workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
+            workloads: self.workloads(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
             refusals: gatehouse
@@ -133,6 +169,20 @@ impl Daemon {
 }
 
 impl Daemon {
+    /// What `portcullis run` started, and what was captured where it was.
+    fn workloads(&self) -> Vec<WorkloadStatus> {
+        let mut standings = self.gatehouse.standings.list();
+        let started = self.gatehouse.workloads.list();
+        let mut workloads: Vec<_> =
+            started.iter().map(|workload| workload_status(workload, standings.remove(&workload.cgroup))).collect();
+        workloads.extend(standings.into_iter().map(|(cgroup, standing)| {
+            let (name, cgroup_id) = (standing.workload.clone(), 0);
+            let workload = Workload { name, groups: Vec::new(), owner: None, cgroup, cgroup_id };
+            workload_status(&workload, Some(standing))
+        }));
+        workloads
+    }
+
     /// Whether each captured tree is proven, or closed.
     fn trees(&self) -> Vec<TreeStatus> {
         let (proofs, closures) = (self.prover.proofs(), self.gatehouse.closures.list());
@@ -153,6 +203,36 @@ impl Daemon {
     }
 }
 
+impl Daemon {
+    /// Starts what is done again and again.
+    pub(super) fn tend(&self, refused: Option<capture::Attempts>) -> JoinSet<anyhow::Result<()>> {
+        let (gatehouse, audit) = (&self.gatehouse, &self.audit);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tend::follow_policy(gatehouse.clone(), audit.clone()));
+        tasks.spawn(tend::tend_namespaces(self.namespaces.clone()));
+        tasks.spawn(tend::tend_workloads(self.roll.clone()));
+        tasks.spawn(self.roll.clone().keep_examining());
+        tasks.spawn(tend::refresh_targets(gatehouse.clone()));
+        tasks.spawn(self.attempts.clone().keep_telling());
+        if let Some(refused) = refused {
+            tasks.spawn(self.attempts.clone().follow(refused));
+        }
+        tasks
+    }
+
+    /// Puts together what the next daemon needs. Nothing is accepted any more.
+    pub(super) async fn leave(
+        &self,
+        control: std::os::unix::net::UnixListener,
+        host: Sockets,
+    ) -> anyhow::Result<Inheritance> {
+        let workloads = self.gatehouse.workloads.list().iter().map(|workload| (**workload).clone()).collect();
+        let lock = self.gatehouse.capture.lock().context("failed to pass the lock on")?;
+        let namespaces = self.namespaces.leave().await.context("failed to pass sockets on")?;
+        Ok(Inheritance { lock, control, host, namespaces, workloads, from: std::process::id() })
+    }
+}
+
 impl Control for Daemon {
     fn governs(&self, cgroup: &Path) -> bool {
         self.gatehouse.capture.governs(cgroup)
@@ -163,7 +243,29 @@ impl Control for Daemon {
     }
 
     fn turned_away(&self, peer: &Peer) {
-        self.audit.note(&Event::ControlRefused { by: peer.clone() });
+        self.attempts.tell_control(peer);
+    }
+
+    fn hand_over(&self, instance: &str, port: u16) -> Result<(), String> {
+        if instance != self.instance() {
+            return Err(format!("this is instance `{}`, not `{instance}`", self.instance()));
+        }
+        if port != 0 && port != self.port {
+            return Err(format!(
+                "this daemon listens on port {}, and a takeover cannot change that to {port}",
+                self.port
+            ));
+        }
+        if self.handover.is_closed() {
+            return Err("this daemon is ending".to_owned());
+        }
+        Ok(())
+    }
+
+    fn leave_to(&self, by: Peer, stream: UnixStream) {
+        self.audit.note(&Event::Command { command: "take over".to_owned(), done: true, by: by.clone() });
+        // Where it is ending meanwhile, the other finds the connection broken off.
+        let _ = self.handover.send(Asked { by, stream });
     }
 
     async fn obey(&self, command: Command, peer: &Peer) -> Reply {
@@ -179,7 +281,21 @@ impl Daemon {
         let approver = peer.approver(&self.config.approvers);
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
+            Command::Metrics => self.metrics().map_or_else(refused, |text| Reply::Metrics { text }),
             Command::Enrol { name, jail } => self.enrol(name, jail, peer).await.map_or_else(refused, Reply::Enrolled),
+            Command::Capture { place, name, accept_risks } => {
+                let groups = self.config.workload_defaults.groups.clone();
+                let wish = Wish { name, groups, accepted: accept_risks, by: peer.clone(), owner: owner_of(peer) };
+                self.roll.enrol(place, wish).await.map_or_else(refused, Reply::Captured)
+            }
+            Command::Release { workload } => {
+                self.roll.release(&workload).await.map_or_else(refused, |message| Reply::Done { message })
+            }
+            Command::Examine { workload } => self.examine(workload).await,
+            Command::Preview { place, name } => {
+                let preview = self.roll.preview(place, &name).await;
+                preview.map_or_else(refused, |examined| Reply::Examined { workloads: vec![examined] })
+            }
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },
@@ -196,6 +312,8 @@ impl Daemon {
                 Reply::LiveSessions { sessions: self.gatehouse.live.list().into_iter().map(live_view).collect() }
             }
             Command::KillSession { id, reason } => self.kill(&id, reason, peer),
+            // Answered by a handover, before it comes here.
+            Command::TakeOver { .. } => refused(anyhow::anyhow!("a takeover has a connection of its own")),
             Command::ReloadPolicy => match self.gatehouse.policy.reload() {
                 Ok(generation) => Reply::Done { message: format!("policy generation {generation} is in force") },
                 Err(error) => {
@@ -225,8 +343,12 @@ fn target_status(target: &Arc<crate::target::Target>) -> TargetStatus {
     }
 }
 
-fn workload_status(workload: &Workload) -> WorkloadStatus {
+fn workload_status(workload: &Workload, standing: Option<Standing>) -> WorkloadStatus {
+    let is_accepted = |risk: &Risk| standing.as_ref().is_some_and(|standing| standing.accepted.contains(risk));
+    let findings = standing.iter().flat_map(Standing::findings);
     WorkloadStatus {
+        accepted: findings.map(|finding| finding.risk).filter(is_accepted).map(|risk| risk.to_string()).collect(),
+        closed: standing.as_ref().and_then(Standing::refusal),
         name: workload.name.to_string(),
         cgroup: workload.cgroup.display().to_string(),
         owner: workload.owner.clone(),

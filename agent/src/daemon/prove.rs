@@ -72,7 +72,7 @@ impl Prover {
     }
 
     /// Looks at every tree, again and again.
-    pub async fn keep_proving(&self) -> anyhow::Result<()> {
+    pub async fn keep_proving(self: Arc<Self>) -> anyhow::Result<()> {
         loop {
             tokio::time::sleep(VERIFY_INTERVAL).await;
             let trees = self.gatehouse.capture.captured();

@@ -2,20 +2,31 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
-use crate::{accept::Workload, config::Config, connection::Gatehouse};
+use tokio::time::MissedTickBehavior;
+
+use super::{audit::Audit, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
+use crate::{
+    accept::Workload,
+    config::Config,
+    connection::{Gatehouse, announce_policy},
+};
 
 /// How often workloads are looked at: whether anybody is left, whether their cgroup still is the same.
 pub const TEND_INTERVAL: Duration = Duration::from_millis(500);
 /// How often host names of targets are resolved again.
 pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Takes over the workloads of an earlier daemon: who owned them is not known any more.
-pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse) -> anyhow::Result<()> {
+/// Takes over the workloads of an earlier daemon. Who owned them is known only where that daemon has told.
+pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse, told: &[Workload]) -> anyhow::Result<()> {
     for workload in &config.workloads {
         gatehouse.workloads.configure(workload.name.clone(), workload.groups.clone());
     }
     for enrolment in gatehouse.capture.enrolments()? {
+        if let Some(told) = told.iter().find(|told| told.cgroup_id == enrolment.cgroup_id()) {
+            gatehouse.workloads.enrol(told.clone());
+            gatehouse.workloads.settle(enrolment.cgroup_id());
+            continue;
+        }
         gatehouse.workloads.enrol(Workload {
             name: enrolment.name().clone(),
             groups: config.workload_defaults.groups.clone(),
@@ -45,30 +56,45 @@ fn user_of(pid: u32) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
-pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
+/// Releases workloads whose last process has ended, and captures others' cgroups that are new or were made anew.
+pub(super) async fn tend_workloads(roll: Arc<Roll>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
-        for enrolment in gatehouse.capture.enrolments()? {
-            // Those just made are still waiting for their first process.
-            if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
-                enrolment.release()?;
-                gatehouse.workloads.release(enrolment.cgroup_id());
-                let cgroup = enrolment.directory().display().to_string();
-                audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
-            }
-        }
-        if let Err(error) = gatehouse.capture.recapture() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
+        release_ended(&roll.gatehouse, &roll.audit)?;
+        if let Err(error) = roll.sweep().await {
+            tracing::error!(error = format!("{error:#}"), "a configured cgroup is not captured");
         }
     }
+}
+
+fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
+    for enrolment in gatehouse.capture.enrolments()? {
+        // Those just made are still waiting for their first process.
+        if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
+            enrolment.release()?;
+            gatehouse.workloads.release(enrolment.cgroup_id());
+            let cgroup = enrolment.directory().display().to_string();
+            audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
+        }
+    }
+    Ok(())
 }
 
 /// Listens in the network namespaces that workloads have come into, and leaves those that they have left.
 pub(super) async fn tend_namespaces(namespaces: Arc<Namespaces>) -> anyhow::Result<()> {
     let mut walk = Walk::default();
+    let mut turns = tokio::time::interval(TEND_INTERVAL);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(TEND_INTERVAL).await;
+        tokio::select! {
+            // Whoever is refused again and again must not keep the walk from going on.
+            biased;
+            _ = turns.tick() => {}
+            Some(pid) = namespaces.next_refused() => {
+                namespaces.serve_refused(pid).await;
+                continue;
+            }
+        }
         if let Err(error) = namespaces.step(&mut walk).await {
             tracing::error!(error = format!("{error:#}"), "cannot look for network namespaces of workloads");
         }
@@ -81,4 +107,14 @@ pub(super) async fn refresh_targets(gatehouse: Arc<Gatehouse>) -> anyhow::Result
         tokio::time::sleep(RESOLVE_INTERVAL).await;
         gatehouse.targets.refresh().await;
     }
+}
+
+/// Judges live sessions again when another policy is in force.
+pub(super) async fn follow_policy(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
+    let mut generations = gatehouse.policy.subscribe();
+    while generations.changed().await.is_ok() {
+        announce_policy(&gatehouse);
+        audit.note(&Event::Policy { generation: gatehouse.policy.current().generation() });
+    }
+    anyhow::bail!("the policy store has ended")
 }

@@ -279,7 +279,7 @@ pub fn daemon() {
             runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
-        ("recapture", _) => capture.recapture().unwrap().to_string(),
+        ("recapture", _) => capture.recapture().unwrap().len().to_string(),
         ("told", _) => told.lock().unwrap().join("; "),
         ("lost", _) => capture.lost_attempts().unwrap().to_string(),
         ("refused", _) => refused.load(Ordering::SeqCst).to_string(),
