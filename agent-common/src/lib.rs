@@ -6,18 +6,33 @@
 #![no_std]
 
 /// The version of the maps' layout; it stands in the path under which maps are pinned.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Most connections that are between their SYN and their accept at one moment.
 pub const FLOWS_MAX: usize = 65_536;
 
-/// Most resolvers that workloads may ask directly.
-pub const RESOLVERS_MAX: usize = 64;
+/// Most datagrams to the daemon whose origin is kept at one moment.
+pub const DATAGRAMS_MAX: usize = 16_384;
 
 /// Most network namespaces whose sockets may be captured.
 pub const NAMESPACES_MAX: usize = 1024;
 
-/// The port of DNS, the one thing that leaves without the daemon.
+/// Bytes of the buffer in which refused attempts wait for the daemon.
+pub const ATTEMPTS_BYTES: usize = 256 * 1024;
+
+/// Most bursts of refused attempts that are told apart at one moment.
+pub const BURSTS_MAX: usize = 8192;
+
+/// How long a refusal that happens again is the same burst, in nanoseconds.
+pub const BURST_NANOSECONDS: u64 = 1_000_000_000;
+
+/// Most attempts that are told of one cgroup in one second; the others are counted as lost.
+pub const ATTEMPTS_PER_SECOND_MAX: u64 = 100;
+
+/// Most cgroups whose attempts are counted at one moment.
+pub const SPENDERS_MAX: usize = 4096;
+
+/// The port of DNS: datagrams to it go to the daemon, as every TCP connect does.
 pub const DNS_PORT: u16 = 53;
 
 /// The index that the loopback interface has in every network namespace.
@@ -31,6 +46,16 @@ pub const LOOPBACK_V4: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127,
 
 /// `::1` as an [`Address`].
 pub const LOOPBACK_V6: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// Whom the loopback of a captured network namespace leads to.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loopback {
+    /// Services that no workload may reach but through the daemon.
+    Shared = 1,
+    /// Nobody but the one workload that lives there, and the daemon.
+    Private = 2,
+}
 
 /// What the daemon tells the programs.
 #[repr(C)]
@@ -61,7 +86,7 @@ pub struct Origin {
     pub reserved: [u8; 6],
 }
 
-/// A connection under way, by its source: unique while the port is held.
+/// A connection or a datagram under way, by its source: unique while the port is held.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Flow {
@@ -69,7 +94,46 @@ pub struct Flow {
     pub netns_cookie: u64,
     /// Host order.
     pub port: u32,
-    pub reserved: u32,
+    /// Of a datagram, the identifier of the DNS message (RFC 1035, section 4.1.1): one socket may ask many servers at
+    /// once, and a port changes hands sooner than the daemon reads. Zero of a connection.
+    pub query: u32,
+}
+
+/// An attempt that a program refused.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    /// Who, where to, and when: zeros for what the program could not know. Programs on packets run at a time when no
+    /// process does; they tell the process that connected the socket, or none.
+    pub origin: Origin,
+    /// The process's name, as `/proc/PID/comm`; zeros where no process is known.
+    pub comm: [u8; 16],
+    /// A [`Refusal`].
+    pub refusal: u32,
+    /// Of IP. Of [`Refusal::Option`], the option's level, and the origin's port is the option's number.
+    pub protocol: u32,
+    /// How often the same was refused in the burst before this one without being told.
+    pub repeated: u64,
+}
+
+/// What makes refused attempts one burst.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Burst {
+    pub address: Address,
+    pub cgroup_id: u64,
+    pub pid: u32,
+    pub refusal: u32,
+    pub protocol: u32,
+    pub port: u32,
+}
+
+/// What is counted within a time: the moment of its beginning, in nanoseconds since boot, and how often since.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tally {
+    pub since: u64,
+    pub count: u64,
 }
 
 /// Why a program refused; the index into the map of counters.
@@ -82,7 +146,7 @@ pub enum Refusal {
     Connect = 1,
     /// A connect to the daemon's own listener.
     Loop = 2,
-    /// A datagram to anything but a configured resolver.
+    /// A datagram to anything but DNS.
     Datagram = 3,
     /// A socket of a type or protocol that cannot be captured.
     Socket = 4,
@@ -92,10 +156,12 @@ pub enum Refusal {
     Option = 6,
     /// A packet that no other program had stopped.
     Packet = 7,
+    /// A packet from anywhere but the daemon.
+    Inbound = 8,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Namespace,
         Self::Connect,
         Self::Loop,
@@ -104,6 +170,7 @@ impl Refusal {
         Self::Bind,
         Self::Option,
         Self::Packet,
+        Self::Inbound,
     ];
 
     pub fn name(self) -> &'static str {
@@ -116,6 +183,7 @@ impl Refusal {
             Self::Bind => "bind",
             Self::Option => "option",
             Self::Packet => "packet",
+            Self::Inbound => "inbound",
         }
     }
 }

@@ -1,14 +1,15 @@
-//! Connects: redirected to the daemon, with the destination kept in the socket's storage.
+//! Connects, and datagrams to a named address: redirected to the daemon, with the destination kept in the socket's
+//! storage. Of datagrams only DNS; whatever cannot be redirected is refused.
 
-use aya_ebpf::{
-    bindings::BPF_SK_STORAGE_GET_F_CREATE, helpers::generated::bpf_sk_storage_get, programs::SockAddrContext,
-};
+use aya_ebpf::{bindings::BPF_SK_STORAGE_GET_F_CREATE, programs::SockAddrContext};
 use portcullis_common::{Address, DNS_PORT, LOOPBACK_V4, LOOPBACK_V6, Origin, Refusal};
 
 use crate::{
+    attempt::refuse_address,
     context::{self, TCP, UDP},
-    maps::{ORIGINS, RESOLVERS, refuse, settings},
-    process,
+    jail,
+    maps::settings,
+    packet, process, storage,
 };
 
 #[inline(always)]
@@ -19,8 +20,8 @@ pub fn redirect4(ctx: &SockAddrContext) -> bool {
             context::rewrite4(ctx, LOOPBACK_V4, proxy);
             true
         }
-        Verdict::Direct => true,
-        Verdict::Refuse(refusal) => refuse(ctx, refusal, address, port),
+        Verdict::AsIs => true,
+        Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
 
@@ -34,16 +35,16 @@ pub fn redirect6(ctx: &SockAddrContext) -> bool {
             context::rewrite6(ctx, listener, proxy);
             true
         }
-        Verdict::Direct => true,
-        Verdict::Refuse(refusal) => refuse(ctx, refusal, address, port),
+        Verdict::AsIs => true,
+        Verdict::Refuse(refusal) => refuse_address(ctx, refusal, address, port),
     }
 }
 
 enum Verdict {
     /// To the daemon, on this port.
     Redirect(u16),
-    /// As it is: DNS to a configured resolver.
-    Direct,
+    /// An earlier connect was redirected, or it stays in its jail.
+    AsIs,
     Refuse(Refusal),
 }
 
@@ -53,10 +54,12 @@ fn judge(ctx: &SockAddrContext, address: Address, port: u16) -> Verdict {
     if !process::in_captured_namespace(ctx) {
         return Verdict::Refuse(Refusal::Namespace);
     }
-    if (protocol == TCP || protocol == UDP) && port == DNS_PORT && RESOLVERS.get_ptr(address).is_some() {
-        return Verdict::Direct;
+    let inside = is_loopback(&address) && jail::is_jail(process::namespace(ctx));
+    if protocol == UDP && port != DNS_PORT {
+        let allowed = inside || leads_back(ctx, &address, port);
+        return if allowed { Verdict::AsIs } else { Verdict::Refuse(Refusal::Datagram) };
     }
-    if protocol != TCP {
+    if protocol != TCP && protocol != UDP {
         return Verdict::Refuse(Refusal::Connect);
     }
     let settings = settings();
@@ -66,22 +69,32 @@ fn judge(ctx: &SockAddrContext, address: Address, port: u16) -> Verdict {
     if port == settings.port && is_loopback(&address) {
         return Verdict::Refuse(Refusal::Loop);
     }
+    if inside && protocol == TCP && jail::is_listening(ctx, &address, port) {
+        return Verdict::AsIs;
+    }
     match remember(ctx, process::origin(ctx, address, port)) {
         true => Verdict::Redirect(settings.port),
         false => Verdict::Refuse(Refusal::Connect),
     }
 }
 
-/// Keeps the origin with the socket, replacing that of an earlier connect.
+/// Keeps the origin with the socket, replacing that of an earlier connect or datagram.
 #[inline(always)]
 fn remember(ctx: &SockAddrContext, mut origin: Origin) -> bool {
-    let storage = storage(ctx, &mut origin, u64::from(BPF_SK_STORAGE_GET_F_CREATE));
+    let storage = storage::of(context::socket(ctx), &mut origin, BPF_SK_STORAGE_GET_F_CREATE);
     if storage.is_null() {
         return false;
     }
     // SAFETY: not null, and of the map's value type. An existing storage is returned as it was: overwrite it.
     unsafe { *storage = origin };
     true
+}
+
+/// Whether a datagram goes where its socket's connect was redirected: the kernel names the peer of a connected socket
+/// anew with each datagram when it speaks IPv4 by mapped addresses.
+#[inline(always)]
+fn leads_back(ctx: &SockAddrContext, address: &Address, port: u16) -> bool {
+    packet::is_daemon(address, port, UDP) && storage::origin(context::socket(ctx)).is_some()
 }
 
 /// Whether an address reaches this host's loopback listener; the unspecified address does.
@@ -93,43 +106,4 @@ fn is_loopback(address: &Address) -> bool {
         || *address == LOOPBACK_V6
         || *address == unspecified
         || *address == mapped_unspecified
-}
-
-/// Tells a workload that asks for its peer where it wanted to go.
-#[inline(always)]
-pub fn restore_peer4(ctx: &SockAddrContext) {
-    let (address, port) = (context::address4(ctx), context::port(ctx));
-    if let Some(origin) = redirected(ctx, address, port) {
-        context::rewrite4(ctx, origin.address, origin.port);
-    }
-}
-
-#[inline(always)]
-pub fn restore_peer6(ctx: &SockAddrContext) {
-    let (address, port) = (context::address6(ctx), context::port(ctx));
-    if let Some(origin) = redirected(ctx, address, port) {
-        context::rewrite6(ctx, origin.address, origin.port);
-    }
-}
-
-/// The origin of a socket whose peer is the daemon.
-#[inline(always)]
-fn redirected(ctx: &SockAddrContext, peer: Address, port: u16) -> Option<Origin> {
-    let proxy = settings().port;
-    if port != proxy || (peer != LOOPBACK_V4 && peer != LOOPBACK_V6) {
-        return None;
-    }
-    let origin = storage(ctx, core::ptr::null_mut(), 0);
-    if origin.is_null() {
-        return None;
-    }
-    // SAFETY: not null, and of the map's value type.
-    Some(unsafe { *origin })
-}
-
-#[inline(always)]
-fn storage(ctx: &SockAddrContext, initial: *mut Origin, flags: u64) -> *mut Origin {
-    let map = core::ptr::from_ref(&ORIGINS).cast_mut();
-    // SAFETY: the map, a socket of the context, and a value of the map's type or null.
-    unsafe { bpf_sk_storage_get(map.cast(), context::socket(ctx).cast(), initial.cast(), flags) }.cast()
 }

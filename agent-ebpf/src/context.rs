@@ -88,8 +88,9 @@ pub fn join(words: [u32; 4]) -> Address {
     [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]]
 }
 
+/// The four words of an address, each as it lies in memory.
 #[inline(always)]
-fn split(a: Address) -> [u32; 4] {
+pub fn split(a: Address) -> [u32; 4] {
     [[a[0], a[1], a[2], a[3]], [a[4], a[5], a[6], a[7]], [a[8], a[9], a[10], a[11]], [a[12], a[13], a[14], a[15]]]
         .map(u32::from_ne_bytes)
 }

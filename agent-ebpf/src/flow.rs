@@ -12,14 +12,15 @@ use aya_ebpf::{
         BPF_ANY, BPF_SK_STORAGE_GET_F_CREATE, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB,
         BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_TCP_CLOSE, bpf_sock,
     },
-    helpers::generated::{bpf_get_netns_cookie, bpf_sk_storage_get},
+    helpers::generated::bpf_get_netns_cookie,
     programs::SockOpsContext,
 };
 use portcullis_common::{Address, Flow, Origin};
 
 use crate::{
-    context,
-    maps::{FLOWS, ORIGINS, settings},
+    context, jail,
+    maps::{FLOWS, settings},
+    storage,
 };
 
 const AF_INET: u32 = 2;
@@ -35,17 +36,23 @@ macro_rules! field {
 #[inline(always)]
 pub fn departs(ctx: &SockOpsContext) {
     let op = field!(ctx, op);
-    let flow = Flow { address: local_address(ctx), netns_cookie: namespace(ctx), port: local_port(ctx), reserved: 0 };
+    let flow = Flow { address: local_address(ctx), netns_cookie: namespace(ctx), port: local_port(ctx), query: 0 };
     if op == BPF_SOCK_OPS_TCP_CONNECT_CB && remote_port(ctx) == u32::from(settings().port) {
-        let origin = storage(ctx, core::ptr::null_mut(), 0);
-        if !origin.is_null() {
-            // SAFETY: not null, and of the map's value type.
-            let _ = FLOWS.insert(flow, unsafe { *origin }, u64::from(BPF_ANY));
+        let socket = socket(ctx);
+        if !socket.is_null()
+            && let Some(origin) = storage::origin(socket)
+        {
+            let _ = FLOWS.insert(flow, origin, u64::from(BPF_ANY));
             let _ = ctx.set_cb_flags(BPF_SOCK_OPS_STATE_CB_FLAG as i32);
         }
     } else if op == BPF_SOCK_OPS_STATE_CB && new_state(ctx) == BPF_TCP_CLOSE {
         // A refused connect frees its port: the next owner of the port must not inherit the origin.
         let _ = FLOWS.remove(flow);
+    } else if op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB {
+        let socket = socket(ctx);
+        if !socket.is_null() {
+            jail::mark_accepted(socket, flow.netns_cookie);
+        }
     }
 }
 
@@ -56,24 +63,21 @@ pub fn arrives(ctx: &SockOpsContext) {
     if op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB || local_port(ctx) != u32::from(settings().port) {
         return;
     }
-    let flow = Flow { address: remote_address(ctx), netns_cookie: namespace(ctx), port: remote_port(ctx), reserved: 0 };
+    let flow = Flow { address: remote_address(ctx), netns_cookie: namespace(ctx), port: remote_port(ctx), query: 0 };
     let Some(found) = FLOWS.get_ptr(flow) else { return };
     // SAFETY: a value of a preallocated map; the port is held, so nobody replaces it.
     let mut origin = unsafe { *found };
     let _ = FLOWS.remove(flow);
-    // On failure the daemon finds no origin, and refuses.
-    storage(ctx, &mut origin, u64::from(BPF_SK_STORAGE_GET_F_CREATE));
+    let socket = socket(ctx);
+    if !socket.is_null() {
+        // On failure the daemon finds no origin, and refuses.
+        storage::of(socket, &mut origin, BPF_SK_STORAGE_GET_F_CREATE);
+    }
 }
 
 #[inline(always)]
-fn storage(ctx: &SockOpsContext, initial: *mut Origin, flags: u64) -> *mut Origin {
-    let socket: *mut bpf_sock = field!(ctx, __bindgen_anon_2.sk);
-    if socket.is_null() {
-        return core::ptr::null_mut();
-    }
-    let map = core::ptr::from_ref(&ORIGINS).cast_mut();
-    // SAFETY: the map, the context's socket, and a value of the map's type or null.
-    unsafe { bpf_sk_storage_get(map.cast(), socket.cast(), initial.cast(), flags) }.cast()
+fn socket(ctx: &SockOpsContext) -> *mut bpf_sock {
+    field!(ctx, __bindgen_anon_2.sk)
 }
 
 #[inline(always)]

@@ -6,14 +6,19 @@
 #![no_std]
 #![no_main]
 
+mod attempt;
 mod connect;
 mod context;
-mod datagram;
 mod egress;
 mod flow;
+mod ingress;
+mod jail;
 mod maps;
+mod packet;
+mod peer;
 mod process;
 mod socket;
+mod storage;
 
 use aya_ebpf::{
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, cgroup_sockopt, sock_ops},
@@ -23,6 +28,11 @@ use aya_ebpf::{
 #[cgroup_skb(egress)]
 pub fn egress(ctx: SkBuffContext) -> i32 {
     egress::judge(&ctx) as i32
+}
+
+#[cgroup_skb(ingress)]
+pub fn ingress(ctx: SkBuffContext) -> i32 {
+    ingress::judge(&ctx) as i32
 }
 
 #[cgroup_sock_addr(connect4)]
@@ -37,24 +47,36 @@ pub fn connect6(ctx: SockAddrContext) -> i32 {
 
 #[cgroup_sock_addr(getpeername4)]
 pub fn getpeername4(ctx: SockAddrContext) -> i32 {
-    connect::restore_peer4(&ctx);
+    peer::restore4(&ctx);
     1
 }
 
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
-    connect::restore_peer6(&ctx);
+    peer::restore6(&ctx);
     1
 }
 
 #[cgroup_sock_addr(sendmsg4)]
 pub fn sendmsg4(ctx: SockAddrContext) -> i32 {
-    datagram::judge4(&ctx) as i32
+    connect::redirect4(&ctx) as i32
 }
 
 #[cgroup_sock_addr(sendmsg6)]
 pub fn sendmsg6(ctx: SockAddrContext) -> i32 {
-    datagram::judge6(&ctx) as i32
+    connect::redirect6(&ctx) as i32
+}
+
+#[cgroup_sock_addr(recvmsg4)]
+pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
+    peer::restore4(&ctx);
+    1
+}
+
+#[cgroup_sock_addr(recvmsg6)]
+pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
+    peer::restore6(&ctx);
+    1
 }
 
 #[cgroup_sock(sock_create)]

@@ -6,8 +6,10 @@ use aya_ebpf::programs::{SockAddrContext, SockContext, SockoptContext};
 use portcullis_common::Refusal;
 
 use crate::{
+    attempt::{refuse_address, refuse_option, refuse_socket},
     context::{self, TCP, UDP},
-    maps::{refuse, settings},
+    jail,
+    maps::settings,
 };
 
 const SOCK_STREAM: u32 = 1;
@@ -20,14 +22,17 @@ pub fn judge_create(ctx: &SockContext) -> bool {
     let (kind, protocol) =
         unsafe { (addr_of!((*ctx.sock).type_).read_volatile(), addr_of!((*ctx.sock).protocol).read_volatile()) };
     let allowed = (kind == SOCK_STREAM && protocol == TCP) || (kind == SOCK_DGRAM && protocol == UDP);
-    allowed || refuse(ctx, Refusal::Socket, [0; 16], protocol as u16)
+    if allowed {
+        jail::mark_new(ctx);
+    }
+    allowed || refuse_socket(ctx, protocol)
 }
 
 /// Keeps workloads off the daemon's port: whoever held it while the daemon is down would get everyone's connects.
 #[inline(always)]
 pub fn judge_bind(ctx: &SockAddrContext) -> bool {
     let port = context::port(ctx);
-    port != settings().port || port == 0 || refuse(ctx, Refusal::Bind, [0; 16], port)
+    port != settings().port || port == 0 || refuse_address(ctx, Refusal::Bind, [0; 16], port)
 }
 
 /// Longest option value that the kernel shows; of a longer one it takes the caller's bytes as they are.
@@ -44,7 +49,7 @@ pub fn judge_option(ctx: &SockoptContext) -> bool {
         )
     };
     if steers(level, name) {
-        return refuse(ctx, Refusal::Option, [0; 16], name as u16);
+        return refuse_option(ctx, level, name);
     }
     if length > OPTION_SHOWN_MAX {
         // SAFETY: as above; zero is how a program says "unseen, unchanged".

@@ -12,6 +12,7 @@ use crate::{
     config::Targets,
     credential,
     detect::detect,
+    dns,
     gate::{Asker, Denial, Gate},
     lanes::Lanes,
     live::{Live, LiveSession},
@@ -53,6 +54,7 @@ pub struct Gatehouse {
     pub live: Live,
     pub lanes: Lanes,
     pub masker: Arc<Masker>,
+    pub dns: dns::Relay,
     pub cancels: Arc<Cancels>,
     /// The daemon's own listeners, which it never dials.
     pub listeners: Vec<SocketAddr>,
@@ -110,6 +112,12 @@ async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refu
         }
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
         None if gatehouse.canary.is_expected(&origin) && is_own_program(&principal) => Ok(()),
+        None if origin.destination.0.port() == dns::PORT => {
+            if let Err(error) = dns::serve(stream, &gatehouse.dns, &principal.workload).await {
+                tracing::debug!(workload = %principal.workload, %error, "a DNS connection broke off");
+            }
+            Ok(())
+        }
         None => turn_away(stream, &origin, principal, gatehouse).await,
     }
 }

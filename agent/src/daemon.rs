@@ -3,21 +3,28 @@
 //! Order matters. The record, the policy and the credentials stand before the first connection can be
 //! captured, and the daemon says that it is ready only after a canary has been captured.
 
+mod attempts;
 mod audit;
+mod datagrams;
 mod event;
+mod inheritance;
 mod listeners;
+mod metrics;
 mod namespaces;
 mod obey;
 mod prove;
+mod quota;
 mod ready;
 mod roll;
 mod state;
+mod takeover;
 mod tend;
 mod walk;
 
 use std::{
+    collections::HashMap,
     fs, io,
-    net::IpAddr,
+    os::fd::OwnedFd,
     os::unix::fs::PermissionsExt,
     path::Path,
     sync::Arc,
@@ -27,16 +34,18 @@ use std::{
 use anyhow::Context;
 use tokio::{
     net::UnixListener,
+    runtime,
     signal::unix::{SignalKind, signal},
+    sync::mpsc,
     task::JoinSet,
 };
 
 use crate::{
-    accept::{Closures, Identities, Places, Standings, Workloads},
-    capture::{self, Capture, CaptureConfig, canary::Canary},
+    accept::{Closures, Identities, Places, Standings, Workload, Workloads},
+    capture::{self, Capture, CaptureConfig, canary::Canary, namespace::NamespaceFile},
     config::{self, Config},
-    connection::{Gatehouse, announce_policy},
-    control, credential,
+    connection::Gatehouse,
+    control, credential, dns,
     gate::Denial,
     lanes::Lanes,
     mask::Masker,
@@ -45,85 +54,209 @@ use crate::{
     tls,
 };
 
+use attempts::Attempts;
 use audit::Audit;
 use event::Event;
+use inheritance::Inheritance;
 use listeners::Sockets;
 use namespaces::Namespaces;
+use obey::Asked;
 pub use obey::Daemon;
 use prove::Prover;
 use roll::Roll;
+use takeover::{Handed, Predecessor, Successor};
 
 /// How long running sessions have to end when the daemon stops.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs the daemon until it is told to stop.
-pub async fn up(config: Config) -> anyhow::Result<()> {
-    let control = claim_socket(&config.control)?;
+/// How long tasks that block have to end when a daemon ends or hands over.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs the daemon until it is told to stop, or until another has taken over from it.
+pub fn up(config: &Config, takeover: bool) -> anyhow::Result<()> {
+    let mut start = if takeover { Start::after_another(config)? } else { Start::default() };
+    loop {
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build().context("failed to start tokio")?;
+        let ended = runtime.block_on(run(config, start));
+        // With it end the sessions that are left, the listeners, and the record.
+        runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+        start = match ended? {
+            Ended::Stopped => return Ok(()),
+            Ended::Asked(predecessor) => match predecessor.hand_over() {
+                Handed::Over => return Ok(()),
+                Handed::Back { inheritance, reason } => Start::again(inheritance, reason),
+            },
+        };
+    }
+}
+
+/// What a daemon begins with: nothing, or what another has left.
+#[derive(Debug, Default)]
+struct Start {
+    inheritance: Option<Inheritance>,
+    /// The other daemon waits for this one.
+    successor: Option<Successor>,
+    /// A handover came to nothing, for this reason.
+    resumed: Option<String>,
+}
+
+impl Start {
+    fn after_another(config: &Config) -> anyhow::Result<Self> {
+        let (successor, inheritance) = Successor::ask(config)?;
+        Ok(Self { inheritance: Some(inheritance), successor: Some(successor), resumed: None })
+    }
+
+    fn again(inheritance: Inheritance, reason: String) -> Self {
+        Self { inheritance: Some(inheritance), successor: None, resumed: Some(reason) }
+    }
+}
+
+/// Why a daemon ended well.
+enum Ended {
+    Stopped,
+    /// Another daemon is to go on.
+    Asked(Predecessor),
+}
+
+async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
+    let Start { inheritance, successor, resumed } = start;
+    let mut left = inheritance.map_or_else(|| Left::claim(config), |inheritance| Ok(Left::of(inheritance)))?;
+    let control = left.control.try_clone()?;
     state::make_state_dir(&config.state_dir)?;
     let list = roll::read(&config.state_dir)?;
-    let (gatehouse, sockets) = build(&config, &list)?;
-    roll::expect(&config, &list, &gatehouse);
+    let (gatehouse, sockets, refused) = build(config, &list, &mut left)?;
+    roll::expect(config, &list, &gatehouse);
     let gatehouse = Arc::new(gatehouse);
-    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?)?);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
-    let prover = Arc::new(Prover::new(gatehouse.clone(), audit.clone()));
-    let roll = Arc::new(Roll::new(gatehouse.clone(), audit.clone(), &config, list));
+    let (handover, mut asked) = mpsc::unbounded_channel();
+    let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?);
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
-        roll: roll.clone(),
+        roll: Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list)),
         namespaces: namespaces.clone(),
         audit: audit.clone(),
-        prover: prover.clone(),
+        attempts: Arc::new(Attempts::new(gatehouse.clone(), namespaces, audit.clone())),
+        prover: Arc::new(Prover::new(gatehouse.clone(), audit.clone())),
+        port: sockets.port()?,
+        handover,
         config: config.clone(),
         started: SystemTime::now(),
     });
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    audit.note(&Event::Started { version, pid: std::process::id(), instance: daemon.instance() });
+    audit.note(&Event::Started {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        instance: daemon.instance(),
+    });
 
-    tend::adopt_workloads(&config, &gatehouse)?;
-    roll.examine_all().await;
+    tend::adopt_workloads(config, &gatehouse, &left.workloads)?;
+    daemon.roll.examine_all().await;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
-    let mut tasks = JoinSet::new();
-    sockets.serve(&gatehouse, &mut tasks)?;
-    namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
-    tasks.spawn(follow_policy(gatehouse.clone(), audit.clone()));
-    tasks.spawn(tend::tend_namespaces(namespaces));
-    tasks.spawn(tend::tend_workloads(roll.clone()));
-    tasks.spawn(roll.keep_examining());
-    tasks.spawn(tend::refresh_targets(gatehouse.clone()));
-    prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
-    tasks.spawn(async move { prover.keep_proving().await });
-    tasks.spawn({
-        let daemon = daemon.clone();
-        async move { control::serve(control, daemon).await.context("the control socket failed") }
+    let mut accepting = JoinSet::new();
+    sockets.try_clone()?.serve(&gatehouse, &mut accepting)?;
+    daemon.namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
+    let mut tasks = daemon.tend(refused);
+    daemon.prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
+    tasks.spawn(daemon.prover.clone().keep_proving());
+    if let Some(successor) = successor {
+        tokio::task::spawn_blocking(|| successor.confirm()).await?.context("the takeover came to nothing")?;
+        let from = left.from.unwrap_or_default();
+        audit.note(&Event::TookOver { from, sockets: left.sockets });
+    }
+    if let Some(reason) = resumed {
+        audit.note(&Event::Resumed { reason });
+    }
+    accepting.spawn({
+        let (listener, daemon) = (UnixListener::from_std(control.try_clone()?)?, daemon.clone());
+        async move { control::serve(listener, daemon).await.context("the control socket failed") }
     });
     ready::tell();
     tracing::info!(control = %config.control.display(), instance = %daemon.instance(), "ready");
 
-    let ended = until_stopped(&mut tasks, &gatehouse).await;
-    ready::tell_stopping();
-    audit.note(&Event::Stopping);
+    let reason = tokio::select! {
+        stopped = until_stopped(&mut tasks, &mut accepting, &gatehouse) => stopped.map(|()| None),
+        asked = asked.recv() => Ok(asked),
+    };
+    match reason {
+        Ok(Some(Asked { by, stream })) => {
+            audit.note(&Event::HandingOver { to: by.clone() });
+            stop_accepting(&mut accepting, &daemon.namespaces).await;
+            if !gatehouse.live.wait_until_left(DRAIN_TIMEOUT).await {
+                drain(&gatehouse, "the gate is being replaced").await;
+            }
+            close_record(&gatehouse, &audit).await;
+            let inheritance = daemon.leave(control, sockets).await?;
+            Ok(Ended::Asked(Predecessor { successor: by, stream, inheritance }))
+        }
+        stopped => {
+            ready::tell_stopping();
+            audit.note(&Event::Stopping);
+            drain(&gatehouse, "the gate is stopping").await;
+            close_record(&gatehouse, &audit).await;
+            // The next daemon makes its own.
+            let _ = fs::remove_file(&config.control);
+            stopped.map(|_| Ended::Stopped)
+        }
+    }
+}
+
+/// What a daemon builds on: made anew, or left by another.
+struct Left {
+    lock: Option<OwnedFd>,
+    control: std::os::unix::net::UnixListener,
+    host: Option<Sockets>,
+    namespaces: HashMap<NamespaceFile, Sockets>,
+    workloads: Vec<Workload>,
+    from: Option<u32>,
+    /// How many sockets were left.
+    sockets: usize,
+}
+
+impl Left {
+    fn claim(config: &Config) -> anyhow::Result<Self> {
+        let control = claim_socket(&config.control)?;
+        let (namespaces, workloads) = (HashMap::new(), Vec::new());
+        Ok(Self { lock: None, control, host: None, namespaces, workloads, from: None, sockets: 0 })
+    }
+
+    fn of(inheritance: Inheritance) -> Self {
+        let sockets = inheritance.sockets();
+        let Inheritance { lock, control, host, namespaces, workloads, from } = inheritance;
+        Self { lock: Some(lock), control, host: Some(host), namespaces, workloads, from: Some(from), sockets }
+    }
+}
+
+/// Leaves who connects from now on in the backlogs, for the next daemon.
+async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, namespaces: &Namespaces) {
+    accepting.shutdown().await;
+    namespaces.stop_accepting().await;
+}
+
+async fn drain(gatehouse: &Gatehouse, why: &str) {
     let denial = Denial {
-        message: "the gate is stopping".to_owned(),
+        message: why.to_owned(),
         rule: None,
         hint: "connect again when it is back".to_owned(),
         reference: String::new(),
     };
     gatehouse.live.drain(&denial, DRAIN_TIMEOUT).await;
+}
+
+async fn close_record(gatehouse: &Gatehouse, audit: &Audit) {
     audit.close();
     if let Err(error) = gatehouse.recorder.flush().await {
         tracing::error!(%error, "the end of the record waits in the journal for the next start");
     }
-    // The next daemon makes its own.
-    let _ = fs::remove_file(&config.control);
-    ended
 }
 
 /// Waits for a signal, or for a part that must not end.
-async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gatehouse) -> anyhow::Result<()> {
+async fn until_stopped(
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    accepting: &mut JoinSet<anyhow::Result<()>>,
+    gatehouse: &Gatehouse,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -136,12 +269,17 @@ async fn until_stopped(tasks: &mut JoinSet<anyhow::Result<()>>, gatehouse: &Gate
                     tracing::error!(%error, "the policy is broken; the last good one stays in force");
                 }
             }
+            Some(ended) = accepting.join_next() => return ended.context("a part of the daemon panicked")?,
             Some(ended) = tasks.join_next() => return ended.context("a part of the daemon panicked")?,
         }
     }
 }
 
-fn build(config: &Config, list: &roll::List) -> anyhow::Result<(Gatehouse, Sockets)> {
+fn build(
+    config: &Config,
+    list: &roll::List,
+    left: &mut Left,
+) -> anyhow::Result<(Gatehouse, Sockets, Option<capture::Attempts>)> {
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
     let recorder = Recorder::open(&records).context("failed to open the record")?;
@@ -151,21 +289,25 @@ fn build(config: &Config, list: &roll::List) -> anyhow::Result<(Gatehouse, Socke
     });
     let authority = tls::Authority::open(&config.authority_dir()).context("failed to open the local CA")?;
     let masker = Masker::new(state::mask_key(&config.state_dir)?);
-    let port = listeners::choose_port(config.listen.port)?;
-    let mut capture = Capture::load(&CaptureConfig {
+    let port = match &left.host {
+        Some(sockets) => sockets.port()?,
+        None => listeners::choose_port(config.listen.port)?,
+    };
+    let capture_config = CaptureConfig {
         instance: config.instance(),
         port,
         ipv6: true,
         bpffs: capture::BPFFS.into(),
-        resolvers: config.capture.resolvers.clone().unwrap_or_else(resolvers_of_host),
         existing: roll::existing(config, list).context("failed to find the cgroups to capture")?,
-    })
-    .context("failed to load the capture")?;
+    };
+    let capture = Capture::load_with(&capture_config, left.lock.take());
+    let mut capture = capture.context("failed to load the capture")?;
     // After the capture: a socket belongs to the cgroup that its maker was in.
-    let sockets = listeners::listen_here(port)?;
-    if let Some(logs) = capture.logs() {
-        tokio::spawn(logs.forward());
-    }
+    let sockets = match left.host.take() {
+        Some(sockets) => sockets,
+        None => listeners::listen_here(port)?,
+    };
+    let refused = capture.attempts().context("failed to read refused attempts")?;
     let gatehouse = Gatehouse {
         capture,
         canary: Canary::default(),
@@ -185,31 +327,19 @@ fn build(config: &Config, list: &roll::List) -> anyhow::Result<(Gatehouse, Socke
         live: Default::default(),
         lanes: Lanes::start().context("failed to start the threads that sessions run on")?,
         masker: Arc::new(masker),
+        dns: dns::Relay::new(match &config.capture.resolvers {
+            Some(named) => dns::Resolvers::fixed(named),
+            None => dns::Resolvers::host(),
+        }),
         cancels: Arc::default(),
         listeners: sockets.addresses()?,
         setups: Arc::default(),
     };
-    Ok((gatehouse, sockets))
-}
-
-/// The name servers that this host asks itself (resolv.conf(5)).
-fn resolvers_of_host() -> Vec<IpAddr> {
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver"));
-    servers.filter_map(|server| server.trim().parse().ok()).collect()
-}
-
-async fn follow_policy(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
-    let mut generations = gatehouse.policy.subscribe();
-    while generations.changed().await.is_ok() {
-        announce_policy(&gatehouse);
-        audit.note(&Event::Policy { generation: gatehouse.policy.current().generation() });
-    }
-    anyhow::bail!("the policy store has ended")
+    Ok((gatehouse, sockets, refused))
 }
 
 /// Takes the control socket, unless another daemon answers there.
-fn claim_socket(path: &Path) -> anyhow::Result<UnixListener> {
+fn claim_socket(path: &Path) -> anyhow::Result<std::os::unix::net::UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         anyhow::bail!(
             "another daemon answers at {}\n  hint: stop it, or set `control` to another path",
@@ -225,9 +355,11 @@ fn claim_socket(path: &Path) -> anyhow::Result<UnixListener> {
         }
         Ok(()) | Err(_) => {}
     }
-    let listener = UnixListener::bind(path).with_context(|| format!("failed to listen on {}", path.display()))?;
+    let listener = std::os::unix::net::UnixListener::bind(path)
+        .with_context(|| format!("failed to listen on {}", path.display()))?;
     // Everyone may ask; what they may do follows from who they are.
     fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    listener.set_nonblocking(true)?;
     Ok(listener)
 }
 

@@ -21,6 +21,7 @@ pub mod jail;
 // The way of one connection.
 pub mod connection;
 pub mod detect;
+pub mod dns;
 pub mod protocol;
 pub mod surveys;
 pub mod tls;

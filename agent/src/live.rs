@@ -17,9 +17,20 @@ use crate::{
     target::{OriginalDestination, Target},
 };
 
+/// How often it is looked whether everybody has left.
+const LEFT_POLL: Duration = Duration::from_millis(5);
+
 /// Every running session of this daemon.
 #[derive(Clone, Debug, Default)]
-pub struct Live(Arc<Mutex<BTreeMap<String, LiveSession>>>);
+pub struct Live {
+    sessions: Arc<Mutex<BTreeMap<String, LiveSession>>>,
+    /// Shared by every accepted connection, with a session or not yet.
+    visits: Arc<()>,
+}
+
+/// One accepted connection, until it is dropped.
+#[derive(Debug)]
+pub struct Visit(#[expect(dead_code, reason = "it only is counted")] Arc<()>);
 
 /// One running session and the way to reach it.
 #[derive(Clone, Debug)]
@@ -66,20 +77,35 @@ impl LiveSession {
 impl Live {
     pub fn enter(&self, session: LiveSession) -> Place {
         let id = session.id.clone();
-        self.0.lock().insert(id.clone(), session);
+        self.sessions.lock().insert(id.clone(), session);
         Place { live: self.clone(), id }
     }
 
+    /// Counts a connection from its acceptance on.
+    pub fn visit(&self) -> Visit {
+        Visit(self.visits.clone())
+    }
+
+    /// Waits until no accepted connection is left, for at most `limit`; whether none is.
+    pub async fn wait_until_left(&self, limit: Duration) -> bool {
+        let left = async {
+            while Arc::strong_count(&self.visits) > 1 {
+                tokio::time::sleep(LEFT_POLL).await;
+            }
+        };
+        tokio::time::timeout(limit, left).await.is_ok()
+    }
+
     pub fn list(&self) -> Vec<LiveSession> {
-        self.0.lock().values().cloned().collect()
+        self.sessions.lock().values().cloned().collect()
     }
 
     pub fn count(&self) -> usize {
-        self.0.lock().len()
+        self.sessions.lock().len()
     }
 
     pub fn tell_all(&self, signal: impl Fn() -> Signal) {
-        for session in self.0.lock().values() {
+        for session in self.sessions.lock().values() {
             // A session that has just ended needs no news.
             let _ = session.signals.send(signal());
         }
@@ -92,7 +118,7 @@ impl Live {
 
     /// Ends the sessions of which this is true; says how many.
     pub fn end_where(&self, denial: &Denial, wanted: impl Fn(&LiveSession) -> bool) -> usize {
-        let sessions = self.0.lock();
+        let sessions = self.sessions.lock();
         let wanted = sessions.values().filter(|session| wanted(session));
         wanted.filter(|session| session.signals.send(Signal::End(denial.clone())).is_ok()).count()
     }
@@ -113,6 +139,6 @@ impl Live {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.live.0.lock().remove(&self.id);
+        self.live.sessions.lock().remove(&self.id);
     }
 }

@@ -104,6 +104,26 @@ impl Gate {
         Ok(())
     }
 
+    /// Starts another daemon that takes over from the running one, and waits until it is the only one.
+    pub fn take_over(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.arg("up").arg("--takeover").arg("--config").arg(self.configuration());
+        let mut service = Service::start("portcullis", &mut command, &self.path("portcullis.log"), Signal::SIGTERM)?;
+        let pid = u64::from(service.pid());
+        let serves = |status: Value| status.get("pid").and_then(Value::as_u64) == Some(pid);
+        service.wait_until(|| self.json(["status"]).is_ok_and(serves))?;
+        if let Some(mut old) = self.service.replace(service) {
+            let status = old.ended()?;
+            anyhow::ensure!(status.success(), "the old daemon ended with {status}");
+        }
+        Ok(())
+    }
+
+    /// Where the daemon takes commands.
+    pub fn control(&self) -> PathBuf {
+        self.path("control.sock")
+    }
+
     /// Ends the daemon as a crash would.
     pub fn kill(&mut self) -> Result<()> {
         match self.service.take() {

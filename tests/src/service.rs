@@ -96,6 +96,18 @@ impl Service {
         }
     }
 
+    /// Waits for the end that comes by itself.
+    pub fn ended(&mut self) -> Result<ExitStatus> {
+        let begun = Instant::now();
+        while begun.elapsed() <= STOP_MAX {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(POLL);
+        }
+        bail!("{} did not end by itself within {STOP_MAX:?}:\n{}", self.name, self.tail())
+    }
+
     fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<_> = log.lines().collect();

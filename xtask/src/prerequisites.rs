@@ -38,6 +38,8 @@ pub enum Need {
     Releases,
     /// Libraries of the client matrix.
     Clients,
+    /// A container runtime, a sandbox and a program for images.
+    Containers,
     /// Peers of the benchmark.
     Peers,
     /// cargo-fuzz.
@@ -53,7 +55,7 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
-            Need::Postgres | Need::Peers => {}
+            Need::Postgres | Need::Containers | Need::Peers => {}
         }
     }
     Ok(())
@@ -103,6 +105,12 @@ fn wanted(need: Need) -> Vec<Wanted> {
             Program("npm", "npm"),
             Program("javac", "default-jdk-headless"),
             Program("mvn", "maven"),
+        ],
+        Need::Containers => vec![
+            Program("podman", "podman"),
+            Program("runc", "runc"),
+            Program("bwrap", "bubblewrap"),
+            Package("busybox-static"),
         ],
         Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
         Need::Fuzz => Vec::new(),

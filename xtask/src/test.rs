@@ -31,7 +31,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.list {
         for area in Area::ALL {
-            println!("{:<9} {}", area.name(), area.about());
+            println!("{:<10} {}", area.name(), area.about());
         }
         return Ok(true);
     }

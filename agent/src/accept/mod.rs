@@ -5,6 +5,7 @@ pub mod findings;
 pub mod identity;
 pub mod places;
 pub mod standings;
+pub mod users;
 pub mod workloads;
 
 pub use closures::Closures;

@@ -2,16 +2,19 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::RangeInclusive,
     path::PathBuf,
     sync::Arc,
 };
 
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 
+use super::users::Users;
 use crate::capture::WorkloadId;
 
 /// A process tree under capture.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Workload {
     pub name: Arc<str>,
     pub groups: Vec<Arc<str>>,
@@ -31,6 +34,7 @@ struct Known {
     enrolled: HashMap<u64, Arc<Workload>>,
     /// Those whose first process has entered.
     settled: HashSet<u64>,
+    users: Users,
     /// Groups of the workloads that the configuration names.
     configured: HashMap<Arc<str>, Vec<Arc<str>>>,
 }
@@ -43,6 +47,16 @@ impl Workloads {
 
     pub fn enrol(&self, workload: Workload) {
         self.0.write().enrolled.insert(workload.cgroup_id, Arc::new(workload));
+    }
+
+    /// Gives a workload a user of its own; `None` when every one of the range is a living workload's.
+    pub fn claim_user(&self, cgroup_id: u64, range: &RangeInclusive<u32>) -> Option<u32> {
+        self.0.write().users.claim(cgroup_id, range)
+    }
+
+    /// A workload that an earlier daemon enrolled is this user.
+    pub fn note_user(&self, cgroup_id: u64, uid: u32) {
+        self.0.write().users.note(cgroup_id, uid);
     }
 
     /// The first process is in: from now on an empty cgroup means that the workload has ended.
@@ -58,6 +72,7 @@ impl Workloads {
         let mut known = self.0.write();
         known.enrolled.remove(&cgroup_id);
         known.settled.remove(&cgroup_id);
+        known.users.release(cgroup_id);
     }
 
     pub fn list(&self) -> Vec<Arc<Workload>> {

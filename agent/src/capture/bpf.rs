@@ -16,6 +16,7 @@ use std::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
 pub(super) enum AttachType {
+    Ingress = 0,
     Egress = 1,
     SockCreate = 2,
     SockOps = 3,
@@ -25,6 +26,8 @@ pub(super) enum AttachType {
     Connect6 = 11,
     Sendmsg4 = 14,
     Sendmsg6 = 15,
+    Recvmsg4 = 19,
+    Recvmsg6 = 20,
     Setsockopt = 22,
     Getpeername4 = 29,
     Getpeername6 = 30,

@@ -5,7 +5,7 @@
 //! its own command, between its enrolment and `exec`; the daemon repeats the proof with a child.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     io::{self, BufRead, Read},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 
-use super::{Capture, CaptureError, Origin, Tree};
+use super::{Capture, CaptureError, Loopback, Origin, Tree};
 use crate::target::OriginalDestination;
 
 /// RFC 5737, TEST-NET-1: no host has it.
@@ -111,7 +111,12 @@ impl CanaryError {
 #[derive(Debug, Default)]
 pub struct Canary {
     expected: Mutex<HashMap<u64, Token>>,
+    /// The cgroups of the last canaries that were children of the daemon: nobody else ever was in them.
+    sent: Mutex<VecDeque<u64>>,
 }
+
+/// Of how many canaries it is remembered that they were ours: what they tried is told moments after they ended.
+const SENT_MAX: usize = 1024;
 
 impl Canary {
     /// Whether a connection is a canary's; only [`Canary::answer`] may serve it.
@@ -130,7 +135,25 @@ impl Canary {
 
     /// Whether a connection comes from a process that is proving its capture.
     pub fn is_expected(&self, origin: &Origin) -> bool {
-        self.expected.lock().contains_key(&origin.cgroup_id)
+        self.is_awaited(origin.cgroup_id)
+    }
+
+    /// Whether the processes of this cgroup may be proving their capture.
+    pub fn is_awaited(&self, cgroup_id: u64) -> bool {
+        self.expected.lock().contains_key(&cgroup_id)
+    }
+
+    /// Whether this is the cgroup of a canary that the daemon has sent, now or shortly before.
+    pub fn is_ours(&self, cgroup_id: u64) -> bool {
+        self.sent.lock().contains(&cgroup_id)
+    }
+
+    fn note_sent(&self, cgroup_id: u64) {
+        let mut sent = self.sent.lock();
+        sent.push_back(cgroup_id);
+        if sent.len() > SENT_MAX {
+            sent.pop_front();
+        }
     }
 
     /// Writes the token that belongs to the origin's cgroup, or nothing, and closes.
@@ -147,8 +170,8 @@ impl Canary {
 ///
 /// Dials documentation addresses, and beyond that only itself on the loopback: even where capture is missing, nothing
 /// reaches anybody. IPv6 may be refused rather than redirected.
-pub fn probe(token: &Token) -> Result<(), CanaryError> {
-    ATTEMPTS.iter().try_for_each(|(_, attempt)| attempt(token))
+pub fn probe(token: &Token, loopback: Loopback) -> Result<(), CanaryError> {
+    tried(loopback).try_for_each(|(_, attempt)| attempt(token))
 }
 
 /// One thing that a canary tried, and what came of it.
@@ -161,12 +184,21 @@ pub struct Attempt {
 }
 
 /// Tries everything that [`probe`] tries, and goes on after what got out.
-pub fn attempts(token: &Token) -> Vec<Attempt> {
-    let tried = ATTEMPTS.iter().map(|(name, attempt)| match attempt(token) {
+pub fn attempts(token: &Token, loopback: Loopback) -> Vec<Attempt> {
+    let tried = tried(loopback).map(|(name, attempt)| match attempt(token) {
         Ok(()) => Attempt { name, held: true, outcome: "captured or refused".to_owned() },
         Err(error) => Attempt { name, held: false, outcome: error.to_string() },
     });
     tried.collect()
+}
+
+/// What is to be tried: on a jail's loopback there are no services but the workload's own.
+fn tried(loopback: Loopback) -> impl Iterator<Item = &'static (&'static str, Try)> {
+    let shared: &[_] = match loopback {
+        Loopback::Shared => SHARED_ATTEMPTS,
+        Loopback::Private => &[],
+    };
+    ATTEMPTS.iter().chain(shared)
 }
 
 type Try = fn(&Token) -> Result<(), CanaryError>;
@@ -174,19 +206,26 @@ type Try = fn(&Token) -> Result<(), CanaryError>;
 const ATTEMPTS: &[(&str, Try)] = &[
     ("TCP over IPv4 to an address outside", |token| hear(DESTINATION_V4, token)),
     ("TCP over IPv6 to an address outside", hear_v6),
-    ("TCP to a service of this host", |_| stay_off_local_services()),
-    ("UDP", |_| send_no_datagram()),
+    ("UDP", |_| send_no_datagram(Some(DESTINATION_V4))),
     ("a raw socket", |_| make_no_socket("a raw socket", libc::SOCK_RAW, libc::IPPROTO_ICMP)),
     ("a ping socket", |_| make_no_socket("a ping socket", libc::SOCK_DGRAM, libc::IPPROTO_ICMP)),
     ("an MPTCP socket", |_| make_no_socket("an MPTCP socket", libc::SOCK_STREAM, libc::IPPROTO_MPTCP)),
     ("the choice of an interface", |_| choose_no_interface()),
 ];
 
+const SHARED_ATTEMPTS: &[(&str, Try)] = &[
+    ("TCP to a service of this host", |_| stay_off_local_services()),
+    ("UDP to a service of this host", |_| send_no_datagram(None)),
+];
+
 fn hear_v6(token: &Token) -> Result<(), CanaryError> {
     match TcpStream::connect_timeout(&DESTINATION_V6, ANSWER_TIMEOUT) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        // No IPv6 in this kernel.
+        // No IPv6 in this kernel, or none in this network namespace.
         Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkUnreachable) => {
+            Ok(())
+        }
         Err(error) => Err(CanaryError::NoAnswer(DESTINATION_V6, error)),
         Ok(stream) => compare(DESTINATION_V6, stream, token),
     }
@@ -224,11 +263,12 @@ fn stay_off_local_services() -> Result<(), CanaryError> {
     }
 }
 
-/// Sends to a socket of its own, by both ways.
-fn send_no_datagram() -> Result<(), CanaryError> {
+/// Sends to an address, or else to a socket of its own, by both ways.
+fn send_no_datagram(destination: Option<SocketAddr>) -> Result<(), CanaryError> {
     let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
-    let address = receiver.local_addr().map_err(CanaryError::Preparation)?;
-    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
+    let own = receiver.local_addr().map_err(CanaryError::Preparation)?;
+    let address = destination.unwrap_or(own);
+    let sender = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(CanaryError::Preparation)?;
     if sender.send_to(b"canary", address).is_ok() {
         return Err(CanaryError::Possible("a datagram"));
     }
@@ -276,6 +316,7 @@ pub async fn prove(
     capture.verify_tree(tree)?;
     let enrolment = capture.enrol_canary(tree)?;
     let token = Token::random()?;
+    canary.note_sent(enrolment.cgroup_id());
     canary.expect(enrolment.cgroup_id(), token.clone());
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let proof = async {
@@ -304,7 +345,7 @@ pub async fn prove(
 pub fn child() -> Result<(), CanaryError> {
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(CanaryError::Preparation)?;
-    probe(&line.trim_end().parse()?)
+    probe(&line.trim_end().parse()?, Loopback::Shared)
 }
 
 #[cfg(test)]

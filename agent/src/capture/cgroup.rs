@@ -112,6 +112,17 @@ impl Cgroup {
         self.descriptor.try_lock().map_err(io::Error::from)
     }
 
+    /// The same cgroup by a descriptor that holds its lock already. Fails where that is of another cgroup.
+    pub(super) fn with_lock(self, lock: OwnedFd) -> io::Result<Self> {
+        let descriptor = File::from(lock);
+        if descriptor.metadata()?.ino() != self.id {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // The open file has the lock: where it is ours, this changes nothing.
+        descriptor.try_lock()?;
+        Ok(Self { descriptor, ..self })
+    }
+
     /// Moves a process in, with all its threads. Its sockets stay where they were made.
     pub(super) fn admit(&self, pid: u32) -> io::Result<()> {
         let mut members = File::options().write(true).open(self.directory.join("cgroup.procs"))?;

@@ -130,11 +130,7 @@ impl Trees {
 
 /// Opens a cgroup of somebody else's, and makes it where its unit has not started yet: systemd takes what is there.
 /// `None`: a passing one that is gone.
-pub(super) fn open(
-    hierarchy: &Hierarchy,
-    existing: &Existing,
-    root: &Path,
-) -> Result<Option<Cgroup>, CaptureError> {
+pub(super) fn open(hierarchy: &Hierarchy, existing: &Existing, root: &Path) -> Result<Option<Cgroup>, CaptureError> {
     existing.check()?;
     let path = existing.path();
     check_place(&path, root)?;

@@ -7,7 +7,7 @@ use caps::{CapSet, Capability};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use serde::Serialize;
 
-use super::{BPFFS, cgroup::Hierarchy, programs};
+use super::{BPFFS, cgroup::Hierarchy, kernel, programs};
 
 /// One thing that capture needs or gains by.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -30,18 +30,12 @@ pub fn facts() -> Vec<Fact> {
     facts
 }
 
-/// The first release that has every helper that the programs call.
-const KERNEL_MIN: (u32, u32) = (5, 15);
-
 fn kernel() -> Fact {
-    let release = read("/proc/sys/kernel/osrelease");
-    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     Fact {
         name: "kernel".into(),
-        present: version >= KERNEL_MIN,
+        present: kernel::release() >= kernel::RELEASE_MIN,
         required: true,
-        detail: release,
+        detail: kernel::name(),
         meaning: "Linux 5.15 or newer has every helper that the programs call",
     }
 }

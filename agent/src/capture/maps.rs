@@ -1,28 +1,27 @@
 //! The maps that daemon and kernel share, typed.
 
 use std::{
-    collections::BTreeMap,
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    net::{IpAddr, SocketAddr},
     os::fd::AsRawFd,
 };
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, SkStorage},
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, SkStorage},
 };
-use nix::{ifaddrs::getifaddrs, net::if_::if_nametoindex};
 use parking_lot::Mutex;
-use portcullis_common::{Address, DNS_PORT, LOOPBACK_INDEX, Refusal, Settings};
+use portcullis_common::{Address, Flow, Loopback, Refusal, Settings};
 
 use super::{CaptureError, Origin, namespace::NamespaceId};
 
 pub(super) struct Maps {
     settings: Mutex<Array<MapData, Settings>>,
     namespaces: Mutex<HashMap<MapData, u64, u8>>,
-    resolvers: Mutex<HashMap<MapData, Address, u32>>,
     origins: SkStorage<MapData, portcullis_common::Origin>,
+    datagrams: HashMap<MapData, Flow, portcullis_common::Origin>,
     refusals: PerCpuArray<MapData, u64>,
+    attempts: Option<RingBuf<MapData>>,
+    lost: PerCpuArray<MapData, u64>,
 }
 
 impl Maps {
@@ -30,9 +29,11 @@ impl Maps {
         Ok(Self {
             settings: Mutex::new(take(ebpf, "SETTINGS")?),
             namespaces: Mutex::new(take(ebpf, "NAMESPACES")?),
-            resolvers: Mutex::new(take(ebpf, "RESOLVERS")?),
             origins: take(ebpf, "ORIGINS")?,
+            datagrams: take(ebpf, "DATAGRAMS")?,
             refusals: take(ebpf, "REFUSALS")?,
+            attempts: Some(take(ebpf, "ATTEMPTS")?),
+            lost: take(ebpf, "LOST")?,
         })
     }
 
@@ -42,9 +43,11 @@ impl Maps {
         self.settings.lock().set(0, settings, 0).map_err(of("SETTINGS"))
     }
 
-    /// Captures sockets of one more network namespace, whose loopback leads to the daemon.
-    pub(super) fn allow_namespace(&self, namespace: NamespaceId) -> Result<(), CaptureError> {
-        match self.namespaces.lock().insert(namespace.cookie(), 1, 0) {
+    /// Captures sockets of one more network namespace, on whose loopback the daemon listens. A jail stays one.
+    pub(super) fn allow_namespace(&self, namespace: NamespaceId, loopback: Loopback) -> Result<(), CaptureError> {
+        let mut namespaces = self.namespaces.lock();
+        let known = namespaces.get(&namespace.cookie(), 0).is_ok_and(|known| known == Loopback::Private as u8);
+        match namespaces.insert(namespace.cookie(), if known { Loopback::Private } else { loopback } as u8, 0) {
             Err(source) if is_full(&source) => Err(CaptureError::NamespacesFull),
             allowed => allowed.map_err(of("NAMESPACES")),
         }
@@ -64,28 +67,6 @@ impl Maps {
         gone.into_iter().try_for_each(|namespace| self.forget_namespace(namespace))
     }
 
-    /// Lets datagrams to these resolvers pass, each by the interface that its route takes now.
-    pub(super) fn set_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), CaptureError> {
-        let mut wanted: BTreeMap<Address, u32> = BTreeMap::new();
-        for resolver in resolvers {
-            match interface_towards(*resolver) {
-                Ok(interface) => {
-                    wanted.insert(octets(*resolver), interface);
-                }
-                Err(error) => tracing::warn!(%resolver, %error, "no route to the resolver: workloads cannot ask it"),
-            }
-        }
-        let mut map = self.resolvers.lock();
-        let known: Vec<Address> = map.keys().collect::<Result<_, _>>().map_err(of("RESOLVERS"))?;
-        for gone in known.into_iter().filter(|address| !wanted.contains_key(address)) {
-            map.remove(&gone).map_err(of("RESOLVERS"))?;
-        }
-        for (address, interface) in wanted {
-            map.insert(address, interface, 0).map_err(of("RESOLVERS"))?;
-        }
-        Ok(())
-    }
-
     /// Where connects are sent now; zero: nowhere.
     pub(super) fn listener_port(&self) -> Result<u16, CaptureError> {
         Ok(self.settings.lock().get(&0, 0).map_err(of("SETTINGS"))?.port)
@@ -99,12 +80,36 @@ impl Maps {
         }
     }
 
+    /// The origin of a DNS message that the daemon received in the network namespace of this cookie.
+    pub(super) fn datagram_origin(
+        &self,
+        source: SocketAddr,
+        netns_cookie: u64,
+        query: u16,
+    ) -> Result<Origin, CaptureError> {
+        let flow = Flow { address: octets(source.ip()), netns_cookie, port: source.port().into(), query: query.into() };
+        match self.datagrams.get(&flow, 0) {
+            Ok(kept) => Ok(Origin::of(&kept)),
+            Err(MapError::KeyNotFound) => Err(CaptureError::NoOrigin),
+            Err(source) => Err(CaptureError::Map { map: "DATAGRAMS", source }),
+        }
+    }
+
     pub(super) fn refusals(&self) -> Result<Vec<(&'static str, u64)>, CaptureError> {
         let count = |refusal: Refusal| {
             let per_cpu = self.refusals.get(&(refusal as u32), 0).map_err(of("REFUSALS"))?;
             Ok((refusal.name(), per_cpu.iter().sum()))
         };
         Refusal::ALL.into_iter().map(count).collect()
+    }
+
+    /// `None` on the second call.
+    pub(super) fn take_attempts(&mut self) -> Option<RingBuf<MapData>> {
+        self.attempts.take()
+    }
+
+    pub(super) fn lost_attempts(&self) -> Result<u64, CaptureError> {
+        Ok(self.lost.get(&0, 0).map_err(of("LOST"))?.iter().sum())
     }
 }
 
@@ -127,29 +132,4 @@ fn octets(address: IpAddr) -> Address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     }
-}
-
-/// The interface by which packets to an address leave. Sends nothing: a datagram socket's connect only asks the route.
-fn interface_towards(destination: IpAddr) -> io::Result<u32> {
-    let any: IpAddr = match destination {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0))?;
-    socket.connect((destination, DNS_PORT))?;
-    let source = socket.local_addr()?.ip();
-    if destination.is_loopback() || source == destination {
-        return Ok(LOOPBACK_INDEX);
-    }
-    let name = getifaddrs()?
-        .find(|interface| {
-            let address = interface.address.and_then(|address| {
-                let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-                v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
-            });
-            address == Some(source)
-        })
-        .map(|interface| interface.interface_name);
-    let name = name.ok_or(io::ErrorKind::AddrNotAvailable)?;
-    Ok(if_nametoindex(name.as_str())?)
 }

@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs,
-    io,
+    fs, io,
     os::{
         fd::{FromRawFd, OwnedFd},
         unix::fs::MetadataExt,

@@ -15,22 +15,22 @@
 
 use std::{
     io,
-    net::IpAddr,
-    os::fd::{AsRawFd, BorrowedFd},
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{Ebpf, maps::MapError};
 use thiserror::Error;
 
+pub use attempt::{Attempt, Attempts};
 pub use cut::{Held, HeldKind};
 pub use enrolment::{Enrolment, WorkloadId};
 pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
-pub use logs::Logs;
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::NAMESPACES_MAX;
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, Refusal};
 pub use tree::Tree;
 
 pub mod canary;
@@ -38,13 +38,14 @@ pub mod find;
 pub mod namespace;
 
 mod attachment;
+mod attempt;
 mod bpf;
 mod cgroup;
 mod cut;
 mod enrolment;
 mod existing;
 mod facts;
-mod logs;
+mod kernel;
 mod maps;
 mod members;
 mod origin;
@@ -71,8 +72,6 @@ pub struct CaptureConfig {
     pub ipv6: bool,
     /// Where the BPF file system is, or will be mounted; by default [`BPFFS`].
     pub bpffs: PathBuf,
-    /// Resolvers that workloads may ask directly, on port 53.
-    pub resolvers: Vec<IpAddr>,
     /// Process trees that are there without `portcullis run`.
     pub existing: Vec<Existing>,
 }
@@ -144,7 +143,7 @@ pub struct Capture {
     ebpf: Ebpf,
     maps: Maps,
     /// Its lock lasts as long as it is open.
-    _daemon: Cgroup,
+    daemon: Cgroup,
     workloads: parking_lot::Mutex<Attachment>,
     existing: Trees,
     /// Held while a cgroup of somebody else's is captured or let go.
@@ -158,21 +157,31 @@ impl Capture {
     /// its maker was in, and one made before would accept connections without an origin. Until then connects are
     /// refused.
     pub fn load(config: &CaptureConfig) -> Result<Self, CaptureError> {
+        Self::load_with(config, None)
+    }
+
+    /// The same with the lock that another daemon holds and passes on, as [`Capture::lock`] gives it.
+    pub fn load_with(config: &CaptureConfig, lock: Option<OwnedFd>) -> Result<Self, CaptureError> {
         check_name(&config.instance)?;
         check_port(config.port)?;
         let hierarchy = Hierarchy::find().map_err(at("find a cgroup v2 hierarchy below", "/proc/self/mountinfo"))?;
         let root = Path::new("/portcullis").join(&config.instance);
         let daemon = open(&hierarchy, &root.join("daemon"))?;
         let workloads = open(&hierarchy, &root.join("workloads"))?;
-        lock(&daemon, &config.instance)?;
+        let daemon = match lock {
+            Some(lock) => daemon.with_lock(lock).map_err(|_| CaptureError::InstanceInUse(config.instance.clone()))?,
+            None => {
+                self::lock(&daemon, &config.instance)?;
+                daemon
+            }
+        };
         daemon.admit(std::process::id()).map_err(at("move the daemon into", daemon.directory()))?;
 
         let pins = Pins::open(&config.bpffs, &config.instance)?;
         let mut ebpf = programs::load(&pins.maps())?;
         let maps = Maps::take(&mut ebpf)?;
         // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
-        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?)?;
-        maps.set_resolvers(&config.resolvers)?;
+        maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?, Loopback::Shared)?;
         maps.set_listener(config.port, config.ipv6)?;
 
         pins.keep_programs(&ebpf)?;
@@ -187,7 +196,12 @@ impl Capture {
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
         let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
-        Ok(Self { hierarchy, root, pins, ebpf, maps, _daemon: daemon, workloads, existing, capturing })
+        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads, existing, capturing })
+    }
+
+    /// The lock of the instance, for the daemon that goes on in this one's place.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        self.daemon.as_fd().try_clone_to_owned()
     }
 
     /// Where an accepted connection wanted to go, and who opened it.
@@ -196,6 +210,15 @@ impl Capture {
     /// [`CaptureError::NoOrigin`] when no workload opened it: close it.
     pub fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
         self.maps.origin(accepted)
+    }
+
+    /// Where a DNS message wanted to go, and who sent it: by its source, the cookie of the network namespace in which
+    /// the daemon received it, and its identifier. Of a message sent to several servers at once, one of them is told.
+    ///
+    /// # Errors
+    /// [`CaptureError::NoOrigin`] when no workload sent it, or too long ago: drop it.
+    pub fn datagram_origin(&self, source: SocketAddr, netns_cookie: u64, query: u16) -> Result<Origin, CaptureError> {
+        self.maps.datagram_origin(source, netns_cookie, query)
     }
 
     /// The workload of a cgroup that an [`Origin`] names, and the cgroup's path below the mount.
@@ -237,9 +260,9 @@ impl Capture {
     ///
     /// # Errors
     /// [`CaptureError::NamespacesFull`] beyond [`NAMESPACES_MAX`].
-    pub fn allow_namespace(&self, netns: BorrowedFd<'_>) -> Result<NamespaceId, CaptureError> {
+    pub fn allow_namespace(&self, netns: BorrowedFd<'_>, loopback: Loopback) -> Result<NamespaceId, CaptureError> {
         let namespace = NamespaceId::of(netns).map_err(CaptureError::Namespace)?;
-        self.maps.allow_namespace(namespace)?;
+        self.maps.allow_namespace(namespace, loopback)?;
         Ok(namespace)
     }
 
@@ -255,12 +278,11 @@ impl Capture {
     }
 
     /// The directory of each workload's cgroup, and of each configured one.
-    pub fn directories(&self) -> Result<Vec<PathBuf>, CaptureError> {
-        let attachment = self.workloads.lock();
-        let workloads = attachment.cgroup().directory();
+    pub fn trees(&self) -> Result<Vec<PathBuf>, CaptureError> {
+        let workloads = self.workloads.lock().cgroup().directory().to_owned();
         let mut trees = Vec::new();
-        for entry in std::fs::read_dir(workloads).map_err(at("read", workloads))? {
-            let entry = entry.map_err(at("read", workloads))?;
+        for entry in std::fs::read_dir(&workloads).map_err(at("read", &workloads))? {
+            let entry = entry.map_err(at("read", &workloads))?;
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 trees.push(entry.path());
             }
@@ -269,14 +291,15 @@ impl Capture {
         Ok(trees)
     }
 
-    /// Lets workloads ask these resolvers, and no others. Called again when routes may have changed.
-    pub fn set_resolvers(&self, resolvers: &[IpAddr]) -> Result<(), CaptureError> {
-        self.maps.set_resolvers(resolvers)
+    /// That one of [`Capture::trees`] that a cgroup, by its path below the mount, is in.
+    pub fn tree_directory(&self, cgroup: &Path) -> Result<Option<PathBuf>, CaptureError> {
+        let directory = self.hierarchy.mount().join(cgroup.strip_prefix("/").unwrap_or(cgroup));
+        Ok(self.trees()?.into_iter().find(|tree| directory.starts_with(tree)))
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        self.trees().iter().try_for_each(|tree| self.verify_tree(tree))
+        self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
     /// How often each kind of refusal has happened since the maps were made, by name.
@@ -284,9 +307,15 @@ impl Capture {
         self.maps.refusals()
     }
 
-    /// What the programs log, for a task to forward; `None` on the second call.
-    pub fn logs(&mut self) -> Option<Logs> {
-        Logs::of(&mut self.ebpf)
+    /// Refused attempts, as they happen, for a task to read; `None` on the second call. Needs the runtime of tokio.
+    pub fn attempts(&mut self) -> io::Result<Option<Attempts>> {
+        self.maps.take_attempts().map(Attempts::open).transpose()
+    }
+
+    /// How many refused attempts [`Capture::attempts`] did not tell, since the maps were made: those beyond
+    /// [`ATTEMPTS_PER_SECOND_MAX`] of one cgroup, and those for which the buffer had no room.
+    pub fn lost_attempts(&self) -> Result<u64, CaptureError> {
+        self.maps.lost_attempts()
     }
 }
 

@@ -7,13 +7,19 @@ use std::{
     fs::File,
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd},
         unix::fs::MetadataExt,
     },
     thread,
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    ifaddrs::getifaddrs,
+    net::if_::InterfaceFlags,
+    sched::{CloneFlags, setns},
+};
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, Socket, Type};
 
 /// What the programs know a namespace by.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,7 +33,14 @@ impl NamespaceId {
 
     /// That of the namespace that the calling thread is in.
     pub(super) fn current() -> io::Result<Self> {
-        cookie().map(Self)
+        // Goes nowhere: it is only asked where it is.
+        let socket = Socket::new(Domain::UNIX, Type::DGRAM, None)?;
+        Self::of_socket(socket.as_fd())
+    }
+
+    /// That of the namespace that a socket was made in.
+    pub fn of_socket(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        cookie(socket).map(Self)
     }
 
     pub(super) fn of(netns: BorrowedFd<'_>) -> io::Result<Self> {
@@ -40,7 +53,7 @@ impl NamespaceId {
 }
 
 /// Tells namespaces apart by their file (namespaces(7)): no two that are there at one moment have the same.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 pub struct NamespaceFile {
     device: u64,
     inode: u64,
@@ -106,29 +119,28 @@ pub fn enter_and<T: Send>(netns: BorrowedFd<'_>, make: impl FnOnce() -> io::Resu
     })
 }
 
+/// Whether the loopback interface is up in the namespace that the calling thread is in. While it is down, a socket can
+/// be bound to its addresses all the same, but nobody reaches it.
+pub fn is_loopback_up() -> io::Result<bool> {
+    let wanted = InterfaceFlags::IFF_LOOPBACK | InterfaceFlags::IFF_UP;
+    Ok(getifaddrs()?.any(|interface| interface.flags.contains(wanted)))
+}
+
 fn path(pid: u32) -> String {
     format!("/proc/{pid}/ns/net")
 }
 
-/// The cookie of the namespace that the calling thread is in.
-fn cookie() -> io::Result<u64> {
-    /// `SO_NETNS_COOKIE` of `asm-generic/socket.h`, Linux 5.14.
+/// The cookie of the namespace that a socket was made in.
+fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    /// `SO_NETNS_COOKIE` of `asm-generic/socket.h`.
     const SO_NETNS_COOKIE: libc::c_int = 71;
     let mut cookie = 0_u64;
     let mut length = size_of::<u64>() as libc::socklen_t;
-    // SAFETY: makes a socket that is closed below; then writes at most `length` bytes into `cookie`.
-    unsafe {
-        let socket = libc::socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
-        if socket < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let socket = OwnedFd::from_raw_fd(socket);
-        let value = (&raw mut cookie).cast();
-        if libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut length) < 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(cookie)
+    let value = (&raw mut cookie).cast();
+    // SAFETY: writes at most `length` bytes into `cookie`.
+    let answer =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut length) };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(cookie) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Program};
 
-use super::{CaptureError, bpf::AttachType};
+use super::{CaptureError, bpf::AttachType, kernel};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis.bpf"));
 
@@ -17,10 +17,13 @@ pub(super) type Entry = (&'static str, AttachType);
 /// What holds a workload, in the order of attachment: the floor first, so that a load that stops half-way refuses.
 pub(super) const WORKLOAD: &[Entry] = &[
     ("egress", AttachType::Egress),
+    ("ingress", AttachType::Ingress),
     ("connect4", AttachType::Connect4),
     ("connect6", AttachType::Connect6),
     ("sendmsg4", AttachType::Sendmsg4),
     ("sendmsg6", AttachType::Sendmsg6),
+    ("recvmsg4", AttachType::Recvmsg4),
+    ("recvmsg6", AttachType::Recvmsg6),
     ("sock_create", AttachType::SockCreate),
     ("bind4", AttachType::Bind4),
     ("bind6", AttachType::Bind6),
@@ -34,7 +37,19 @@ pub(super) const WORKLOAD: &[Entry] = &[
 pub(super) const DAEMON: &[Entry] = &[("flow_in", AttachType::SockOps)];
 
 /// The maps that outlive the daemon.
-pub(super) const MAPS: &[&str] = &["SETTINGS", "NAMESPACES", "RESOLVERS", "ORIGINS", "FLOWS", "REFUSALS"];
+pub(super) const MAPS: &[&str] = &[
+    "SETTINGS",
+    "NAMESPACES",
+    "ORIGINS",
+    "JAILED",
+    "FLOWS",
+    "DATAGRAMS",
+    "REFUSALS",
+    "ATTEMPTS",
+    "BURSTS",
+    "SPENT",
+    "LOST",
+];
 
 /// Loads every program, with the maps that are pinned in `maps`, or pins new ones there.
 pub(super) fn load(maps: &Path) -> Result<Ebpf, CaptureError> {
@@ -56,14 +71,9 @@ pub(super) fn parse(maps: Option<&Path>) -> Result<Ebpf, CaptureError> {
     for (directory, name) in maps.iter().flat_map(|directory| MAPS.iter().map(move |name| (directory, name))) {
         loader.map_pin_path(name, directory.join(name));
     }
-    let level = log_level();
-    loader.override_global("AYA_LOG_LEVEL", &level, false);
+    let options_know_process = u8::from(kernel::release() >= kernel::OPTIONS_KNOW_PROCESS);
+    loader.override_global("OPTIONS_KNOW_PROCESS", &options_know_process, true);
     Ok(loader.load(OBJECT).map_err(Box::new)?)
-}
-
-/// aya-log's number of the level: refusals are told at `debug`, and cost nothing above it.
-fn log_level() -> u8 {
-    if tracing::enabled!(tracing::Level::DEBUG) { 4 } else { 3 }
 }
 
 pub(super) fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), CaptureError> {

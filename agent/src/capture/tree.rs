@@ -27,10 +27,15 @@ impl fmt::Display for Tree {
 
 impl Capture {
     /// Everything that is captured.
-    pub fn trees(&self) -> Vec<Tree> {
+    pub fn captured(&self) -> Vec<Tree> {
         let existing = self.existing.all();
         let existing = existing.iter().map(|tree| Tree::Existing(tree.existing.name.as_str().into()));
         [Tree::Runs].into_iter().chain(existing).collect()
+    }
+
+    /// The workload's name of a cgroup, by its path below the mount.
+    pub fn workload_at(&self, cgroup: &Path) -> Option<Arc<str>> {
+        self.name_of(cgroup)
     }
 
     /// The tree that a cgroup, by its path below the mount, belongs to.

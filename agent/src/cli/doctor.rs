@@ -9,7 +9,7 @@ use super::{
     output::{json, print_table, table},
 };
 use crate::{
-    capture::{self, canary},
+    capture::{self, Loopback, canary},
     control::{Client, Command, Reply},
 };
 
@@ -58,11 +58,11 @@ pub struct ProveArgs {
 
 pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(control)?;
-    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: Some("prove".to_owned()) })? else {
+    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: Some("prove".to_owned()), jail: false })? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
-    let attempts = canary::attempts(&token);
+    let attempts = canary::attempts(&token, Loopback::Shared);
     if args.json {
         json(&attempts)?;
     } else {

@@ -11,6 +11,7 @@ mod enrol;
 mod findings;
 mod generate;
 mod highlight;
+mod metrics;
 mod options;
 mod output;
 mod policy;
@@ -53,6 +54,8 @@ enum Subject {
     Release(enrol::ReleaseArgs),
     /// Show what is enforced
     Status(status::Args),
+    /// Print metrics for a monitoring system
+    Metrics(metrics::Args),
     /// Say what this kernel allows, and what that means
     Doctor(doctor::Args),
     /// Try to get out, and show what held
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Subject::Enrol(args) => enrol::run(args, control),
         Subject::Release(args) => enrol::release(args, control),
         Subject::Status(args) => status::run(args, control),
+        Subject::Metrics(args) => metrics::run(args, control),
         Subject::Doctor(args) => doctor::run(args, control),
         Subject::Prove(args) => doctor::prove(args, control),
         Subject::Approvals(args) => approvals::run(args, control),

@@ -1,73 +1,107 @@
-//! `portcullis run`: becomes the command, under capture.
+//! `portcullis run`: a command in a jail, under capture.
 //!
-//! The command replaces this process, so that its input, output, terminal, signals and exit status are
-//! its own. Before that, the capture has been proven from inside.
+//! This process stands for the command: input, output, terminal, signals and exit status are the command's. Before
+//! the command runs, the capture has been proven from inside.
 
-use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 
 use super::output;
 use crate::{
-    capture::canary,
-    control::{Client, Command, Reply},
-    jail::launcher,
+    capture::{Loopback, canary},
+    control::{Client, Command, Enrolled, Reply},
+    jail::{Ended, Identity, Jail, LaunchError, Opening},
 };
 
-/// Whom root's workloads run as, unless a user is named.
-const NOBODY: &str = "nobody";
-
-/// Run a command under capture, with privileges dropped.
+/// Run a command under capture, in a jail of its own.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  portcullis run --name report-bot --user alice -- psql -h db.internal shop")]
+#[command(
+    long_about = "Run a command under capture, in a jail of its own.\n\n\
+        The command has a user, a network, processes, a /tmp and a home of its own, and no privileges. It sees the \
+        host's programs and libraries, and for writing only what --bind names. Its connections arrive at the daemon. \
+        It ends with this command, and this command ends as it ended.",
+    after_help = "Examples:\n  \
+        cd ~/project && sudo portcullis run --name report-bot --bind . -- bash\n  \
+        sudo portcullis run --bind ~/project --bind ~/.cargo:ro -- claude\n  \
+        sudo portcullis run --user alice -- psql -h db.internal shop\n\n\
+        What does not work inside, and why: agent/docs/jail.md."
+)]
 pub struct Args {
     /// The workload's name, as policy knows it [default: run-<pid>]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// Run as this user [default: who called sudo, else who calls; root's workloads run as `nobody`]
+    /// Run as this user of the host, with its files and its home [default: a user of the workload's own]
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Give a file or directory to the command, at its own place; `:ro` for reading only. Repeatable
+    #[arg(long, value_name = "PATH[:ro]")]
+    bind: Vec<OsString>,
+    /// Set a variable, or keep one that names something outside, such as SSH_AUTH_SOCK. Repeatable
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     command: Vec<OsString>,
 }
 
 pub fn run(args: Args, control: PathBuf) -> ExitCode {
-    let Some((program, arguments)) = args.command.split_first() else { return ExitCode::from(2) };
-    match prepare(&args, control) {
-        Ok(identity) => {
-            let error = launcher::exec(&identity, program, arguments);
-            let code = error.exit_status();
-            output::fail(&error.into());
-            ExitCode::from(code)
-        }
+    match jailed(&args, control) {
+        Ok(Ended::Exited(status)) => ExitCode::from(status),
+        Ok(Ended::Killed(signal)) => end_by(signal),
         Err(error) => {
             output::fail(&error);
-            ExitCode::from(super::code_of(&error))
+            ExitCode::from(error.downcast_ref().map_or_else(|| super::code_of(&error), LaunchError::exit_status))
         }
     }
 }
 
-/// Enters the capture, proves it, and says as whom to go on.
-fn prepare(args: &Args, control: PathBuf) -> anyhow::Result<launcher::Identity> {
-    let identity = launcher::Identity::find(&user(args.user.as_deref()))?;
-    let mut client = Client::connect(control)?;
-    let Reply::Enrolled(enrolled) = client.ask(&Command::Enrol { name: args.name.clone() })? else {
-        anyhow::bail!("the daemon answered something else than was asked");
+/// Enters the jail's network, is enrolled there, proves the capture, and runs the command.
+fn jailed(args: &Args, control: PathBuf) -> anyhow::Result<Ended> {
+    let Some((program, arguments)) = args.command.split_first() else { anyhow::bail!("no command") };
+    let named = args.user.as_deref().map(Identity::find).transpose()?;
+    let jail = Jail::begin(&args.bind)?;
+    let enrolled = enrol(args, control)?;
+    let identity = match named {
+        Some(identity) => identity,
+        None => {
+            Identity::own(enrolled.uid.context("the daemon gave the workload no user; is it of another version?")?)?
+        }
     };
-    drop(client);
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
-    canary::probe(&token).context("the capture does not hold, so the command is not run")?;
-    Ok(identity)
+    canary::probe(&token, Loopback::Private).context("the capture does not hold, so the command is not run")?;
+    let openings: Vec<_> =
+        enrolled.doorways.into_iter().map(|doorway| Opening { path: doorway.path, source: doorway.listener }).collect();
+    Ok(jail.run(&identity, &openings, &variables(&args.env), program, arguments)?)
 }
 
-/// The user named, else who called sudo, else who calls; root becomes a user that owns nothing.
-fn user(named: Option<&str>) -> String {
-    let caller = nix::unistd::getuid();
-    let sudo = || env::var("SUDO_UID").ok().filter(|uid| uid != "0");
-    match named {
-        Some(named) => named.to_owned(),
-        None if caller.is_root() => sudo().unwrap_or_else(|| NOBODY.to_owned()),
-        None => caller.to_string(),
+fn enrol(args: &Args, control: PathBuf) -> anyhow::Result<Enrolled> {
+    match Client::connect(control)?.ask(&Command::Enrol { name: args.name.clone(), jail: true })? {
+        Reply::Enrolled(enrolled) => Ok(enrolled),
+        _ => anyhow::bail!("the daemon answered something else than was asked"),
     }
+}
+
+/// `NAME=VALUE` as it is, `NAME` with the caller's value where there is one.
+fn variables(given: &[String]) -> Vec<(OsString, OsString)> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Some((name.into(), value.into())),
+        None => std::env::var_os(text).map(|value| (text.into(), value)),
+    };
+    given.iter().filter_map(pair).collect()
+}
+
+/// Ends as the command did: by the same signal, so that whoever waits sees it.
+fn end_by(number: u8) -> ExitCode {
+    // SAFETY: the default action replaces no handler that anybody else relies on.
+    unsafe {
+        let mut only: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut only);
+        libc::sigaddset(&raw mut only, number.into());
+        libc::signal(number.into(), libc::SIG_DFL);
+        libc::sigprocmask(libc::SIG_UNBLOCK, &raw const only, std::ptr::null_mut());
+        libc::raise(number.into());
+    }
+    // It did not end this process: as a shell has it.
+    ExitCode::from(number.saturating_add(128))
 }

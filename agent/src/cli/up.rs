@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -15,6 +14,9 @@ pub struct Args {
     /// The configuration [default: /etc/portcullis/portcullis.toml, where it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Go on in the place of the daemon that runs with this configuration's control socket, without a gap
+    #[arg(long)]
+    takeover: bool,
     /// How the log is written to standard error; what is logged follows RUST_LOG
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log: LogFormat,
@@ -34,8 +36,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Json => log.json().init(),
     }
     let config = config::load(args.config.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start tokio")?;
-    runtime.block_on(daemon::up(config))?;
+    daemon::up(&config, args.takeover)?;
     Ok(ExitCode::SUCCESS)
 }
 

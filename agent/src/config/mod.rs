@@ -21,6 +21,7 @@ use std::{
     fs,
     io::{self, Read},
     net::IpAddr,
+    ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -52,6 +53,11 @@ pub const JOURNAL_BYTES_MIN: u64 = crate::record::JOURNAL_LEAST;
 pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub const JOURNAL_BYTES_DEFAULT: u64 = 32 * 1024 * 1024;
 
+/// The lowest user that a workload may be given: below are the users of hosts, also of systemd's making.
+pub const UID_MIN: u32 = 65_536;
+/// The highest; two more numbers mean nobody.
+pub const UID_MAX: u32 = u32::MAX - 2;
+
 /// Most characters of a name.
 pub const NAME_MAX: usize = 64;
 
@@ -67,6 +73,7 @@ pub struct Config {
     pub policy: Policy,
     pub record: Record,
     pub workload_defaults: WorkloadDefaults,
+    pub run: Run,
     pub workloads: Vec<Workload>,
     pub targets: Vec<Arc<Target>>,
     pub credentials: Vec<credential::Source>,
@@ -81,7 +88,7 @@ pub struct Listen {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Capture {
-    /// The DNS servers that workloads may ask; `None`: those of `/etc/resolv.conf`.
+    /// The DNS servers that the daemon asks for workloads; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
 }
 
@@ -101,6 +108,14 @@ pub struct Record {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WorkloadDefaults {
     pub groups: Vec<Arc<str>>,
+}
+
+/// The jails that `portcullis run` makes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Run {
+    /// Users that nobody on this host is. The default is beside what systemd hands out
+    /// (<https://systemd.io/UIDS-GIDS/>).
+    pub uids: RangeInclusive<u32>,
 }
 
 /// An existing process tree to capture.

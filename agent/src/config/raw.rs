@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::Recursiv
 use serde::Deserialize;
 
 use super::{
-    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX, located::Located,
+    JOURNAL_BYTES_DEFAULT, JOURNAL_BYTES_MAX, JOURNAL_BYTES_MIN, LISTEN_PORT_DEFAULT, LISTEN_PORT_MAX, UID_MIN,
+    located::Located,
 };
 
 type Text = Located<String>;
@@ -61,6 +62,8 @@ pub struct File {
     pub record: Record,
     #[serde(default)]
     pub workload_defaults: WorkloadDefaults,
+    #[serde(default)]
+    pub run: Run,
     /// The places that workloads dial. What is not listed cannot be reached.
     #[serde(default)]
     pub target: Vec<Target>,
@@ -84,11 +87,11 @@ pub struct Listen {
     pub port: Option<Located<u16>>,
 }
 
-/// What the kernel lets through beside captured connections.
+/// What goes with captured connections.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Capture {
-    /// Addresses of the DNS servers that workloads may ask, port 53. Default: those of `/etc/resolv.conf`.
+    /// Addresses of the DNS servers that the daemon asks for workloads, port 53. Default: those of `/etc/resolv.conf`.
     pub resolvers: Option<Located<Vec<Text>>>,
 }
 
@@ -122,6 +125,26 @@ pub struct WorkloadDefaults {
     /// Policy groups.
     #[schemars(extend("default" = ["agents"]))]
     pub groups: Option<Vec<Text>>,
+}
+
+/// The jails that `portcullis run` makes.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Numbers of users that nobody on this host has; each workload gets one of its own. Default: 65536 from 1900000000.
+    pub uids: Option<Located<Uids>>,
+}
+
+/// Numbers of users.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Uids {
+    /// The lowest.
+    #[schemars(range(min = UID_MIN))]
+    pub first: Located<u32>,
+    /// How many: most workloads at one moment.
+    #[schemars(range(min = 1))]
+    pub count: Located<u32>,
 }
 
 /// A place that workloads dial, by the name that policy uses.

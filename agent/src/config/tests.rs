@@ -31,6 +31,9 @@ journal_bytes = 67108864
 [workload_defaults]
 groups = ["agents", "night"]
 
+[run]
+uids = { first = 2000000, count = 100 }
+
 [[target]]
 name       = "shop"
 protocol   = "postgres"
@@ -99,6 +102,7 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.policy, Policy { directory: Some(at("policies")), time_zone: jiff::tz::TimeZone::UTC });
     assert_eq!(config.record, Record { journal_bytes: 64 * 1024 * 1024 });
     assert_eq!(config.workload_defaults.groups, ["agents".into(), "night".into()]);
+    assert_eq!(config.run.uids, 2_000_000..=2_000_099);
 
     let [target] = config.targets.as_slice() else { panic!("{:?}", config.targets) };
     let tcp = |host: &str| HostPort { host: host.into(), port: 5432 };
@@ -214,7 +218,7 @@ fn the_schema_has_every_table_and_no_null() {
     let keys: Vec<_> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys.join(" "),
-        "state_dir control listen capture policy record workload_defaults target credential workload approvers"
+        "state_dir control listen capture policy record workload_defaults run target credential workload approvers"
     );
 }
 

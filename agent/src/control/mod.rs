@@ -32,9 +32,14 @@ pub const CONNECTIONS_MAX: usize = 64;
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     Status,
+    Metrics,
     /// Puts the sending process under capture, as a workload of this name.
     Enrol {
         name: Option<String>,
+        /// Whether it has made its network namespace for itself alone: what becomes of it may then talk to itself
+        /// over the loopback.
+        #[serde(default)]
+        jail: bool,
     },
     /// Puts processes of somebody else's under capture; `accept_risks` names what capture alone cannot hold of them.
     Capture {
@@ -74,13 +79,21 @@ pub enum Command {
         reason: Option<String>,
     },
     ReloadPolicy,
+    /// Asks for everything that the daemon has, to go on in its place. It is answered by a handover, not by a reply.
+    TakeOver {
+        instance: String,
+        /// The port that the sender would listen on; zero: whichever it is.
+        port: u16,
+    },
 }
 
 impl Command {
     /// What it changes, in words for the host's record; `None` when it only asks. Enrolments are told on their own.
     pub fn change(&self) -> Option<String> {
         match self {
-            Self::Status | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => None,
+            Self::Status | Self::Metrics | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => {
+                None
+            }
             Self::Capture { .. } | Self::Examine { .. } | Self::Preview { .. } => None,
             Self::Release { workload } => Some(format!("release {workload}")),
             Self::Approve { id, .. } => Some(format!("approve {id}")),
@@ -88,6 +101,7 @@ impl Command {
             Self::RevokeGrant { id } => Some(format!("revoke grant {id}")),
             Self::KillSession { id, .. } => Some(format!("kill session {id}")),
             Self::ReloadPolicy => Some("reload the policy".to_owned()),
+            Self::TakeOver { .. } => Some("take over".to_owned()),
         }
     }
 
@@ -95,9 +109,14 @@ impl Command {
     pub fn role(&self) -> Role {
         match self {
             // Whether this person may answer this request is the desk's to say.
-            Self::Status | Self::Approvals | Self::Approve { .. } | Self::Deny { .. } | Self::Grants => Role::Approver,
+            Self::Status
+            | Self::Metrics
+            | Self::Approvals
+            | Self::Approve { .. }
+            | Self::Deny { .. }
+            | Self::Grants => Role::Approver,
             Self::Enrol { .. } | Self::RevokeGrant { .. } | Self::LiveSessions => Role::Operator,
-            Self::KillSession { .. } | Self::ReloadPolicy => Role::Operator,
+            Self::KillSession { .. } | Self::ReloadPolicy | Self::TakeOver { .. } => Role::Operator,
             Self::Capture { .. } | Self::Release { .. } => Role::Operator,
             Self::Examine { .. } | Self::Preview { .. } => Role::Operator,
         }
@@ -109,15 +128,35 @@ impl Command {
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
     Status(Box<Status>),
+    /// OpenMetrics text.
+    Metrics {
+        text: String,
+    },
     Enrolled(Enrolled),
     Captured(Captured),
-    Examined { workloads: Vec<Examined> },
-    Approvals { pending: Vec<PendingView> },
-    Approved { complete: bool, grant: Option<Grant> },
-    Grants { grants: Vec<Grant> },
-    LiveSessions { sessions: Vec<LiveView> },
-    Done { message: String },
-    Refused { error: String, hint: Option<String> },
+    Examined {
+        workloads: Vec<Examined>,
+    },
+    Approvals {
+        pending: Vec<PendingView>,
+    },
+    Approved {
+        complete: bool,
+        grant: Option<Grant>,
+    },
+    Grants {
+        grants: Vec<Grant>,
+    },
+    LiveSessions {
+        sessions: Vec<LiveView>,
+    },
+    Done {
+        message: String,
+    },
+    Refused {
+        error: String,
+        hint: Option<String>,
+    },
 }
 
 /// The daemon at a glance.

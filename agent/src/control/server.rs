@@ -18,6 +18,10 @@ pub trait Control: Send + Sync + 'static {
     fn approvers(&self) -> &[Approvers];
     /// A governed process has asked for control, and was refused.
     fn turned_away(&self, peer: &Peer);
+    /// Whether a daemon of this instance may take over, which would listen on this port; else why not.
+    fn hand_over(&self, instance: &str, port: u16) -> Result<(), String>;
+    /// Leaves everything to the daemon at the other end of a connection.
+    fn leave_to(&self, by: Peer, stream: std::os::unix::net::UnixStream);
     fn obey(&self, command: Command, peer: &Peer) -> impl Future<Output = Reply> + Send;
 }
 
@@ -53,7 +57,17 @@ async fn converse<C: Control>(stream: UnixStream, control: &C) -> io::Result<()>
         }
         // Read anew for each command: the process may have been enrolled since the last one.
         let peer = Peer::new(pid, credentials.uid());
-        let reply = answer(&line, &peer, control).await;
+        let reply = match read(&line, &peer, control) {
+            Ok(Command::TakeOver { instance, port }) => match control.hand_over(&instance, port) {
+                Ok(()) => {
+                    control.leave_to(peer, stream.into_inner().into_std()?);
+                    return Ok(());
+                }
+                Err(error) => refused(&error, "the running daemon goes on as before"),
+            },
+            Ok(command) => control.obey(command, &peer).await,
+            Err(refusal) => *refusal,
+        };
         stream.get_mut().write_all(&line_of(&reply)).await?;
     }
 }
@@ -82,15 +96,16 @@ fn role_of<C: Control>(peer: &Peer, control: &C) -> Result<Role, Box<Reply>> {
     })
 }
 
-async fn answer<C: Control>(line: &str, peer: &Peer, control: &C) -> Reply {
-    let role = match role_of(peer, control) {
-        Ok(role) => role,
-        Err(refusal) => return *refusal,
-    };
+/// The command of a line, where its sender may give it.
+fn read<C: Control>(line: &str, peer: &Peer, control: &C) -> Result<Command, Box<Reply>> {
+    let role = role_of(peer, control)?;
     match serde_json::from_str::<Command>(line) {
-        Ok(command) if role >= command.role() => control.obey(command, peer).await,
-        Ok(_) => refused("this needs an operator", "run it as root"),
-        Err(error) => refused(&format!("this is no command: {error}"), "is the command line of another version?"),
+        Ok(command) if role >= command.role() => Ok(command),
+        Ok(_) => Err(Box::new(refused("this needs an operator", "run it as root"))),
+        Err(error) => {
+            let error = format!("this is no command: {error}");
+            Err(Box::new(refused(&error, "is the command line of another version?")))
+        }
     }
 }
 

@@ -80,6 +80,8 @@ pub enum Event {
         protocol: String,
         destination: String,
         process: Suspect,
+        /// How often the same was refused in the burst before.
+        repeated: u64,
     },
     /// Attempts of a workload beyond those that are told one by one.
     MoreAttempts {
@@ -192,7 +194,7 @@ impl Event {
                 vec![("tree", tree), ("reason", reason), ("sessions", sessions.to_string())]
             }
             Self::Reopened { tree, after } => vec![("tree", tree), ("seconds", after.as_secs().to_string())],
-            Self::Attempt { workload, refusal, protocol, destination, process } => vec![
+            Self::Attempt { workload, refusal, protocol, destination, process, repeated } => vec![
                 ("workload", workload),
                 ("refusal", refusal.to_owned()),
                 ("protocol", protocol),
@@ -201,6 +203,7 @@ impl Event {
                 ("uid", process.uid.to_string()),
                 ("command", process.command),
                 ("cgroup", process.cgroup),
+                ("repeated", repeated.to_string()),
             ],
             Self::MoreAttempts { workload, refusal, count } => {
                 vec![("workload", workload), ("refusal", refusal.to_owned()), ("count", count.to_string())]

@@ -3,15 +3,23 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    task::JoinSet,
+};
 
-use crate::connection::{self, Gatehouse};
+use super::datagrams;
+use crate::{
+    capture::namespace::NamespaceId,
+    connection::{self, Gatehouse},
+};
 
 /// Where a free port is looked for when none is configured: below those that the kernel hands out.
 const LISTEN_PORTS: (u16, u16) = (15001, 15400);
@@ -19,29 +27,61 @@ const LISTEN_PORTS: (u16, u16) = (15001, 15400);
 /// Most connections that wait to be accepted on one listener; the kernel's `net.core.somaxconn` may be lower.
 const BACKLOG: i32 = 4096;
 
-/// How long accepting rests after it failed.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
+/// How long accepting or receiving rests after it failed.
+pub(super) const REST: Duration = Duration::from_millis(50);
 
 /// The sockets of one network namespace: on both loopback addresses, all on one port.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Sockets {
     pub tcp: Vec<std::net::TcpListener>,
+    udp: Vec<std::net::UdpSocket>,
 }
 
 impl Sockets {
     /// Makes them in the network namespace that the calling thread is in.
     ///
     /// # Errors
-    /// Those of `bind`: `AddrNotAvailable` where the loopback interface is down, `AddrInUse` where somebody else has
-    /// the port. A namespace without IPv6 has the sockets of IPv4 alone: a connect over IPv6 then finds nobody.
+    /// Those of `bind`: `AddrInUse` where somebody else has the port. A namespace without IPv6 has the sockets of IPv4
+    /// alone: a connect over IPv6 then finds nobody.
     pub(super) fn make(port: u16) -> io::Result<Self> {
-        let mut sockets = Self { tcp: vec![listen((Ipv4Addr::LOCALHOST, port).into())?] };
-        match listen((Ipv6Addr::LOCALHOST, port).into()) {
-            Ok(listener) => sockets.tcp.push(listener),
-            Err(error) if is_without_ipv6(&error) => {}
-            Err(error) => return Err(error),
+        let mut sockets = Self::default();
+        sockets.add((Ipv4Addr::LOCALHOST, port).into())?;
+        match sockets.add((Ipv6Addr::LOCALHOST, port).into()) {
+            Err(error) if !is_without_ipv6(&error) => Err(error),
+            Ok(()) | Err(_) => Ok(sockets),
+        }
+    }
+
+    fn add(&mut self, address: SocketAddr) -> io::Result<()> {
+        let (tcp, udp) = (listen(address)?, receive(address)?);
+        self.tcp.push(tcp);
+        self.udp.push(udp);
+        Ok(())
+    }
+
+    /// Those that another daemon made, and passed on.
+    pub(super) fn of(descriptors: Vec<OwnedFd>) -> io::Result<Self> {
+        let mut sockets = Self::default();
+        for descriptor in descriptors {
+            let socket = Socket::from(descriptor);
+            match socket.r#type()? {
+                Type::STREAM => sockets.tcp.push(socket.into()),
+                Type::DGRAM => sockets.udp.push(socket.into()),
+                _ => return Err(io::Error::new(io::ErrorKind::InvalidInput, "a socket that no daemon makes")),
+            }
         }
         Ok(sockets)
+    }
+
+    /// The same sockets once more.
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        let tcp = self.tcp.iter().map(std::net::TcpListener::try_clone).collect::<io::Result<_>>()?;
+        let udp = self.udp.iter().map(std::net::UdpSocket::try_clone).collect::<io::Result<_>>()?;
+        Ok(Self { tcp, udp })
+    }
+
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.tcp.iter().map(AsFd::as_fd).chain(self.udp.iter().map(AsFd::as_fd))
     }
 
     pub(super) fn port(&self) -> io::Result<u16> {
@@ -58,6 +98,10 @@ impl Sockets {
         for listener in self.tcp {
             tasks.spawn(accept(TcpListener::from_std(listener)?, gatehouse.clone()));
         }
+        for socket in self.udp {
+            let namespace = NamespaceId::of_socket(socket.as_fd())?;
+            tasks.spawn(datagrams::serve(UdpSocket::from_std(socket)?, namespace, gatehouse.clone()));
+        }
         Ok(())
     }
 }
@@ -71,6 +115,13 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// For the datagrams that workloads send to name servers.
+fn receive(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = std::net::UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 fn is_without_ipv6(error: &io::Error) -> bool {
@@ -101,12 +152,16 @@ async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Res
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection::serve(stream, gatehouse.clone()));
+                let (visit, gatehouse) = (gatehouse.live.visit(), gatehouse.clone());
+                tokio::spawn(async move {
+                    let _visit = visit;
+                    connection::serve(stream, gatehouse).await;
+                });
             }
             Err(error) => {
                 // Out of descriptors, most often: what waits is refused by the backlog, never let through.
                 tracing::error!(%error, "cannot accept");
-                tokio::time::sleep(ACCEPT_REST).await;
+                tokio::time::sleep(REST).await;
             }
         }
     }

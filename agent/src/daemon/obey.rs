@@ -1,24 +1,29 @@
 //! What the daemon does when a person asks.
 
 use std::{
+    os::unix::net::UnixStream,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
+    attempts::Attempts,
     audit::Audit,
     event::Event,
+    inheritance::Inheritance,
+    listeners::Sockets,
     namespaces::Namespaces,
     prove::Prover,
     roll::{Roll, Wish},
-    unix,
+    tend, unix,
 };
 use crate::{
     accept::{Closures, Workload, findings::Risk, standings::Standing},
-    capture::{Tree, canary::Token},
+    capture::{self, Loopback, Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
     control::{
@@ -37,9 +42,20 @@ pub struct Daemon {
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) roll: Arc<Roll>,
     pub(super) audit: Arc<Audit>,
+    pub(super) attempts: Arc<Attempts>,
     pub(super) prover: Arc<Prover>,
     pub(super) config: Config,
     pub(super) started: SystemTime,
+    /// Where the gate listens.
+    pub(super) port: u16,
+    /// Takes the first who asks to take over.
+    pub(super) handover: mpsc::UnboundedSender<Asked>,
+}
+
+/// Another daemon asks to go on in this one's place.
+pub(super) struct Asked {
+    pub by: Peer,
+    pub stream: UnixStream,
 }
 
 impl Daemon {
@@ -48,9 +64,9 @@ impl Daemon {
     }
 
     /// Moves the peer into a cgroup of its own under capture.
-    async fn enrol(&self, name: Option<String>, peer: &Peer) -> anyhow::Result<Enrolled> {
+    async fn enrol(&self, name: Option<String>, jail: bool, peer: &Peer) -> anyhow::Result<Enrolled> {
         // First: in a namespace without the daemon's listeners a workload would be cut off.
-        self.namespaces.serve_peer(peer.pid).await?;
+        self.namespaces.serve_peer(peer.pid, if jail { Loopback::Private } else { Loopback::Shared }).await?;
         let name = name.unwrap_or_else(|| format!("run-{}", peer.pid));
         anyhow::ensure!(!self.gatehouse.closures.is_closed(&Tree::Runs), Closures::MESSAGE);
         let owner = owner_of(peer);
@@ -63,6 +79,11 @@ impl Daemon {
             cgroup: self.gatehouse.capture.workload(id)?.cgroup,
             cgroup_id: id,
         });
+        let Some(uid) = self.gatehouse.workloads.claim_user(id, &self.config.run.uids) else {
+            self.gatehouse.workloads.release(id);
+            enrolment.release()?;
+            anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
+        };
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -76,7 +97,7 @@ impl Daemon {
         let cgroup = enrolment.directory().display().to_string();
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: None, doorways: Vec::new() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways: Vec::new() })
     }
 
     /// Looks again at what capture alone cannot hold.
@@ -170,7 +191,7 @@ impl Daemon {
             proven_unix: proofs.get(&tree).and_then(|proof| proof.proven).map(unix),
             name: tree.to_string(),
         };
-        self.gatehouse.capture.trees().into_iter().map(status).collect()
+        self.gatehouse.capture.captured().into_iter().map(status).collect()
     }
 
     /// Writes down what somebody changed, or tried to change.
@@ -179,6 +200,36 @@ impl Daemon {
             let done = !matches!(reply, Reply::Refused { .. });
             self.audit.note(&Event::Command { command, done, by: by.clone() });
         }
+    }
+}
+
+impl Daemon {
+    /// Starts what is done again and again.
+    pub(super) fn tend(&self, refused: Option<capture::Attempts>) -> JoinSet<anyhow::Result<()>> {
+        let (gatehouse, audit) = (&self.gatehouse, &self.audit);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tend::follow_policy(gatehouse.clone(), audit.clone()));
+        tasks.spawn(tend::tend_namespaces(self.namespaces.clone()));
+        tasks.spawn(tend::tend_workloads(self.roll.clone()));
+        tasks.spawn(self.roll.clone().keep_examining());
+        tasks.spawn(tend::refresh_targets(gatehouse.clone()));
+        tasks.spawn(self.attempts.clone().keep_telling());
+        if let Some(refused) = refused {
+            tasks.spawn(self.attempts.clone().follow(refused));
+        }
+        tasks
+    }
+
+    /// Puts together what the next daemon needs. Nothing is accepted any more.
+    pub(super) async fn leave(
+        &self,
+        control: std::os::unix::net::UnixListener,
+        host: Sockets,
+    ) -> anyhow::Result<Inheritance> {
+        let workloads = self.gatehouse.workloads.list().iter().map(|workload| (**workload).clone()).collect();
+        let lock = self.gatehouse.capture.lock().context("failed to pass the lock on")?;
+        let namespaces = self.namespaces.leave().await.context("failed to pass sockets on")?;
+        Ok(Inheritance { lock, control, host, namespaces, workloads, from: std::process::id() })
     }
 }
 
@@ -192,7 +243,29 @@ impl Control for Daemon {
     }
 
     fn turned_away(&self, peer: &Peer) {
-        self.audit.note(&Event::ControlRefused { by: peer.clone() });
+        self.attempts.tell_control(peer);
+    }
+
+    fn hand_over(&self, instance: &str, port: u16) -> Result<(), String> {
+        if instance != self.instance() {
+            return Err(format!("this is instance `{}`, not `{instance}`", self.instance()));
+        }
+        if port != 0 && port != self.port {
+            return Err(format!(
+                "this daemon listens on port {}, and a takeover cannot change that to {port}",
+                self.port
+            ));
+        }
+        if self.handover.is_closed() {
+            return Err("this daemon is ending".to_owned());
+        }
+        Ok(())
+    }
+
+    fn leave_to(&self, by: Peer, stream: UnixStream) {
+        self.audit.note(&Event::Command { command: "take over".to_owned(), done: true, by: by.clone() });
+        // Where it is ending meanwhile, the other finds the connection broken off.
+        let _ = self.handover.send(Asked { by, stream });
     }
 
     async fn obey(&self, command: Command, peer: &Peer) -> Reply {
@@ -208,7 +281,8 @@ impl Daemon {
         let approver = peer.approver(&self.config.approvers);
         match command {
             Command::Status => Reply::Status(Box::new(self.status())),
-            Command::Enrol { name } => self.enrol(name, peer).await.map_or_else(refused, Reply::Enrolled),
+            Command::Metrics => self.metrics().map_or_else(refused, |text| Reply::Metrics { text }),
+            Command::Enrol { name, jail } => self.enrol(name, jail, peer).await.map_or_else(refused, Reply::Enrolled),
             Command::Capture { place, name, accept_risks } => {
                 let groups = self.config.workload_defaults.groups.clone();
                 let wish = Wish { name, groups, accepted: accept_risks, by: peer.clone(), owner: owner_of(peer) };
@@ -238,6 +312,8 @@ impl Daemon {
                 Reply::LiveSessions { sessions: self.gatehouse.live.list().into_iter().map(live_view).collect() }
             }
             Command::KillSession { id, reason } => self.kill(&id, reason, peer),
+            // Answered by a handover, before it comes here.
+            Command::TakeOver { .. } => refused(anyhow::anyhow!("a takeover has a connection of its own")),
             Command::ReloadPolicy => match self.gatehouse.policy.reload() {
                 Ok(generation) => Reply::Done { message: format!("policy generation {generation} is in force") },
                 Err(error) => {

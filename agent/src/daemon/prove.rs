@@ -61,7 +61,7 @@ impl Prover {
     /// # Errors
     /// When the tree of `portcullis run` is not proven. Another tree that is not is closed, and opens when it is.
     pub async fn prove_all(&self) -> Result<(), CanaryError> {
-        for tree in self.gatehouse.capture.trees() {
+        for tree in self.gatehouse.capture.captured() {
             match (self.send(&tree).await, &tree) {
                 (Ok(()), _) => self.held(&tree),
                 (Err(error), Tree::Runs) => return Err(error),
@@ -72,10 +72,10 @@ impl Prover {
     }
 
     /// Looks at every tree, again and again.
-    pub async fn keep_proving(&self) -> anyhow::Result<()> {
+    pub async fn keep_proving(self: Arc<Self>) -> anyhow::Result<()> {
         loop {
             tokio::time::sleep(VERIFY_INTERVAL).await;
-            let trees = self.gatehouse.capture.trees();
+            let trees = self.gatehouse.capture.captured();
             self.trees.lock().retain(|tree, _| trees.contains(tree));
             for tree in trees {
                 self.look_at(&tree).await;

@@ -12,6 +12,11 @@ pub fn tell_stopping() {
     notify("STOPPING=1");
 }
 
+/// Another process of this service goes on in this one's place.
+pub fn tell_main_pid(pid: u32) {
+    notify(&format!("MAINPID={pid}"));
+}
+
 fn notify(state: &str) {
     let Some(path) = env::var_os("NOTIFY_SOCKET") else { return };
     let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(state.as_bytes(), &path));

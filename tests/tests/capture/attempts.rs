@@ -23,14 +23,21 @@ use crate::rig;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub fn client() {
-    let mut held = None;
+    let mut held = Held::default();
     rig::answer_each(|attempt| match make(attempt, &mut held) {
         Ok(answer) => answer,
         Err(error) => format!("{:?}", error.kind()),
     });
 }
 
-fn make(attempt: &str, held: &mut Option<TcpStream>) -> io::Result<String> {
+/// What stays open between two attempts.
+#[derive(Default)]
+struct Held {
+    stream: Option<TcpStream>,
+    receiver: Option<UdpSocket>,
+}
+
+fn make(attempt: &str, held: &mut Held) -> io::Result<String> {
     match attempt.split(' ').collect::<Vec<_>>()[..] {
         ["tcp", address] => heard(TcpStream::connect_timeout(&parse(address), PATIENCE)?),
         ["tcp-from", source, address] => heard(connect_from(source.parse().unwrap(), parse(address), &[])?),
@@ -41,19 +48,51 @@ fn make(attempt: &str, held: &mut Option<TcpStream>) -> io::Result<String> {
         ["reconnect", first, second] => heard(reconnect(parse(first), parse(second))?),
         ["peer", address] => Ok(TcpStream::connect_timeout(&parse(address), PATIENCE)?.peer_addr()?.to_string()),
         ["hold", address] => {
-            TcpStream::connect_timeout(&parse(address), PATIENCE).map(|it| *held = Some(it)).map(answer)
+            TcpStream::connect_timeout(&parse(address), PATIENCE).map(|it| held.stream = Some(it)).map(answer)
         }
-        ["say"] => held.as_mut().unwrap().write_all(b"out").map(answer),
+        ["say"] => held.stream.as_mut().unwrap().write_all(b"out").map(answer),
         ["by", device] => {
             let socket = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
             set(&socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes()).map(answer)
         }
         ["udp", address] => UdpSocket::bind(any(parse(address)))?.send_to(b"out", parse(address)).map(answer),
+        // The same again and again.
+        ["udp-burst", number, address] => {
+            let socket = UdpSocket::bind(any(parse(address)))?;
+            let refused =
+                (0..number.parse().unwrap()).filter(|_: &u32| socket.send_to(b"out", parse(address)).is_err());
+            Ok(refused.count().to_string())
+        }
+        // Each to another address.
+        ["udp-sweep", number] => {
+            let socket = UdpSocket::bind(any(parse("0.0.0.0:0")))?;
+            let to = |number: u32| (Ipv4Addr::from(0xc612_0000 + (number >> 15)), 1024 + (number & 0x7fff) as u16);
+            let refused = (0..number.parse().unwrap()).filter(|number| socket.send_to(b"out", to(*number)).is_err());
+            Ok(refused.count().to_string())
+        }
         ["udp-connect", address] => UdpSocket::bind(any(parse(address)))?.connect(parse(address)).map(answer),
         ["udp-by", device, address] => {
             let sender = UdpSocket::bind(any(parse(address)))?;
             set(&sender, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())?;
             sender.send_to(b"out", parse(address)).map(answer)
+        }
+        ["dns", address] => {
+            let socket = UdpSocket::bind(any(parse(address)))?;
+            socket.send_to(&QUESTION, parse(address))?;
+            answered(&socket)
+        }
+        ["dns-connect", address] => {
+            let socket = UdpSocket::bind(any(parse(address)))?;
+            socket.connect(parse(address))?;
+            socket.send(&QUESTION)?;
+            answered(&socket).map(|answer| format!("{answer} {}", socket.peer_addr().unwrap()))
+        }
+        // The question by one socket to two servers, then their answers.
+        ["dns-both", first, second] => {
+            let socket = UdpSocket::bind(any(parse(first)))?;
+            socket.send_to(&QUESTION, parse(first))?;
+            socket.send_to(&[2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], parse(second))?;
+            Ok(format!("{} {}", answered(&socket)?, answered(&socket)?))
         }
         ["socket", family, kind, protocol] => socket(number(family), number(kind), number(protocol)).map(answer),
         ["option", kind, level, name] => {
@@ -68,11 +107,17 @@ fn make(attempt: &str, held: &mut Option<TcpStream>) -> io::Result<String> {
             std::mem::forget(listener);
             Ok(address.to_string())
         }
+        ["listen-udp"] => {
+            let receiver = held.receiver.insert(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+            receiver.set_read_timeout(Some(Duration::from_secs(1)))?;
+            Ok(receiver.local_addr()?.to_string())
+        }
+        ["receive"] => held.receiver.as_ref().unwrap().recv(&mut [0; 8]).map(answer),
         ["namespace-tcp", address] => {
             unshare(CloneFlags::CLONE_NEWNET)?;
             heard(TcpStream::connect_timeout(&parse(address), PATIENCE)?)
         }
-        ["probe"] => canary::probe(&Token::random().unwrap())
+        ["probe"] => canary::probe(&Token::random().unwrap(), portcullis::capture::Loopback::Shared)
             .map_err(|error| io::Error::other(error.to_string()))
             .map(answer)
             .or_else(|error| Ok(error.to_string())),
@@ -100,6 +145,17 @@ fn answer<T>(_: T) -> String {
 
 fn any(address: SocketAddr) -> SocketAddr {
     if address.is_ipv4() { parse("0.0.0.0:0") } else { parse("[::]:0") }
+}
+
+/// The header of a DNS message, RFC 1035, section 4.1.1.
+const QUESTION: [u8; 12] = [1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// What the server says, and where it seems to be.
+fn answered(socket: &UdpSocket) -> io::Result<String> {
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut answer = [0; 512];
+    let (length, source) = socket.recv_from(&mut answer)?;
+    Ok(format!("{} from {source}", String::from_utf8_lossy(answer.get(2..length).unwrap_or_default())))
 }
 
 /// What the other end says before it closes.

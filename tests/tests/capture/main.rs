@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portcullis::capture::canary;
+use portcullis::capture::{ATTEMPTS_PER_SECOND_MAX, canary};
 use rig::Rig;
 use wire::Wire;
 
@@ -61,6 +61,32 @@ fn a_workload_sees_the_peer_that_it_dialled() {
 }
 
 #[test]
+fn every_dns_message_reaches_the_daemon_with_its_origin() {
+    let mut rig = Rig::start("dns");
+    let workload = rig.enrol("agent");
+    for (dialled, destination) in [
+        ("192.0.2.7:53", "192.0.2.7:53"),
+        ("127.0.0.53:53", "127.0.0.53:53"),
+        ("[2001:db8::7]:53", "[2001:db8::7]:53"),
+        ("[::1]:53", "[::1]:53"),
+        ("[::ffff:192.0.2.7]:53", "192.0.2.7:53"),
+    ] {
+        let mut client = rig.client(&workload);
+        let expected = format!("{destination} {} 0 agent from {dialled}", client.child.id());
+        assert_eq!(client.ask(&format!("dns {dialled}")), expected);
+        assert_eq!(client.ask(&format!("dns-connect {dialled}")), format!("{expected} {dialled}"));
+    }
+}
+
+#[test]
+fn one_socket_asks_two_servers_at_once() {
+    let mut rig = Rig::start("dns-both");
+    let workload = rig.enrol("agent");
+    let answers = rig.attempt(&workload, "dns-both 192.0.2.7:53 192.0.2.8:53");
+    assert!(answers.contains("192.0.2.7:53 ") && answers.contains("192.0.2.8:53 "), "{answers}");
+}
+
+#[test]
 fn what_cannot_be_captured_is_refused_at_once() {
     let mut rig = Rig::start("refused");
     let workload = rig.enrol("agent");
@@ -70,15 +96,15 @@ fn what_cannot_be_captured_is_refused_at_once() {
     for attempt in [
         "udp 127.0.0.1:9",
         "udp 192.0.2.7:443",
-        "udp 192.0.2.7:53",
+        "udp 192.0.2.7:853",
         "udp [::1]:9",
-        "udp [2001:db8::7]:53",
+        "udp [2001:db8::7]:443",
         "udp [::ffff:127.0.0.1]:9",
         "udp 224.0.0.251:5353",
         "udp 255.255.255.255:9",
         "udp-connect 127.0.0.1:9",
         "udp-connect [::1]:9",
-        "udp-connect 192.0.2.7:53",
+        "udp-connect 192.0.2.7:443",
         // Raw TCP, ping, UDP-Lite, MPTCP, raw IPv6.
         "socket 2 3 6",
         "socket 2 2 1",
@@ -102,6 +128,8 @@ fn what_cannot_be_captured_is_refused_at_once() {
         &format!("tcp 127.0.0.9:{port}"),
         &format!("tcp [::1]:{port}"),
         &format!("tcp [::ffff:127.0.0.1]:{port}"),
+        &format!("udp 127.0.0.1:{port}"),
+        &format!("udp-connect [::1]:{port}"),
         &format!("bind 127.0.0.2:{port}"),
         &format!("bind [::]:{port}"),
     ] {
@@ -111,14 +139,44 @@ fn what_cannot_be_captured_is_refused_at_once() {
 }
 
 #[test]
+fn a_refused_attempt_is_told_once_per_burst() {
+    let mut rig = Rig::start("burst");
+    let workload = rig.enrol("agent");
+    let mut client = rig.client(&workload);
+    let pid = client.child.id();
+    let start = Instant::now();
+    assert_eq!(client.ask("udp-burst 1000 192.0.2.7:443"), "1000");
+    let bursts = 1 + start.elapsed().as_secs() as usize;
+    assert_eq!(client.ask("socket 2 2 136"), "PermissionDenied");
+    assert_eq!(client.ask("option udp 0 50"), "PermissionDenied");
+
+    let told = rig.told(3);
+    let of = |line: String| told.iter().filter(|told| **told == line).count();
+    assert!((1..=bursts).contains(&of(format!("datagram 192.0.2.7:443 17 {pid} 0 role"))), "{told:?}");
+    assert_eq!(of(format!("socket [::]:0 136 {pid} 0 role")), 1, "{told:?}");
+    assert_eq!(of(format!("option [::]:50 0 {pid} 0 role")), 1, "{told:?}");
+}
+
+#[test]
+fn a_flood_of_refused_attempts_is_told_in_part_and_counted_in_full() {
+    const FLOOD: usize = 100_000;
+    let mut rig = Rig::start("flood");
+    let workload = rig.enrol("agent");
+    let start = Instant::now();
+    assert_eq!(rig.attempt(&workload, &format!("udp-sweep {FLOOD}")), FLOOD.to_string());
+    let seconds = 2 + start.elapsed().as_secs();
+    let lost: usize = rig.ask("lost").parse().unwrap();
+    assert!(FLOOD - lost <= seconds as usize * ATTEMPTS_PER_SECOND_MAX as usize, "{lost} lost in {seconds} s");
+    assert_eq!(rig.told(FLOOD - lost).len(), FLOOD - lost);
+}
+
+#[test]
 fn ordinary_sockets_work() {
     let mut rig = Rig::start("ordinary");
     let workload = rig.enrol("agent");
     let mut client = rig.client(&workload);
-    // TCP_NODELAY, SO_KEEPALIVE; Unix and netlink sockets; a datagram to the configured resolver.
-    for attempt in
-        ["option tcp 6 1", "option tcp 1 9", "socket 1 1 0", "socket 16 3 0", "bind 127.0.0.1:0", "udp 127.0.0.53:53"]
-    {
+    // TCP_NODELAY, SO_KEEPALIVE; Unix and netlink sockets.
+    for attempt in ["option tcp 6 1", "option tcp 1 9", "socket 1 1 0", "socket 16 3 0", "bind 127.0.0.1:0"] {
         assert_eq!(client.ask(attempt), "possible", "{attempt}");
     }
 }
@@ -152,10 +210,13 @@ fn nothing_goes_over_a_wire() {
     wire.assert_reachable();
 
     assert!(client.ask(&format!("tcp {tcp}")).ends_with(" agent"));
+    for attempt in ["dns", "dns-connect"] {
+        assert!(client.ask(&format!("{attempt} {udp}")).contains(" agent from "), "{attempt}");
+    }
     for attempt in [
         format!("tcp-by {device} {tcp}"),
-        format!("udp {udp}"),
-        format!("udp-connect {udp}"),
+        format!("udp {tcp}"),
+        format!("udp-connect {tcp}"),
         format!("udp-by {device} {udp}"),
     ] {
         assert_eq!(client.ask(&attempt), "PermissionDenied", "{attempt}");
@@ -168,10 +229,7 @@ fn the_floor_holds_alone() {
     let mut rig = Rig::start("floor");
     let workload = rig.enrol("agent");
     let wire = Wire::new(2);
-    let links = rig.links().join("workloads");
-    for link in fs::read_dir(&links).unwrap().map(|link| link.unwrap()).filter(|link| link.file_name() != "egress") {
-        fs::remove_file(link.path()).unwrap();
-    }
+    rig.keep_only("egress");
     let mut client = rig.client(&workload);
     // Until the kernel has let go of the link; SO_BINDTODEVICE of "lo".
     while client.ask("by lo") != "possible" {}
@@ -212,6 +270,23 @@ fn nobody_connects_into_a_workload() {
     let address = client.ask("listen").parse().unwrap();
     let refused = TcpStream::connect_timeout(&address, Duration::from_secs(1)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::TimedOut);
+}
+
+#[test]
+fn nothing_comes_in_where_nothing_holds_what_goes_out() {
+    let mut rig = Rig::start("ingress");
+    let workload = rig.enrol("agent");
+    let outsider = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    rig.keep_only("ingress");
+    let mut client = rig.client(&workload);
+    // Until the kernel has let go of the links; SO_BINDTODEVICE of "lo".
+    while client.ask("by lo") != "possible" {}
+
+    let address = client.ask("listen").parse().unwrap();
+    let refused = TcpStream::connect_timeout(&address, Duration::from_secs(1)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::TimedOut);
+    outsider.send_to(b"in", client.ask("listen-udp")).unwrap();
+    assert_eq!(client.ask("receive"), "WouldBlock");
 }
 
 #[test]

@@ -6,14 +6,16 @@
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU16, AtomicU32, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use portcullis::capture::{
@@ -73,6 +75,18 @@ impl Rig {
         self.daemon.as_mut().unwrap().ask(question)
     }
 
+    /// The refused attempts that the daemon was told of, once there are as many.
+    pub fn told(&mut self, at_least: usize) -> Vec<String> {
+        for _ in 0..100 {
+            let told = self.ask("told");
+            if told.split("; ").filter(|line| !line.is_empty()).count() >= at_least {
+                return told.split("; ").map(str::to_owned).collect();
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("told only: {}", self.ask("told"))
+    }
+
     /// Makes a workload, and answers its directory.
     pub fn enrol(&mut self, name: &str) -> PathBuf {
         self.ask(&format!("enrol {name}")).into()
@@ -86,6 +100,15 @@ impl Rig {
     /// A workload's process that makes one attempt after another.
     pub fn client(&self, workload: &Path) -> Role {
         Role::client(workload)
+    }
+
+    /// Takes every program but one away from the workloads.
+    pub fn keep_only(&self, program: &str) {
+        for link in fs::read_dir(self.links().join("workloads")).unwrap().map(|link| link.unwrap()) {
+            if link.file_name() != program {
+                fs::remove_file(link.path()).unwrap();
+            }
+        }
     }
 
     pub fn links(&self) -> PathBuf {
@@ -204,14 +227,27 @@ pub fn daemon() {
         port,
         ipv6: true,
         bpffs: BPFFS.into(),
-        resolvers: vec!["127.0.0.53".parse().unwrap()],
         existing: existing.into_iter().collect(),
     };
-    let capture = Arc::new(Capture::load(&config).unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut capture = Capture::load(&config).unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    runtime.spawn({
+        let mut attempts = runtime.block_on(async { capture.attempts() }).unwrap().unwrap();
+        let told = told.clone();
+        async move {
+            loop {
+                let it = attempts.next().await.unwrap();
+                let line =
+                    format!("{} {} {} {} {} {}", it.refusal, it.destination, it.protocol, it.pid, it.uid, it.comm);
+                told.lock().unwrap().push(line);
+            }
+        }
+    });
+    let capture = Arc::new(capture);
     let listeners = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
         .map(|address| TcpListener::bind(SocketAddr::new(address, port)).unwrap());
     let (canary, refused) = (Arc::new(Canary::default()), Arc::new(AtomicU32::new(0)));
-    let runtime = tokio::runtime::Runtime::new().unwrap();
     for listener in listeners {
         let (capture, canary, refused, runtime) =
             (capture.clone(), canary.clone(), refused.clone(), runtime.handle().clone());
@@ -231,6 +267,10 @@ pub fn daemon() {
             }
         });
     }
+    for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+        let (socket, capture) = (UdpSocket::bind((address, port)).unwrap(), capture.clone());
+        thread::spawn(move || answer_names(&socket, &capture));
+    }
     say("ready");
     answer_each(|question| match question.split_once(' ').unwrap_or((question, "")) {
         ("enrol", name) => capture.enrol(name).unwrap().directory().display().to_string(),
@@ -240,6 +280,8 @@ pub fn daemon() {
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
         ("recapture", _) => capture.recapture().unwrap().len().to_string(),
+        ("told", _) => told.lock().unwrap().join("; "),
+        ("lost", _) => capture.lost_attempts().unwrap().to_string(),
         ("refused", _) => refused.load(Ordering::SeqCst).to_string(),
         other => panic!("{other:?}"),
     });
@@ -252,4 +294,31 @@ fn tell(mut accepted: TcpStream, capture: &Capture, origin: &Origin) {
     // The workload closes first: a port reused from TIME_WAIT is then its own.
     let _ = accepted.shutdown(Shutdown::Write);
     let _ = accepted.read(&mut [0]);
+}
+
+/// Answers each DNS message with its identifier and its origin; one without an origin gets no answer.
+fn answer_names(socket: &UdpSocket, capture: &Capture) {
+    let cookie = namespace_cookie(socket);
+    let mut message = [0; 512];
+    loop {
+        let (length, source) = socket.recv_from(&mut message).unwrap();
+        let id = u16::from_be_bytes([message[0], message[1]]);
+        if let (2.., Ok(origin)) = (length, capture.datagram_origin(source, cookie, id)) {
+            let workload = capture.workload(origin.cgroup_id).map_or("-".into(), |workload| workload.name);
+            let answer = format!("{} {} {} {workload}", origin.destination, origin.pid, origin.uid);
+            let _ = socket.send_to(&[&message[..2], answer.as_bytes()].concat(), source);
+        }
+    }
+}
+
+/// `SO_NETNS_COOKIE` of `asm-generic/socket.h`.
+fn namespace_cookie(socket: &impl AsRawFd) -> u64 {
+    let mut cookie = 0_u64;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: writes at most `length` bytes into `cookie`.
+    let answer = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, 71, (&raw mut cookie).cast(), &raw mut length)
+    };
+    assert_eq!(answer, 0);
+    cookie
 }

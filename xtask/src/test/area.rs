@@ -12,12 +12,21 @@ pub enum Area {
     Capture,
     Postgres,
     Clients,
+    Containers,
 }
 
 impl Area {
     /// All of them, those that answer soonest first.
-    pub const ALL: [Self; 7] =
-        [Self::Unit, Self::Laws, Self::Sql, Self::Record, Self::Capture, Self::Postgres, Self::Clients];
+    pub const ALL: [Self; 8] = [
+        Self::Unit,
+        Self::Laws,
+        Self::Sql,
+        Self::Record,
+        Self::Capture,
+        Self::Postgres,
+        Self::Clients,
+        Self::Containers,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -28,6 +37,7 @@ impl Area {
             Self::Capture => "capture",
             Self::Postgres => "postgres",
             Self::Clients => "clients",
+            Self::Containers => "containers",
         }
     }
 
@@ -40,6 +50,7 @@ impl Area {
             Self::Capture => "the kernel programs, on this kernel (root)",
             Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
             Self::Clients => "clients that agents use, directly and through the gate (root)",
+            Self::Containers => "network namespaces and containers under the gate, and DNS in them (root)",
         }
     }
 
@@ -50,7 +61,7 @@ impl Area {
     pub fn needs_root(self) -> bool {
         match self {
             Self::Unit | Self::Laws | Self::Sql => false,
-            Self::Record | Self::Capture | Self::Postgres | Self::Clients => true,
+            Self::Record | Self::Capture | Self::Postgres | Self::Clients | Self::Containers => true,
         }
     }
 
@@ -60,6 +71,7 @@ impl Area {
             Self::Unit | Self::Record | Self::Capture => &[Need::Build, Need::Postgres],
             Self::Postgres => &[Need::Build, Need::Postgres, Need::Releases],
             Self::Clients => &[Need::Build, Need::Postgres, Need::Clients],
+            Self::Containers => &[Need::Build, Need::Postgres, Need::Containers],
         }
     }
 }

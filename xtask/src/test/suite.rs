@@ -115,6 +115,7 @@ fn integration(name: &str) -> Result<Area> {
         "postgres" | "releases" => Area::Postgres,
         "clients" => Area::Clients,
         "crash" => Area::Record,
+        "containers" => Area::Containers,
         _ => bail!("tests/tests/{name}.rs belongs to no area; name its area in xtask/src/test/suite.rs"),
     })
 }

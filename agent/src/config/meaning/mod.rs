@@ -2,6 +2,7 @@
 
 mod credential;
 mod name;
+mod run;
 mod target;
 mod workload;
 
@@ -57,6 +58,7 @@ pub fn interpret(
                 None => vec!["agents".into()],
             },
         },
+        run: meaning.run(raw.run),
         workloads: meaning.workloads(raw.workload),
         targets: meaning.targets(&raw.target, &raw.credential, credentials),
         credentials: meaning.credentials(raw.credential),

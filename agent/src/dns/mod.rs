@@ -1,0 +1,49 @@
+//! DNS: whatever server a workload asks, the daemon answers, by asking the resolvers that it is told to ask.
+//!
+//! A workload's message ends here. What goes on is a message of the daemon's own with the same question and nothing
+//! else of it; what comes back is checked to be that question's answer, and is passed on as it is. [`Relay::answer`]
+//! is the one place where a question with its workload stands still, before anybody else has heard of it.
+//!
+//! Limits: what is asked is not judged. What fits into names still leaves, to whoever answers for them.
+
+mod exchange;
+mod query;
+mod relay;
+mod resolvers;
+mod stream;
+
+use std::time::Duration;
+
+pub use query::{Query, Transport, Unread, id_of};
+pub use relay::Relay;
+pub use resolvers::Resolvers;
+pub use stream::serve;
+
+/// Where DNS is spoken (RFC 1035, section 4.2).
+pub const PORT: u16 = 53;
+
+/// Most bytes of a workload's message. A longest name with type, class and options is a quarter of it.
+pub const QUERY_MAX: usize = 1232;
+
+/// Most bytes of an answer in a datagram, whatever the workload could take: more than that may arrive in fragments or
+/// not at all (<https://www.dnsflagday.net/2020/>).
+pub const DATAGRAM_ANSWER_MAX: u16 = 1232;
+
+/// Most bytes of an answer in a datagram for who does not say what it can take (RFC 1035, section 4.2.1).
+pub const PLAIN_ANSWER_MAX: u16 = 512;
+
+/// Most resolvers that are asked one after the other.
+pub const RESOLVERS_MAX: usize = 16;
+
+/// Most questions of one workload that wait for an answer at one moment, and of all workloads.
+pub const WAITING_OF_WORKLOAD_MAX: usize = 128;
+pub const WAITING_MAX: usize = 1024;
+
+/// Longest wait for one resolver's answer.
+pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Longest wait for an answer altogether; resolvers of libc give up after five seconds (resolv.conf(5)).
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a TCP connection may be silent (RFC 7766, section 6.2.3).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);

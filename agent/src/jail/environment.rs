@@ -1,0 +1,116 @@
+//! The environment of a command: the caller's, without what names things that are out of reach.
+
+use std::{
+    ffi::{OsStr, OsString},
+    process::Command,
+};
+
+use super::Identity;
+
+/// Variables that name sockets and helpers outside: in the jail they are gone, and a program that finds the name waits
+/// for them, or complains.
+const OUTSIDE: &[&str] = &[
+    "SSH_AUTH_SOCK",
+    "SSH_AGENT_PID",
+    "GPG_AGENT_INFO",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SYSTEM_BUS_ADDRESS",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "ICEAUTHORITY",
+    "PULSE_SERVER",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "CONTAINER_HOST",
+    "CONTAINERD_ADDRESS",
+    "XDG_RUNTIME_DIR",
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "TMUX",
+    "STY",
+    "VSCODE_IPC_HOOK_CLI",
+    "VSCODE_GIT_IPC_HANDLE",
+    // Whom sudo was called by: not who runs.
+    "SUDO_COMMAND",
+    "SUDO_GID",
+    "SUDO_UID",
+    "SUDO_USER",
+    "MAIL",
+    // The way to the daemon, which answers no governed process.
+    "PORTCULLIS_CONTROL",
+];
+
+/// Variables of a home that is not the workload's.
+const OF_HOME: &[&str] = &["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
+
+/// Changes to the caller's environment, in the order in which they are made.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Environment {
+    removed: Vec<&'static str>,
+    set: Vec<(OsString, OsString)>,
+}
+
+impl Environment {
+    /// That of a jail: what the caller gives by name comes last, and stands.
+    pub fn of_jail(identity: &Identity, given: &[(OsString, OsString)]) -> Self {
+        let mut environment = Self { removed: OUTSIDE.to_vec(), set: Vec::new() };
+        if identity.is_own() {
+            environment.removed.extend(OF_HOME);
+        }
+        environment.become_user(identity);
+        environment.set.extend_from_slice(given);
+        environment
+    }
+
+    /// Whose the command is.
+    pub(super) fn become_user(&mut self, identity: &Identity) {
+        for (name, value) in [
+            ("HOME", identity.home().as_os_str()),
+            ("SHELL", identity.shell().as_os_str()),
+            ("USER", OsStr::new(identity.name())),
+            ("LOGNAME", OsStr::new(identity.name())),
+        ] {
+            self.set.push((name.into(), value.into()));
+        }
+    }
+
+    pub(super) fn give(&self, command: &mut Command) {
+        for name in &self.removed {
+            command.env_remove(name);
+        }
+        command.envs(self.set.iter().map(|(name, value)| (name, value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(environment: &Environment) -> Vec<(OsString, Option<OsString>)> {
+        let mut command = Command::new("true");
+        environment.give(&mut command);
+        command.get_envs().map(|(name, value)| (name.into(), value.map(Into::into))).collect()
+    }
+
+    #[test]
+    fn a_jail_knows_nothing_of_agents_outside() {
+        let environment = Environment::of_jail(&Identity::own(1_900_000_000).unwrap(), &[]);
+        let given = given(&environment);
+        for name in ["SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "DOCKER_HOST", "XDG_RUNTIME_DIR"] {
+            assert!(given.contains(&(name.into(), None)), "{name}");
+        }
+        assert!(given.contains(&("HOME".into(), Some("/run/home".into()))));
+    }
+
+    #[test]
+    fn what_the_caller_gives_by_name_stands() {
+        let own = Identity::own(1_900_000_000).unwrap();
+        let environment =
+            Environment::of_jail(&own, &[("HOME".into(), "/srv".into()), ("DISPLAY".into(), ":9".into())]);
+        let given = given(&environment);
+        assert!(given.contains(&("HOME".into(), Some("/srv".into()))));
+        assert!(given.contains(&("DISPLAY".into(), Some(":9".into()))));
+    }
+}

@@ -1,0 +1,108 @@
+//! Names: whatever server a workload asks, the daemon answers, and only a question reaches the resolver.
+
+use std::process::{Command, Output};
+
+use anyhow::{Result, ensure};
+use portcullis_tests::{
+    gate::{Gate, Setup},
+    postgres::Postgres,
+};
+
+use super::{Pair, in_new_namespace, resolver::Resolver, said};
+
+/// `asks.py HOW SERVER NAME`: asks by hand, and prints who answered, the code, whether it was cut, and an address.
+const ASKS: &str = include_str!("asks.py");
+
+/// The addresses that stand for a server: of this host's stub resolver, of nobody, of the resolver itself.
+const SERVERS: [&str; 4] = ["127.0.0.53", "192.0.2.53", "2001:db8::53", "127.0.0.1"];
+
+struct Names {
+    pair: Pair,
+    resolver: Resolver,
+}
+
+impl Names {
+    fn start() -> Result<Self> {
+        let resolver = Resolver::start()?;
+        let server = Postgres::start()?;
+        let extra = format!("[capture]\nresolvers = [\"{}\"]", resolver.address());
+        let gate = Gate::with(&server, &Setup { extra, ..Setup::default() })?;
+        Ok(Self { pair: Pair { gate, server }, resolver })
+    }
+
+    fn workload(&self, words: &[&str]) -> Command {
+        self.pair.gate.workload(&self.pair.server, words)
+    }
+
+    fn asks(&self, how: &str, server: &str, name: &str) -> Command {
+        self.workload(&["python3", "-c", ASKS, how, server, name])
+    }
+}
+
+fn heard(output: &Output) -> String {
+    said(output).trim_end().to_owned()
+}
+
+#[test]
+fn any_server_that_is_asked_is_the_daemon_and_seems_to_be_itself() -> Result<()> {
+    let names = Names::start()?;
+    let own = names.resolver.address().to_string();
+    for how in ["unconnected", "connected", "tcp"] {
+        for server in SERVERS.iter().copied().chain([own.as_str()]) {
+            let answer = heard(&names.asks(how, server, "db.portcullis.test").output()?);
+            ensure!(answer == format!("{server} 0 whole 192.0.2.99"), "{how} {server}: {answer}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_program_resolves_names_as_ever() -> Result<()> {
+    let names = Names::start()?;
+    let resolve = "import socket; print(socket.getaddrinfo('db.portcullis.test', 5432, socket.AF_INET)[0][4][0])";
+    let here = names.workload(&["python3", "-c", resolve]);
+    let elsewhere = in_new_namespace("ip link set lo up", &here);
+    for (place, mut command) in [("in the host's namespace", here), ("in one of its own", elsewhere)] {
+        let answer = heard(&command.output()?);
+        ensure!(answer == "192.0.2.99", "{place}: {answer}");
+    }
+    // A long answer does not fit into a datagram, so it comes by TCP.
+    let cut = heard(&names.asks("unconnected", "192.0.2.53", "long.portcullis.test").output()?);
+    ensure!(cut == "192.0.2.53 0 cut -", "{cut}");
+    let whole = heard(&names.asks("tcp", "192.0.2.53", "long.portcullis.test").output()?);
+    ensure!(whole == "192.0.2.53 0 whole 192.0.2.99", "{whole}");
+    Ok(())
+}
+
+#[test]
+fn nothing_but_a_question_reaches_the_resolver() -> Result<()> {
+    let names = Names::start()?;
+    let own = names.resolver.address().to_string();
+    for (how, code) in
+        [("option", "0 whole 192.0.2.99"), ("update", "4 whole -"), ("two", "1 whole -"), ("trailer", "1 whole -")]
+    {
+        for server in [own.as_str(), "192.0.2.53"] {
+            let answer = heard(&names.asks(how, server, "db.portcullis.test").output()?);
+            ensure!(answer == format!("{server} {code}"), "{how} {server}: {answer}");
+        }
+    }
+    for how in ["garbage", "answer"] {
+        let silence = heard(&names.asks(how, &own, "db.portcullis.test").output()?);
+        ensure!(silence == "silence", "{how}: {silence}");
+    }
+    // Asks the daemon's own port, from outside every workload.
+    let listen = names.pair.gate.json(["status"])?["listen"][0].as_str().unwrap_or_default().to_owned();
+    let stranger =
+        Command::new("python3").args(["-c", ASKS, "unconnected", &listen, "stranger.portcullis.test"]).output()?;
+    ensure!(heard(&stranger) == "silence", "a stranger heard {}", heard(&stranger));
+
+    let messages = names.resolver.messages();
+    ensure!(!messages.is_empty(), "the resolver heard nothing at all");
+    for message in messages {
+        ensure!(!message.windows(6).any(|bytes| bytes == b"stolen"), "{message:?}");
+        ensure!(!message.windows(8).any(|bytes| bytes == b"stranger"), "{message:?}");
+        // The workload's own number is 7 always.
+        ensure!(!message.starts_with(&[0, 7]), "{message:?}");
+    }
+    Ok(())
+}
