@@ -26,7 +26,10 @@ pub enum Known {
     /// It has not been looked at yet.
     Nothing,
     /// It could not be looked at; `cut`: but what it held was cut.
-    Failed { cut: bool, error: String },
+    Failed {
+        cut: bool,
+        error: String,
+    },
     Findings(Vec<Finding>),
 }
 

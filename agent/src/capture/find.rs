@@ -71,7 +71,8 @@ pub fn matching(pattern: &str) -> Result<Vec<Match>, FindError> {
 
 fn matching_in(mount: &Path, pattern: &str) -> Result<Vec<Match>, FindError> {
     let compiled = Pattern::new(pattern).map_err(|_| FindError::Pattern(pattern.into()))?;
-    let strict = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+    let strict =
+        MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
     let literal = Path::new(pattern).iter().take_while(|part| part.to_str().is_some_and(|part| !is_pattern(part)));
     let from: PathBuf = literal.collect();
     search(mount, &from, |path| compiled.matches_path_with(path, strict))

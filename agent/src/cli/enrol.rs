@@ -74,7 +74,11 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
     let Reply::Captured(captured) = ask(control, &command)? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
-    if args.json { json(&captured)? } else { tell(&captured) }
+    if args.json {
+        json(&captured)?
+    } else {
+        tell(&captured)
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -134,7 +138,9 @@ fn name_of(raw: &str) -> String {
 
 /// Let processes go that `enrol` put under capture.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  portcullis release ci-runner\n\nWhat was moved goes back to the cgroup that it came from.")]
+#[command(
+    after_help = "Example:\n  portcullis release ci-runner\n\nWhat was moved goes back to the cgroup that it came from."
+)]
 pub struct ReleaseArgs {
     /// The workload's name
     #[arg(value_name = "NAME")]
@@ -147,7 +153,11 @@ pub fn release(args: ReleaseArgs, control: PathBuf) -> anyhow::Result<ExitCode> 
     let Reply::Done { message } = ask(control, &Command::Release { workload: args.name })? else {
         anyhow::bail!("the daemon answered something else than was asked");
     };
-    if args.json { json(&serde_json::json!({ "message": message }))? } else { println!("{message}") }
+    if args.json {
+        json(&serde_json::json!({ "message": message }))?
+    } else {
+        println!("{message}")
+    }
     Ok(ExitCode::SUCCESS)
 }
 

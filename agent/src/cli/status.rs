@@ -42,7 +42,8 @@ fn show(status: &Status) -> anyhow::Result<()> {
     for (tree, reason) in status.trees.iter().filter_map(|tree| Some((tree, tree.closed.as_ref()?))) {
         line("", &format!("CLOSED for {}: {reason}", tree.name));
     }
-    for (workload, reason) in status.workloads.iter().filter_map(|workload| Some((workload, workload.closed.as_ref()?))) {
+    for (workload, reason) in status.workloads.iter().filter_map(|workload| Some((workload, workload.closed.as_ref()?)))
+    {
         line("", &format!("CLOSED for {}: {}", workload.name, plain(reason)));
     }
     let policy = &status.policy;

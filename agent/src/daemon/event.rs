@@ -180,12 +180,9 @@ impl Event {
             Self::Cut { cgroup, connections } => {
                 vec![("cgroup", cgroup), ("connections", connections.to_string())]
             }
-            Self::Unfit { workload, cgroup, reason, sessions } => vec![
-                ("workload", workload),
-                ("cgroup", cgroup),
-                ("reason", reason),
-                ("sessions", sessions.to_string()),
-            ],
+            Self::Unfit { workload, cgroup, reason, sessions } => {
+                vec![("workload", workload), ("cgroup", cgroup), ("reason", reason), ("sessions", sessions.to_string())]
+            }
             Self::Proven { tree } => vec![("tree", tree)],
             Self::Unproven { tree, reason } | Self::ReattachFailed { tree, reason } => {
                 vec![("tree", tree), ("reason", reason)]

@@ -5,8 +5,8 @@
 mod actor;
 mod crowds;
 mod patterns;
-mod risks;
 mod rig;
+mod risks;
 
 use std::fs;
 

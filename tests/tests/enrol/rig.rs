@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
     io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{
@@ -34,7 +34,8 @@ pub struct Host {
 impl Host {
     /// With these lines at the end of its configuration.
     pub fn start(extra: &str) -> Self {
-        let mut host = Self { service: None, binary: binary::portcullis().unwrap(), directory: place::temporary().unwrap() };
+        let mut host =
+            Self { service: None, binary: binary::portcullis().unwrap(), directory: place::temporary().unwrap() };
         let (state, control, listen) = (host.state(), host.path("control.sock"), port::free().unwrap());
         let text = format!("state_dir = {state:?}\ncontrol = {control:?}\n[listen]\nport = {listen}\n{extra}\n");
         fs::write(host.path("portcullis.toml"), text).unwrap();
@@ -44,7 +45,9 @@ impl Host {
 
     pub fn resume(&mut self) {
         let mut service = Service::start("portcullis", &mut self.up(), &self.path("log"), Signal::SIGTERM).unwrap();
-        service.wait_until(|| matches!(self.command(&["status"]).output().unwrap().status.code(), Some(0 | 1))).unwrap();
+        service
+            .wait_until(|| matches!(self.command(&["status"]).output().unwrap().status.code(), Some(0 | 1)))
+            .unwrap();
         self.service = Some(service);
     }
 
@@ -100,7 +103,8 @@ impl Host {
     }
 
     pub fn json(&self, arguments: &[&str]) -> Value {
-        let answer = self.ask(&[arguments, &["--json"]].concat()).unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
+        let answer =
+            self.ask(&[arguments, &["--json"]].concat()).unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
         serde_json::from_str(&answer).unwrap()
     }
 
@@ -133,7 +137,8 @@ impl Host {
 
     /// Whether a fresh socket of a process in a cgroup is refused what only the capture refuses.
     pub fn is_captured(&self, cgroup: &Cgroup) -> bool {
-        let script = "import socket\ntry:\n socket.socket().setsockopt(1, 36, 0)\nexcept PermissionError:\n print('captured')";
+        let script =
+            "import socket\ntry:\n socket.socket().setsockopt(1, 36, 0)\nexcept PermissionError:\n print('captured')";
         let output = run_in(cgroup, Command::new("/usr/bin/python3").args(["-c", script]));
         output.stdout == b"captured\n"
     }
@@ -227,7 +232,11 @@ pub fn cgroup_of(pid: u32) -> String {
 pub fn run_in(cgroup: &Cgroup, command: &mut Command) -> Output {
     let procs = cgroup.directory.join("cgroup.procs");
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(procs).arg(command.get_program()).args(command.get_args());
+    shell
+        .args(["-c", "echo $$ > \"$0\" && exec \"$@\""])
+        .arg(procs)
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
             shell.env(name, value);

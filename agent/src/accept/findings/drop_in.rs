@@ -88,7 +88,8 @@ mod tests {
         for risk in Risk::ALL {
             let findings = [Finding { risk, detail: String::new() }];
             let text = drop_in("CI.runner", Path::new("/system.slice/ci.service"), &findings).unwrap();
-            let headings: Vec<_> = text.lines().filter(|line| Risk::ALL.iter().any(|risk| *line == format!("# {risk}"))).collect();
+            let headings: Vec<_> =
+                text.lines().filter(|line| Risk::ALL.iter().any(|risk| *line == format!("# {risk}"))).collect();
             assert_eq!(headings, [format!("# {risk}")]);
             assert!(lines(risk, "x").iter().any(|line| line.contains('=') && !line.starts_with('#')), "{risk}");
         }

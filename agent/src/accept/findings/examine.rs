@@ -118,7 +118,8 @@ fn helpers(process: &Process) -> Vec<String> {
 /// Processes outside, governed by nobody, that have a user of the tree's. Root is a finding of its own.
 fn outsiders(capture: &Capture, processes: &[Process]) -> Result<Found, ExamineError> {
     let members: BTreeSet<u32> = processes.iter().map(|process| process.pid).collect();
-    let users: BTreeSet<u32> = processes.iter().flat_map(|process| process.uids.clone()).filter(|uid| *uid != 0).collect();
+    let users: BTreeSet<u32> =
+        processes.iter().flat_map(|process| process.uids.clone()).filter(|uid| *uid != 0).collect();
     let mut found = Found::default();
     if users.is_empty() {
         return Ok(found);
@@ -144,7 +145,9 @@ fn ungoverned(held: &Held) -> (Risk, String) {
     match held.what {
         HeldKind::Foreign => (Risk::Sockets, format!("descriptor {descriptor}, made in another cgroup")),
         HeldKind::Unknown => (Risk::Sockets, format!("descriptor {descriptor}, which cannot be looked at")),
-        HeldKind::Family(family) => (Risk::Descriptors, format!("descriptor {descriptor}, a socket of family {family}")),
+        HeldKind::Family(family) => {
+            (Risk::Descriptors, format!("descriptor {descriptor}, a socket of family {family}"))
+        }
         HeldKind::IoUring => (Risk::Descriptors, format!("descriptor {descriptor}, an io_uring")),
         HeldKind::Bpf => (Risk::Descriptors, format!("descriptor {descriptor}, of BPF")),
         HeldKind::Tunnel => (Risk::Descriptors, format!("descriptor {descriptor}, a tunnel device")),

@@ -51,7 +51,9 @@ impl Process {
         };
         let mut process: Option<Self> = None;
         for thread in threads {
-            let Some(thread) = thread.and_then(|thread| read_thread(pid, &thread.path())).or_else(ended)? else { continue };
+            let Some(thread) = thread.and_then(|thread| read_thread(pid, &thread.path())).or_else(ended)? else {
+                continue;
+            };
             process = Some(match process {
                 Some(process) => process.and(thread),
                 None => thread,
@@ -184,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_line_that_is_missing_makes_nothing_known() {
-        for line in STATUS.lines().filter(|line| !["Umask", "CapBnd", "Seccomp"].iter().any(|at| line.starts_with(at))) {
+        for line in STATUS.lines().filter(|line| !["Umask", "CapBnd", "Seccomp"].iter().any(|at| line.starts_with(at)))
+        {
             assert_eq!(Process::parse(7, &STATUS.replace(&format!("{line}\n"), "")), None, "{line}");
         }
         assert!(!parse(&STATUS.replace("Seccomp:\t2\n", "")).is_filtered, "no filter is known of");

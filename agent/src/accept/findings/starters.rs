@@ -48,7 +48,8 @@ const TOOLS: [(&str, Way); 11] = [
 /// The tools that the processes of a tree find, and what comes of them there.
 pub fn starters(processes: &[u32], findings: &[Finding]) -> Vec<Starter> {
     let is_there = |tool: &str| {
-        let at = |pid: &u32, folder: &str| Path::new("/proc").join(pid.to_string()).join("root").join(folder).join(tool);
+        let at =
+            |pid: &u32, folder: &str| Path::new("/proc").join(pid.to_string()).join("root").join(folder).join(tool);
         // All processes of a tree see the same tools, most often; the first few stand for them.
         let first = processes.iter().take(PROCESSES_MAX);
         first.flat_map(|pid| FOLDERS.map(|folder| at(pid, folder))).any(|path| path.symlink_metadata().is_ok())
@@ -61,9 +62,8 @@ const PROCESSES_MAX: usize = 8;
 
 fn judge(tool: &str, way: Way, findings: &[Finding]) -> Starter {
     let has = |risk: Risk| findings.iter().any(|finding| finding.risk == risk);
-    let reaches = |socket: &str| {
-        findings.iter().any(|finding| finding.risk == Risk::Helpers && finding.detail.contains(socket))
-    };
+    let reaches =
+        |socket: &str| findings.iter().any(|finding| finding.risk == Risk::Helpers && finding.detail.contains(socket));
     let (leaves, why) = match way {
         Way::Itself if has(Risk::Root) => (true, "as root it puts what it starts into another cgroup"),
         Way::Itself if has(Risk::NewPrivileges) => (true, "a setuid program makes it root, which leaves"),

@@ -73,8 +73,7 @@ impl Roll {
             true => (existing, list::Place::Lasting),
             false => (Existing::passing(&wish.name, &path, id), list::Place::Passing { cgroup_id: id }),
         };
-        let kept =
-            Kept { name: wish.name.clone(), cgroup: path.clone(), place: how, accepted: wish.accepted.clone() };
+        let kept = Kept { name: wish.name.clone(), cgroup: path.clone(), place: how, accepted: wish.accepted.clone() };
         self.list.lock().add(kept).context("failed to write down what is enrolled")?;
         self.gatehouse.standings.expect(path.clone(), wish.name.as_str().into(), wish.accepted.clone());
         self.gatehouse.workloads.configure(wish.name.as_str().into(), wish.groups.clone());

@@ -7,11 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    accept::findings::Risk,
-    capture::Existing,
-    daemon::state::write_private,
-};
+use crate::{accept::findings::Risk, capture::Existing, daemon::state::write_private};
 
 /// A tree that a person enrolled.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -41,9 +37,7 @@ impl Kept {
     /// What capture knows it by; `None` for processes that were moved.
     pub fn existing(&self) -> Option<Existing> {
         match self.place {
-            Place::Lasting => {
-                Some(Existing { name: self.name.clone(), cgroup: self.cgroup.display().to_string() })
-            }
+            Place::Lasting => Some(Existing { name: self.name.clone(), cgroup: self.cgroup.display().to_string() }),
             Place::Passing { cgroup_id } => Some(Existing::passing(&self.name, &self.cgroup, cgroup_id)),
             Place::Moved { .. } => None,
         }
