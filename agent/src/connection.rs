@@ -9,14 +9,14 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Doorway, DoorwayError, Identities, Workloads},
+    accept::{Closures, Doorway, DoorwayError, Identities, Places, Standings, Workloads, places::NoPlace},
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
     credential,
     detect::detect,
     dns,
-    gate::{Asker, Gate},
+    gate::{Asker, Denial, Gate},
     lanes::Lanes,
     live::{Live, LiveSession},
     mask::Masker,
@@ -41,6 +41,10 @@ pub struct Gatehouse {
     pub canary: Canary,
     /// What is captured, but not proven.
     pub closures: Closures,
+    /// What was captured where it was, and whether it is fit to pass.
+    pub standings: Standings,
+    /// How many connections each workload may have.
+    pub places: Arc<Places>,
     pub identities: Identities,
     pub workloads: Workloads,
     pub targets: Targets,
@@ -70,6 +74,8 @@ enum Refusal {
     Doorway { path: SocketPath, source: DoorwayError },
     #[error("a canary left: {0}")]
     Canary(#[from] std::io::Error),
+    #[error("{0}")]
+    NoPlace(#[from] NoPlace),
     #[error("no record: {0}")]
     Record(#[from] RecordError),
     #[error("no randomness: {0}")]
@@ -78,8 +84,10 @@ enum Refusal {
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
 pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
-    if let Err(refusal) = admit(stream, &gatehouse).await {
-        tracing::warn!(%refusal, "connection refused");
+    match admit(stream, &gatehouse).await {
+        Ok(()) => {}
+        Err(Refusal::NoPlace(NoPlace { tell: None, .. })) => {}
+        Err(refusal) => tracing::warn!(%refusal, "connection refused"),
     }
 }
 
@@ -108,12 +116,19 @@ async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> R
         Ok(workload) => workload,
         Err(error) => return Err(record_stranger(origin, error, gatehouse)),
     };
+    let _place = match gatehouse.places.take(&workload.name) {
+        Ok(place) => place,
+        Err(refusal) => {
+            stream.reset();
+            return Err(refusal.into());
+        }
+    };
     let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
     let principal = Arc::new(gatehouse.identities.principal(origin, &known, &workload.cgroup));
     stream.hurry();
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => {
-            let closed = is_closed(&principal, gatehouse).then(|| Closures::MESSAGE.to_owned());
+            let closed = closed(&principal, gatehouse).map(|(message, _)| message.to_owned());
             converse(stream, origin, principal, target, closed, gatehouse).await
         }
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
@@ -128,10 +143,15 @@ async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> R
     }
 }
 
-/// Whether the gate is closed for the tree that the process is in, or the process is in none.
-fn is_closed(principal: &Principal, gatehouse: &Gatehouse) -> bool {
-    let tree = gatehouse.capture.tree_of(principal.process.cgroup.as_ref());
-    tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree))
+/// Why the gate is closed for the tree that the process is in, or the process is in none: in words for the workload,
+/// and as the end of a session.
+fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<(&'static str, fn() -> Denial)> {
+    let cgroup = principal.process.cgroup.as_ref();
+    let tree = gatehouse.capture.tree_of(cgroup);
+    if tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree)) {
+        return Some((Closures::MESSAGE, Closures::denial));
+    }
+    gatehouse.standings.refusal(cgroup).map(|_| (Standings::MESSAGE, Standings::denial as fn() -> Denial))
 }
 
 /// Whether the connecting process still runs this program.
@@ -249,9 +269,9 @@ async fn converse(
     let place = LiveSession::new(recorder.id(), &principal, &target, origin.destination.clone(), sender.clone());
     let _live = gatehouse.live.enter(place);
     // Closed in the meantime: those who close end the sessions that have entered.
-    if was_open && is_closed(&principal, gatehouse) {
+    if was_open && let Some((_, denial)) = self::closed(&principal, gatehouse) {
         // The receiver is held by the session that begins below.
-        let _ = sender.send(Signal::End(Closures::denial()));
+        let _ = sender.send(Signal::End(denial()));
     }
     let Engine::Session(open) = protocol.engine;
     let drive_with = Drive {

@@ -16,6 +16,7 @@ mod obey;
 mod prove;
 mod quota;
 mod ready;
+mod roll;
 mod state;
 mod takeover;
 mod tend;
@@ -41,8 +42,8 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Identities, Workload, Workloads},
-    capture::{self, Capture, CaptureConfig, Existing, canary::Canary, namespace::NamespaceFile},
+    accept::{Closures, Identities, Places, Standings, Workload, Workloads},
+    capture::{self, Capture, CaptureConfig, canary::Canary, namespace::NamespaceFile},
     config::{self, Config},
     connection::Gatehouse,
     control, credential, dns,
@@ -65,6 +66,7 @@ use namespaces::Namespaces;
 use obey::Asked;
 pub use obey::Daemon;
 use prove::Prover;
+use roll::Roll;
 use takeover::{Handed, Predecessor, Successor};
 
 /// How long running sessions have to end when the daemon stops.
@@ -123,15 +125,20 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let Start { inheritance, successor, resumed } = start;
     let mut left = inheritance.map_or_else(|| Left::claim(config), |inheritance| Ok(Left::of(inheritance)))?;
     let control = left.control.try_clone()?;
-    let (gatehouse, sockets, refused) = build(config, &mut left)?;
+    state::make_state_dir(&config.state_dir)?;
+    let list = roll::read(&config.state_dir)?;
+    let (gatehouse, sockets, refused) = build(config, &list, &mut left)?;
+    roll::expect(config, &list, &gatehouse);
     let gatehouse = Arc::new(gatehouse);
     let doorways = Arc::new(Doorways::new(gatehouse.clone(), config, left.doorways)?);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let (handover, mut asked) = mpsc::unbounded_channel();
     let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?);
+    let roll = Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list));
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
+        roll: roll.clone(),
         namespaces: namespaces.clone(),
         doorways: doorways.clone(),
         audit: audit.clone(),
@@ -149,13 +156,14 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     });
 
     tend::adopt_workloads(config, &gatehouse, &left.workloads)?;
+    roll.examine_all().await;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut accepting = JoinSet::new();
     sockets.try_clone()?.serve(&gatehouse, &mut accepting)?;
     daemon.namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
-    daemon.doorways.adopt(config).context("failed to listen on the Unix sockets of workloads")?;
+    daemon.doorways.adopt().context("failed to listen on the Unix sockets of workloads")?;
     let mut tasks = daemon.tend(refused);
     daemon.prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(daemon.prover.clone().keep_proving());
@@ -276,8 +284,11 @@ async fn until_stopped(
     }
 }
 
-fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets, Option<capture::Attempts>)> {
-    state::make_state_dir(&config.state_dir)?;
+fn build(
+    config: &Config,
+    list: &roll::List,
+    left: &mut Left,
+) -> anyhow::Result<(Gatehouse, Sockets, Option<capture::Attempts>)> {
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
     let recorder = Recorder::open(&records).context("failed to open the record")?;
@@ -296,7 +307,8 @@ fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets
         port,
         ipv6: true,
         bpffs: capture::BPFFS.into(),
-        existing: config.workloads.iter().map(existing).collect(),
+        existing: roll::existing(config, list).context("failed to find the cgroups to capture")?,
+        allow_missing: config.capture.allow_missing.clone(),
     };
     let capture = Capture::load_with(&capture_config, left.lock.take());
     let mut capture = capture.context("failed to load the capture")?;
@@ -310,6 +322,8 @@ fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets
         capture,
         canary: Canary::default(),
         closures: Closures::default(),
+        standings: Standings::default(),
+        places: Arc::new(Places::of_process()),
         identities: Identities::default(),
         workloads: Workloads::default(),
         targets: config::Targets::new(config.targets.clone()),
@@ -332,10 +346,6 @@ fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets
         setups: Arc::default(),
     };
     Ok((gatehouse, sockets, refused))
-}
-
-fn existing(workload: &config::Workload) -> Existing {
-    Existing { name: workload.name.to_string(), cgroup: workload.cgroup.display().to_string() }
 }
 
 /// Takes the control socket, unless another daemon answers there.

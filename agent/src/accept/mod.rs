@@ -2,11 +2,16 @@
 
 pub mod closures;
 mod doorway;
+pub mod findings;
 pub mod identity;
+pub mod places;
+pub mod standings;
 pub mod users;
 pub mod workloads;
 
 pub use closures::Closures;
-pub use doorway::{Doorway, DoorwayError};
+pub use doorway::{Doorway, DoorwayError, Keeper};
 pub use identity::Identities;
+pub use places::Places;
+pub use standings::Standings;
 pub use workloads::{Workload, Workloads};

@@ -13,11 +13,15 @@ use super::{
     attachment::Attachment,
     bpf,
     cgroup::{Cgroup, Hierarchy},
-    check_name, programs,
+    check_name,
+    layer::Scope,
 };
 
 /// Most cgroups of others that one daemon captures; each costs the kernel a link for every program.
 pub const EXISTING_MAX: usize = 4096;
+
+/// Passes over a cgroup that is emptied: its processes may start others in the meantime.
+const PUT_BACK_PASSES_MAX: usize = 64;
 
 /// Stands between the name of a workload and the number of one of its passing cgroups.
 const PASSING: char = '@';
@@ -159,9 +163,10 @@ impl Capture {
     /// # Errors
     /// [`CaptureError::AlreadyCaptured`], also when another workload's cgroup is in it or around it;
     /// [`CaptureError::NameInUse`]; [`CaptureError::NoCgroup`]; [`CaptureError::HierarchyRoot`];
-    /// [`CaptureError::HoldsDaemon`]; [`CaptureError::OfInstance`].
+    /// [`CaptureError::HoldsDaemon`]; [`CaptureError::OfInstance`]; [`CaptureError::MissingLayer`].
     pub fn capture_existing(&self, existing: &Existing) -> Result<u64, CaptureError> {
         let _one_at_a_time = self.capturing.lock();
+        self.programs.require(&[Scope::Existing], &self.allow_missing)?;
         let path = existing.path();
         check_place(&path, &self.root)?;
         self.existing.check_apart(&path)?;
@@ -181,7 +186,7 @@ impl Capture {
     }
 
     fn attach(&self, existing: &Existing, cgroup: Cgroup) -> Result<Attachment, CaptureError> {
-        let attachment = Attachment::ensure(&self.ebpf, &self.pins, &existing.pins(), cgroup, programs::WORKLOAD);
+        let attachment = Attachment::ensure(&self.programs, &self.pins, &existing.pins(), cgroup, Scope::Existing);
         attachment.inspect_err(|_| {
             // Half of the programs on a cgroup that nobody lists would cut it off for good.
             if let Err(error) = self.pins.remove_links(&existing.pins()) {
@@ -206,13 +211,13 @@ impl Capture {
         self.existing.all().iter().map(|tree| tree.existing.clone()).collect()
     }
 
-    /// Captures cgroups anew that were removed and made again, as systemd does when a unit restarts; answers how many.
+    /// Captures cgroups anew that were removed and made again, as systemd does when a unit restarts; answers which.
     /// A passing one that is gone is released.
     ///
     /// One that is gone is made at once, so that whoever makes it later finds it captured. Where they are quicker,
     /// their processes are free until the next look: capture a slice that stays, where that matters.
-    pub fn recapture(&self) -> Result<usize, CaptureError> {
-        let (mut recaptured, mut failed) = (0, None);
+    pub fn recapture(&self) -> Result<Vec<Existing>, CaptureError> {
+        let (mut recaptured, mut failed) = (Vec::new(), None);
         for tree in self.existing.all() {
             let is_current = tree.attachment.lock().cgroup().is_current();
             if is_current {
@@ -220,7 +225,7 @@ impl Capture {
             }
             // One that cannot be captured keeps no other from it.
             match self.recapture_tree(&tree) {
-                Ok(true) => recaptured += 1,
+                Ok(true) => recaptured.push(tree.existing.clone()),
                 Ok(false) => {}
                 Err(error) => failed = Some(error),
             }
@@ -236,8 +241,29 @@ impl Capture {
         }
         let Some(cgroup) = open(&self.hierarchy, &tree.existing, &self.root)? else { return passed() };
         let name = tree.existing.pins();
-        *tree.attachment.lock() = Attachment::ensure(&self.ebpf, &self.pins, &name, cgroup, programs::WORKLOAD)?;
+        *tree.attachment.lock() = Attachment::ensure(&self.programs, &self.pins, &name, cgroup, Scope::Existing)?;
         Ok(true)
+    }
+
+    /// Moves every process of one cgroup into another, by their paths below the mount; to the root of all cgroups where
+    /// that one is gone.
+    pub fn put_back(&self, from: &Path, to: &Path) -> Result<(), CaptureError> {
+        let to = Cgroup::open(self.hierarchy.directory(to)).or_else(|_| Cgroup::open(self.hierarchy.mount().into()));
+        let to = to.map_err(at("open", self.hierarchy.mount()))?;
+        for _ in 0..PUT_BACK_PASSES_MAX {
+            let members = self.processes(from)?;
+            if members.is_empty() {
+                return Ok(());
+            }
+            for pid in members {
+                match to.admit(pid) {
+                    // It has ended.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    moved => moved.map_err(at("move a process into", to.directory()))?,
+                }
+            }
+        }
+        Err(at("move every process out of", self.hierarchy.directory(from))(io::ErrorKind::ResourceBusy.into()))
     }
 
     /// The programs of others that run for sockets of a cgroup, by its path below the mount: `connect4: 17 cil_sock4`.
@@ -245,10 +271,10 @@ impl Capture {
         let directory = self.hierarchy.directory(cgroup);
         let cgroup = Cgroup::open(directory.clone()).map_err(at("open the cgroup", &directory))?;
         let mut foreign = Vec::new();
-        for (program, attach_type) in programs::WORKLOAD {
-            let own = programs::id(&self.ebpf, program)?;
+        for (program, attach_type) in self.programs.entries(Scope::Existing) {
+            let own = self.programs.id(program)?;
             let read = |source| CaptureError::Attach { program, cgroup: directory.clone(), source };
-            let ids = bpf::effective_programs(std::os::fd::AsFd::as_fd(&cgroup), *attach_type).map_err(read)?;
+            let ids = bpf::effective_programs(std::os::fd::AsFd::as_fd(&cgroup), attach_type).map_err(read)?;
             foreign.extend(ids.into_iter().filter(|id| *id != own).map(|id| {
                 let name = bpf::program_name(id).unwrap_or_else(|error: io::Error| format!("({error})"));
                 format!("{program}: {id} {name}")

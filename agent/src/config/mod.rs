@@ -35,6 +35,8 @@ pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
 use crate::{
+    accept::findings::Risk,
+    capture::Layer,
     credential,
     target::{SocketPath, Target},
 };
@@ -97,6 +99,7 @@ pub struct Listen {
 pub struct Capture {
     /// The DNS servers that the daemon asks for workloads; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
+    pub allow_missing: Vec<Layer>,
 }
 
 /// The host's own Unix sockets that workloads may reach, past the gate.
@@ -138,9 +141,11 @@ pub struct Run {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Workload {
     pub name: Arc<str>,
-    /// Below the cgroup v2 mount, with a `/` in front.
+    /// Below the cgroup v2 mount, with a `/` in front; a pattern stands for many, see `capture::find::is_pattern`.
     pub cgroup: PathBuf,
     pub groups: Vec<Arc<str>>,
+    /// What capture alone cannot hold of it, and may stay.
+    pub accepted: Vec<Risk>,
 }
 
 /// A group of policy, and the people in it.

@@ -95,6 +95,10 @@ pub struct Listen {
 pub struct Capture {
     /// Addresses of the DNS servers that the daemon asks for workloads, port 53. Default: those of `/etc/resolv.conf`.
     pub resolvers: Option<Located<Vec<Text>>>,
+    /// Layers without which to capture, where this kernel lacks them: `portcullis doctor` says what each is for.
+    #[serde(default)]
+    #[schemars(extend("default" = [], "examples" = [["unix"]]))]
+    pub allow_missing: Vec<Text>,
 }
 
 /// The Unix sockets of this host that workloads may reach beside those of targets. None but these.
@@ -257,9 +261,13 @@ pub struct Certificate {
 #[serde(deny_unknown_fields)]
 pub struct Workload {
     pub name: Text,
-    /// Path below the cgroup v2 mount, or the name of a systemd slice or service.
-    #[schemars(extend("examples" = ["/system.slice/ci-runner.service", "ci.slice"]))]
+    /// Path below the cgroup v2 mount, with `*`, `?`, `[…]` and `**` for many, or the name of a systemd slice or service.
+    #[schemars(extend("examples" = ["/system.slice/ci-runner.service", "ci.slice", "/kubepods.slice/**/cri-containerd-*.scope"]))]
     pub cgroup: Text,
+    /// What capture alone cannot hold of its processes, by name, and may stay: `portcullis doctor` finds and explains it.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["new-privileges", "system-calls"]]))]
+    pub accept_risks: Vec<Text>,
     /// Policy groups.
     #[serde(default)]
     pub groups: Vec<Text>,

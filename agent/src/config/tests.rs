@@ -20,6 +20,7 @@ port = 0
 
 [capture]
 resolvers = ["10.0.0.2", "2001:db8::53"]
+allow_missing = ["unix"]
 
 [unix]
 allow = ["/run/nscd/socket"]
@@ -102,6 +103,7 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.control, Path::new("/run/portcullis/other.sock"));
     assert_eq!(config.listen, Listen { port: 0 });
     assert_eq!(config.capture.resolvers, Some(["10.0.0.2", "2001:db8::53"].map(|ip| ip.parse().unwrap()).to_vec()));
+    assert_eq!(config.capture.allow_missing, [Layer::Unix]);
     let socket = |path: &str| crate::target::SocketPath::parse(path).unwrap();
     let allowed = vec![socket("/run/nscd/socket"), socket("/run/docker.sock")];
     assert_eq!(config.unix, UnixSockets { allowed, container_engines: vec![socket("/run/docker.sock")] });
@@ -128,7 +130,8 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!((&files.chain, &files.key), (&at("app.pem"), &at("app.key")));
 
     let cgroup = PathBuf::from("/system.slice/ci-runner.service");
-    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups: vec!["ci".into()] }]);
+    let (groups, accepted) = (vec!["ci".into()], Vec::new());
+    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups, accepted }]);
     assert_eq!(config.approvers, [Approvers { group: "sre-oncall".into(), unix_group: "root".into() }]);
 }
 

@@ -18,6 +18,8 @@ use std::{
 use jiff::tz::TimeZone;
 use toml::de::{DeTable, DeValue};
 
+use crate::capture::{Layer, UnknownLayer};
+
 use super::{
     Capture, Config, DEFAULT_POLICIES, JOURNAL_BYTES_DEFAULT, LISTEN_PORT_DEFAULT, Listen, Policy, Record,
     WorkloadDefaults, located::Located, mistake::Mistake, raw,
@@ -53,7 +55,10 @@ pub fn interpret(
         state_dir: raw.state_dir.map_or(STATE_DIR_DEFAULT.into(), |path| meaning.path(&path)),
         control: meaning.control.clone(),
         listen: Listen { port: meaning.listen_port },
-        capture: Capture { resolvers: raw.capture.resolvers.map(|resolvers| meaning.resolvers(&resolvers)) },
+        capture: Capture {
+            resolvers: raw.capture.resolvers.map(|resolvers| meaning.resolvers(&resolvers)),
+            allow_missing: raw.capture.allow_missing.iter().filter_map(|name| meaning.layer(name)).collect(),
+        },
         unix: meaning.unix(&raw.unix, &targets),
         policy: meaning.policy(raw.policy),
         record: Record { journal_bytes: raw.record.journal_bytes.map_or(JOURNAL_BYTES_DEFAULT, |bytes| bytes.value) },
@@ -156,6 +161,24 @@ impl Meaning<'_> {
             }
         }
         addresses
+    }
+
+    /// A layer of capture that may be missing.
+    fn layer(&mut self, name: &Located<String>) -> Option<Layer> {
+        let optional: Vec<_> = Layer::ALL.into_iter().filter(|layer| !layer.is_essential()).map(Layer::name).collect();
+        match name.parse::<Layer>() {
+            Ok(layer) if !layer.is_essential() => return Some(layer),
+            Ok(layer) => self.mistakes.push(
+                Mistake::new(name.span.clone(), format!("nothing is captured without the layer `{layer}`"))
+                    .expected(format!("some of `{}`", optional.join("`, `"))),
+            ),
+            Err(UnknownLayer) => self.mistakes.push(
+                Mistake::new(name.span.clone(), format!("unknown layer: `{}`", name.escape_debug()))
+                    .expected(format!("some of `{}`", optional.join("`, `")))
+                    .suggest(name, optional.iter().copied()),
+            ),
+        }
+        None
     }
 
     /// Notes a value that was given before.
