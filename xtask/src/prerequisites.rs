@@ -57,7 +57,7 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
-            Need::Postgres | Need::Containers | Need::Peers => {}
+            Need::Postgres | Need::Containers | Need::Tools | Need::Peers => {}
         }
     }
     Ok(())

@@ -69,7 +69,7 @@ use error::system;
 use terminal::Outer;
 use view::View;
 
-/// A Unix socket that stands in the jail at a path, whatever else is hidden.
+/// A Unix socket, or a directory of them, that stands in the jail at a path, whatever else is hidden.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Opening {
     /// Where the workload finds it.

@@ -82,7 +82,8 @@ fn nothing_is_left_when_the_command_ends() {
 fn nothing_is_left_when_the_supervisor_is_killed() {
     let daemon = Daemon::shared();
     let mark = mark("killed");
-    let (mut child, _lines) = started(&daemon, &format!("setsid sleep {mark} & echo ready; sleep {mark}"));
+    let script = format!("setsid sleep {mark} & echo ready; sleep {mark}");
+    let (mut child, _lines) = started(&daemon, &script);
     assert!(happens(|| alive(&mark) == 2));
     child.kill().unwrap();
     child.wait().unwrap();

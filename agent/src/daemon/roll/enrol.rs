@@ -90,7 +90,7 @@ impl Roll {
 
     /// Refuses what would be refused afterwards, as far as that shows before anything is touched.
     async fn check_before(self: &Arc<Self>, path: &Path, accepted: &[Risk]) -> anyhow::Result<()> {
-        anyhow::ensure!(self.gatehouse.capture.cgroup_id(path).is_some(), "there is no cgroup {}", path.display());
+        anyhow::ensure!(self.gatehouse.capture.cgroup_id(path).is_ok(), "there is no cgroup {}", path.display());
         let (roll, cgroup) = (self.clone(), path.to_owned());
         let findings = tokio::task::spawn_blocking(move || examine(&roll.gatehouse.capture, &cgroup)).await??;
         // What is connected is cut, and may then be closed.
