@@ -87,9 +87,8 @@ impl Rig {
     pub fn client(&self, route: Route, words: &[&str]) -> Command {
         let mut command = match route {
             Route::Gate => {
-                let mut command = self.gate.command(["run", "--name", "agent", "--"].iter().chain(words));
-                // Everybody may enter it, also a workload's user.
-                command.current_dir("/");
+                let mut command = self.gate.command(["run", "--name", "agent", "--bind", ".", "--"]);
+                command.args(words);
                 command
             }
             Route::Direct | Route::Relay | Route::Pgbouncer => {
