@@ -6,6 +6,7 @@
 mod attempts;
 mod audit;
 mod datagrams;
+mod doorways;
 mod event;
 mod inheritance;
 mod listeners;
@@ -15,6 +16,7 @@ mod obey;
 mod prove;
 mod quota;
 mod ready;
+mod roll;
 mod state;
 mod takeover;
 mod tend;
@@ -25,7 +27,7 @@ use std::{
     fs, io,
     os::fd::OwnedFd,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -40,8 +42,8 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Identities, Workload, Workloads},
-    capture::{self, Capture, CaptureConfig, Existing, canary::Canary, namespace::NamespaceFile},
+    accept::{Closures, Identities, Places, Standings, Workload, Workloads},
+    capture::{self, Capture, CaptureConfig, canary::Canary, namespace::NamespaceFile},
     config::{self, Config},
     connection::Gatehouse,
     control, credential, dns,
@@ -55,6 +57,8 @@ use crate::{
 
 use attempts::Attempts;
 use audit::Audit;
+use doorways::Doorways;
+pub use doorways::remove as remove_doorways;
 use event::Event;
 use inheritance::Inheritance;
 use listeners::Sockets;
@@ -62,6 +66,7 @@ use namespaces::Namespaces;
 use obey::Asked;
 pub use obey::Daemon;
 use prove::Prover;
+use roll::Roll;
 use takeover::{Handed, Predecessor, Successor};
 
 /// How long running sessions have to end when the daemon stops.
@@ -120,15 +125,21 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let Start { inheritance, successor, resumed } = start;
     let mut left = inheritance.map_or_else(|| Left::claim(config), |inheritance| Ok(Left::of(inheritance)))?;
     let control = left.control.try_clone()?;
-    let (gatehouse, sockets, refused) = build(config, &mut left)?;
+    state::make_state_dir(&config.state_dir)?;
+    let list = roll::read(&config.state_dir)?;
+    let (gatehouse, sockets, refused) = build(config, &list, &mut left)?;
+    roll::expect(config, &list, &gatehouse);
     let gatehouse = Arc::new(gatehouse);
+    let doorways = Arc::new(Doorways::new(gatehouse.clone(), config, left.doorways)?);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let (handover, mut asked) = mpsc::unbounded_channel();
     let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?);
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
+        roll: Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list)),
         namespaces: namespaces.clone(),
+        doorways: doorways.clone(),
         audit: audit.clone(),
         attempts: Arc::new(Attempts::new(gatehouse.clone(), namespaces, audit.clone())),
         prover: Arc::new(Prover::new(gatehouse.clone(), audit.clone())),
@@ -144,12 +155,14 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     });
 
     tend::adopt_workloads(config, &gatehouse, &left.workloads)?;
+    daemon.roll.examine_all().await;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut accepting = JoinSet::new();
     sockets.try_clone()?.serve(&gatehouse, &mut accepting)?;
     daemon.namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
+    daemon.doorways.adopt().context("failed to listen on the Unix sockets of workloads")?;
     let mut tasks = daemon.tend(refused);
     daemon.prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(daemon.prover.clone().keep_proving());
@@ -175,7 +188,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     match reason {
         Ok(Some(Asked { by, stream })) => {
             audit.note(&Event::HandingOver { to: by.clone() });
-            stop_accepting(&mut accepting, &daemon.namespaces).await;
+            stop_accepting(&mut accepting, &daemon).await;
             if !gatehouse.live.wait_until_left(DRAIN_TIMEOUT).await {
                 drain(&gatehouse, "the gate is being replaced").await;
             }
@@ -201,6 +214,7 @@ struct Left {
     control: std::os::unix::net::UnixListener,
     host: Option<Sockets>,
     namespaces: HashMap<NamespaceFile, Sockets>,
+    doorways: HashMap<PathBuf, std::os::unix::net::UnixListener>,
     workloads: Vec<Workload>,
     from: Option<u32>,
     /// How many sockets were left.
@@ -210,21 +224,22 @@ struct Left {
 impl Left {
     fn claim(config: &Config) -> anyhow::Result<Self> {
         let control = claim_socket(&config.control)?;
-        let (namespaces, workloads) = (HashMap::new(), Vec::new());
-        Ok(Self { lock: None, control, host: None, namespaces, workloads, from: None, sockets: 0 })
+        let (namespaces, doorways, workloads) = (HashMap::new(), HashMap::new(), Vec::new());
+        Ok(Self { lock: None, control, host: None, namespaces, doorways, workloads, from: None, sockets: 0 })
     }
 
     fn of(inheritance: Inheritance) -> Self {
         let sockets = inheritance.sockets();
-        let Inheritance { lock, control, host, namespaces, workloads, from } = inheritance;
-        Self { lock: Some(lock), control, host: Some(host), namespaces, workloads, from: Some(from), sockets }
+        let Inheritance { lock, control, host, namespaces, doorways, workloads, from } = inheritance;
+        Self { lock: Some(lock), control, host: Some(host), namespaces, doorways, workloads, from: Some(from), sockets }
     }
 }
 
 /// Leaves who connects from now on in the backlogs, for the next daemon.
-async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, namespaces: &Namespaces) {
+async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, daemon: &Daemon) {
     accepting.shutdown().await;
-    namespaces.stop_accepting().await;
+    daemon.namespaces.stop_accepting().await;
+    daemon.doorways.stop_accepting().await;
 }
 
 async fn drain(gatehouse: &Gatehouse, why: &str) {
@@ -268,8 +283,11 @@ async fn until_stopped(
     }
 }
 
-fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets, Option<capture::Attempts>)> {
-    state::make_state_dir(&config.state_dir)?;
+fn build(
+    config: &Config,
+    list: &roll::List,
+    left: &mut Left,
+) -> anyhow::Result<(Gatehouse, Sockets, Option<capture::Attempts>)> {
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
     let recorder = Recorder::open(&records).context("failed to open the record")?;
@@ -288,7 +306,7 @@ fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets
         port,
         ipv6: true,
         bpffs: capture::BPFFS.into(),
-        existing: config.workloads.iter().map(existing).collect(),
+        existing: roll::existing(config, list).context("failed to find the cgroups to capture")?,
         allow_missing: config.capture.allow_missing.clone(),
     };
     let capture = Capture::load_with(&capture_config, left.lock.take());
@@ -303,6 +321,8 @@ fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets
         capture,
         canary: Canary::default(),
         closures: Closures::default(),
+        standings: Standings::default(),
+        places: Arc::new(Places::of_process()),
         identities: Identities::default(),
         workloads: Workloads::default(),
         targets: config::Targets::new(config.targets.clone()),
@@ -327,15 +347,11 @@ fn build(config: &Config, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets
     Ok((gatehouse, sockets, refused))
 }
 
-fn existing(workload: &config::Workload) -> Existing {
-    Existing { name: workload.name.to_string(), cgroup: workload.cgroup.display().to_string() }
-}
-
 /// Takes the control socket, unless another daemon answers there.
 fn claim_socket(path: &Path) -> anyhow::Result<std::os::unix::net::UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         anyhow::bail!(
-            "another daemon answers at {}\n  hint: stop it, or set `control` to another path",
+            "another daemon answers at {}\n  hint: stop it, go on in its place with --takeover, or set `control` to another path",
             path.display()
         );
     }

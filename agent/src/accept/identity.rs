@@ -139,6 +139,25 @@ fn user_name(uid: u32) -> String {
     }
 }
 
+/// A process and all that descend from it, as they are now. Whoever's parent has ended descends from nobody here.
+pub fn descendants(pid: u32) -> io::Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(entry) = entry else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        if let Some(stat) = Stat::read(&entry.path()) {
+            parents.push((pid, stat.parent));
+        }
+    }
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    Ok(found)
+}
+
 /// The place below the cgroup v2 mount of a process of this host.
 pub fn cgroup_of(pid: u32) -> Option<PathBuf> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;

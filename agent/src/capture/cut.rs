@@ -64,7 +64,7 @@ impl Capture {
         };
         let mut destroyed = 0;
         for namespace in namespaces(&members)? {
-            let cut = enter_and(namespace.as_fd(), || destroy(&uncaptured));
+            let cut = enter_and(namespace.as_fd(), || destroy(uncaptured));
             destroyed += cut.map_err(CaptureError::Destroy)?;
         }
         Ok(destroyed)
@@ -72,24 +72,36 @@ impl Capture {
 
     /// The descriptors of a cgroup's processes that its capture does not govern, by its path below the mount. Blocks.
     ///
-    /// Of a cgroup that is not captured, every TCP and UDP socket is foreign.
+    /// Of a cgroup that is not captured, only what is bound or connected shows where it was made.
     pub fn held(&self, cgroup: &Path) -> Result<Vec<Held>, CaptureError> {
         let (members, open) = self.look(cgroup)?;
-        let mut governed = HashSet::new();
+        let (mut own, mut known) = (HashSet::new(), HashSet::new());
         for namespace in namespaces(&members)? {
             let listed = enter_and(namespace.as_fd(), list).map_err(CaptureError::Destroy)?;
-            governed.extend(listed.into_iter().filter_map(|socket| {
-                let own = socket.cgroup_id.is_some_and(|id| members.cgroups.contains(&id));
-                (own && self.governs(cgroup)).then_some(socket.inode)
-            }));
+            let is_own = |socket: &&Socket| socket.cgroup_id.is_some_and(|id| members.cgroups.contains(&id));
+            own.extend(listed.iter().filter(is_own).map(|socket| socket.inode));
+            known.extend(listed.iter().map(|socket| socket.inode));
         }
-        let is_governed = |open: &Descriptor| open.socket().is_some_and(|inode| governed.contains(&inode));
+        let is_captured = self.governs(cgroup);
         let can_ask = can_ask().map_err(CaptureError::Destroy)?;
         let held = |open: &Descriptor| {
-            let what = kind(open, can_ask)?;
-            Some(Held { pid: open.pid, descriptor: open.number, what })
+            let what = match open.socket() {
+                Some(inode) if own.contains(&inode) => return None,
+                Some(inode) => kind(open, can_ask).filter(|what| {
+                    // What would become of it is not known yet.
+                    is_captured || known.contains(&inode) || *what != HeldKind::Foreign
+                }),
+                None => kind(open, can_ask),
+            };
+            Some(Held { pid: open.pid, descriptor: open.number, what: what? })
         };
-        Ok(open.iter().filter(|open| !is_governed(open)).filter_map(held).collect())
+        Ok(open.iter().filter_map(held).collect())
+    }
+
+    /// The processes of a cgroup and below, by its path below the mount.
+    pub fn processes(&self, cgroup: &Path) -> Result<Vec<u32>, CaptureError> {
+        let directory = self.hierarchy.directory(cgroup);
+        Ok(Members::of(&directory).map_err(at("read the processes of", &directory))?.pids)
     }
 
     /// The processes of a cgroup and all that they have open.

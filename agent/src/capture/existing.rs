@@ -20,6 +20,9 @@ use super::{
 /// Most cgroups of others that one daemon captures; each costs the kernel a link for every program.
 pub const EXISTING_MAX: usize = 4096;
 
+/// Passes over a cgroup that is emptied: its processes may start others in the meantime.
+const PUT_BACK_PASSES_MAX: usize = 64;
+
 /// Stands between the name of a workload and the number of one of its passing cgroups.
 const PASSING: char = '@';
 
@@ -163,7 +166,18 @@ impl Capture {
     /// [`CaptureError::HoldsDaemon`]; [`CaptureError::OfInstance`]; [`CaptureError::MissingLayer`].
     pub fn capture_existing(&self, existing: &Existing) -> Result<u64, CaptureError> {
         let _one_at_a_time = self.capturing.lock();
+        self.check_existing(existing)?;
+        let path = existing.path();
+        let cgroup = open(&self.hierarchy, existing, &self.root)?.ok_or(CaptureError::NoCgroup(path))?;
+        let id = cgroup.id();
+        self.existing.add(existing.clone(), self.attach(existing, cgroup)?);
+        Ok(id)
+    }
+
+    /// Whether a cgroup could be captured, as far as that shows without doing it; the errors are the same.
+    pub fn check_existing(&self, existing: &Existing) -> Result<(), CaptureError> {
         self.programs.require(&[Scope::Existing], &self.allow_missing)?;
+        existing.check()?;
         let path = existing.path();
         check_place(&path, &self.root)?;
         self.existing.check_apart(&path)?;
@@ -173,13 +187,10 @@ impl Capture {
         if self.existing.all().len() >= EXISTING_MAX {
             return Err(CaptureError::TooManyTrees);
         }
-        if !self.hierarchy.directory(&path).is_dir() {
-            return Err(CaptureError::NoCgroup(path));
+        match self.hierarchy.directory(&path).is_dir() {
+            true => Ok(()),
+            false => Err(CaptureError::NoCgroup(path)),
         }
-        let cgroup = open(&self.hierarchy, existing, &self.root)?.ok_or(CaptureError::NoCgroup(path))?;
-        let id = cgroup.id();
-        self.existing.add(existing.clone(), self.attach(existing, cgroup)?);
-        Ok(id)
     }
 
     fn attach(&self, existing: &Existing, cgroup: Cgroup) -> Result<Attachment, CaptureError> {
@@ -208,13 +219,13 @@ impl Capture {
         self.existing.all().iter().map(|tree| tree.existing.clone()).collect()
     }
 
-    /// Captures cgroups anew that were removed and made again, as systemd does when a unit restarts; answers how many.
+    /// Captures cgroups anew that were removed and made again, as systemd does when a unit restarts; answers which.
     /// A passing one that is gone is released.
     ///
     /// One that is gone is made at once, so that whoever makes it later finds it captured. Where they are quicker,
     /// their processes are free until the next look: capture a slice that stays, where that matters.
-    pub fn recapture(&self) -> Result<usize, CaptureError> {
-        let (mut recaptured, mut failed) = (0, None);
+    pub fn recapture(&self) -> Result<Vec<Existing>, CaptureError> {
+        let (mut recaptured, mut failed) = (Vec::new(), None);
         for tree in self.existing.all() {
             let is_current = tree.attachment.lock().cgroup().is_current();
             if is_current {
@@ -222,7 +233,7 @@ impl Capture {
             }
             // One that cannot be captured keeps no other from it.
             match self.recapture_tree(&tree) {
-                Ok(true) => recaptured += 1,
+                Ok(true) => recaptured.push(tree.existing.clone()),
                 Ok(false) => {}
                 Err(error) => failed = Some(error),
             }
@@ -240,6 +251,27 @@ impl Capture {
         let name = tree.existing.pins();
         *tree.attachment.lock() = Attachment::ensure(&self.programs, &self.pins, &name, cgroup, Scope::Existing)?;
         Ok(true)
+    }
+
+    /// Moves every process of one cgroup into another, by their paths below the mount; to the root of all cgroups where
+    /// that one is gone.
+    pub fn put_back(&self, from: &Path, to: &Path) -> Result<(), CaptureError> {
+        let to = Cgroup::open(self.hierarchy.directory(to)).or_else(|_| Cgroup::open(self.hierarchy.mount().into()));
+        let to = to.map_err(at("open", self.hierarchy.mount()))?;
+        for _ in 0..PUT_BACK_PASSES_MAX {
+            let members = self.processes(from)?;
+            if members.is_empty() {
+                return Ok(());
+            }
+            for pid in members {
+                match to.admit(pid) {
+                    // It has ended.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    moved => moved.map_err(at("move a process into", to.directory()))?,
+                }
+            }
+        }
+        Err(at("move every process out of", self.hierarchy.directory(from))(io::ErrorKind::ResourceBusy.into()))
     }
 
     /// The programs of others that run for sockets of a cgroup, by its path below the mount: `connect4: 17 cil_sock4`.

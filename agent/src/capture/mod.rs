@@ -36,6 +36,7 @@ pub use tree::Tree;
 pub use unix::{UnixName, UnixNameError};
 
 pub mod canary;
+pub mod find;
 pub mod namespace;
 
 mod attachment;
@@ -98,7 +99,16 @@ pub enum CaptureError {
     InvalidName(String),
     #[error("port {port} is in the ephemeral range {low}–{high}, where any process may be given it")]
     EphemeralPort { port: u16, low: u16, high: u16 },
-    #[error("another daemon runs as instance `{0}`")]
+    #[error(
+        "this process lacks {capability}, which {purpose}\n  hint: run it as root; a service gets it by `CapabilityBoundingSet=`"
+    )]
+    Capability { capability: String, purpose: &'static str },
+    #[error(
+        "no cgroup v2 hierarchy is mounted, and workloads are cgroups\n  \
+         hint: `mount -t cgroup2 none /sys/fs/cgroup/unified`, beside version 1 or in its place"
+    )]
+    NoHierarchy(#[source] io::Error),
+    #[error("another daemon runs as instance `{0}`\n  hint: stop it, or go on in its place with --takeover")]
     InstanceInUse(String),
     #[error("the cgroup {} holds the daemon itself", .0.display())]
     HoldsDaemon(PathBuf),
@@ -188,7 +198,10 @@ impl Capture {
     pub fn load_with(config: &CaptureConfig, lock: Option<OwnedFd>) -> Result<Self, CaptureError> {
         check_name(&config.instance)?;
         check_port(config.port)?;
-        let hierarchy = Hierarchy::find().map_err(at("find a cgroup v2 hierarchy below", "/proc/self/mountinfo"))?;
+        if let Some((capability, purpose)) = facts::missing_capability() {
+            return Err(CaptureError::Capability { capability: capability.to_string(), purpose });
+        }
+        let hierarchy = Hierarchy::find().map_err(CaptureError::NoHierarchy)?;
         let root = Path::new("/portcullis").join(&config.instance);
         let daemon = open(&hierarchy, &root.join("daemon"))?;
         let workloads = open(&hierarchy, &root.join("workloads"))?;
@@ -258,6 +271,11 @@ impl Capture {
         Ok(WorkloadId { name, cgroup: path })
     }
 
+    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
+        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
+    }
+
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
     pub fn governs(&self, cgroup: &Path) -> bool {
         self.name_of(cgroup).is_some()
@@ -313,6 +331,12 @@ impl Capture {
         Ok(trees)
     }
 
+    /// That one of [`Capture::trees`] that a cgroup, by its path below the mount, is in.
+    pub fn tree_directory(&self, cgroup: &Path) -> Result<Option<PathBuf>, CaptureError> {
+        let directory = self.hierarchy.mount().join(cgroup.strip_prefix("/").unwrap_or(cgroup));
+        Ok(self.trees()?.into_iter().find(|tree| directory.starts_with(tree)))
+    }
+
     /// Lets processes without a jail dial these Unix sockets, and no others: until the first call, those of the daemon
     /// before.
     ///
@@ -325,12 +349,6 @@ impl Capture {
     /// The layers that this kernel lacks.
     pub fn missing_layers(&self) -> Vec<Layer> {
         Layer::ALL.into_iter().filter(|layer| self.programs.missing(*layer).is_some()).collect()
-    }
-
-    /// That one of [`Capture::trees`] that a cgroup, by its path below the mount, is in.
-    pub fn tree_directory(&self, cgroup: &Path) -> Result<Option<PathBuf>, CaptureError> {
-        let directory = self.hierarchy.mount().join(cgroup.strip_prefix("/").unwrap_or(cgroup));
-        Ok(self.trees()?.into_iter().find(|tree| directory.starts_with(tree)))
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.

@@ -4,24 +4,35 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 
-use super::output::{json, print_table, table};
+use super::{
+    ask, findings,
+    output::{json, print_table, table},
+};
 use crate::{
     capture::{self, Loopback, canary},
     control::{Client, Command, Reply},
+    jail,
 };
 
 /// Say what this kernel allows, and what that means.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  portcullis doctor\n\nExits with 1 when something that the capture promises is missing."
+    after_help = "Examples:\n  portcullis doctor\n  portcullis doctor --workload ci-runner\n\nExits with 1 when something that the capture promises is missing."
 )]
 pub struct Args {
+    /// Say what capture alone cannot hold of this workload, and what systemd needs to end it
+    #[arg(long, value_name = "NAME")]
+    workload: Option<String>,
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let facts = capture::facts();
+pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
+    if args.workload.is_some() {
+        return findings::show(ask(control, &Command::Examine { workload: args.workload })?, args.json);
+    }
+    let mut facts = capture::facts();
+    facts.extend(jail::facts());
     if args.json {
         json(&facts)?;
     } else {
@@ -57,10 +68,10 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     if args.json {
         json(&attempts)?;
     } else {
-        let mut rows = table(["", "ATTEMPT", "WHAT HAPPENED"]);
+        let mut rows = table(["", "ATTEMPT", "LAYER", "WHAT HAPPENED"]);
         for attempt in &attempts {
             let held = if attempt.held { "held" } else { "GOT OUT" };
-            rows.add_row([held.to_owned(), attempt.name.to_owned(), attempt.outcome.clone()]);
+            rows.add_row([held, attempt.name, attempt.layer, &attempt.outcome]);
         }
         print_table(rows)?;
     }

@@ -7,6 +7,8 @@ mod approvals;
 mod ca;
 mod config;
 mod doctor;
+mod enrol;
+mod findings;
 mod generate;
 mod highlight;
 mod metrics;
@@ -46,6 +48,10 @@ enum Subject {
     Down(up::DownArgs),
     /// Run a command under capture
     Run(run::Args),
+    /// Put processes that run already under capture
+    Enrol(enrol::Args),
+    /// Let processes go that `enrol` put under capture
+    Release(enrol::ReleaseArgs),
     /// Show what is enforced
     Status(status::Args),
     /// Print metrics for a monitoring system
@@ -88,9 +94,11 @@ pub fn main() -> ExitCode {
         Subject::Up(args) => up::run(args),
         Subject::Down(args) => up::down(args),
         Subject::Run(args) => return run::run(args, control),
+        Subject::Enrol(args) => enrol::run(args, control),
+        Subject::Release(args) => enrol::release(args, control),
         Subject::Status(args) => status::run(args, control),
         Subject::Metrics(args) => metrics::run(args, control),
-        Subject::Doctor(args) => doctor::run(args),
+        Subject::Doctor(args) => doctor::run(args, control),
         Subject::Prove(args) => doctor::prove(args, control),
         Subject::Approvals(args) => approvals::run(args, control),
         Subject::Grants(args) => approvals::grants(args, control),

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use super::{
     ask,
-    output::{distance, json, print_table, table},
+    output::{distance, json, plain, print_table, table},
 };
 use crate::control::{Command, Reply, Status};
 
@@ -27,7 +27,8 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
     } else {
         show(&status)?
     }
-    let open = status.trees.iter().all(|tree| tree.closed.is_none());
+    let open = status.trees.iter().all(|tree| tree.closed.is_none())
+        && status.workloads.iter().all(|workload| workload.closed.is_none());
     let well = status.policy.broken.is_none() && status.recorder == "well" && open;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -40,6 +41,10 @@ fn show(status: &Status) -> anyhow::Result<()> {
     line("capture", &format!("{}; {canary}", status.capture));
     for (tree, reason) in status.trees.iter().filter_map(|tree| Some((tree, tree.closed.as_ref()?))) {
         line("", &format!("CLOSED for {}: {reason}", tree.name));
+    }
+    for (workload, reason) in status.workloads.iter().filter_map(|workload| Some((workload, workload.closed.as_ref()?)))
+    {
+        line("", &format!("CLOSED for {}: {}", workload.name, plain(reason)));
     }
     let policy = &status.policy;
     line("policy", &format!("{} rules from {}, generation {}", policy.rules, policy.source, policy.generation));
@@ -56,9 +61,14 @@ fn show(status: &Status) -> anyhow::Result<()> {
     }
     println!();
     print_table(targets)?;
-    let mut workloads = table(["WORKLOAD", "OWNER", "CGROUP"]);
+    let mut workloads = table(["WORKLOAD", "OWNER", "ACCEPTED RISKS", "CGROUP"]);
     for workload in &status.workloads {
-        workloads.add_row([workload.name.clone(), workload.owner.clone().unwrap_or_default(), workload.cgroup.clone()]);
+        workloads.add_row([
+            workload.name.clone(),
+            workload.owner.clone().unwrap_or_default(),
+            workload.accepted.join(", "),
+            workload.cgroup.clone(),
+        ]);
     }
     println!();
     print_table(workloads)

@@ -6,6 +6,7 @@
 mod client;
 mod peer;
 mod server;
+mod tree;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -14,8 +15,12 @@ use serde::{Deserialize, Serialize};
 pub use client::{Client, ClientError, socket_path};
 pub use peer::{Peer, Role};
 pub use server::{Control, serve};
+pub use tree::{Captured, Examined, Place};
 
-use crate::approval::{Grant, PendingView};
+use crate::{
+    accept::findings::Risk,
+    approval::{Grant, PendingView},
+};
 
 /// Most bytes of one command line; a longer one closes the connection.
 pub const COMMAND_BYTES_MAX: u64 = 64 * 1024;
@@ -35,6 +40,25 @@ pub enum Command {
         /// over the loopback.
         #[serde(default)]
         jail: bool,
+    },
+    /// Puts processes of somebody else's under capture; `accept_risks` names what capture alone cannot hold of them.
+    Capture {
+        place: Place,
+        name: String,
+        accept_risks: Vec<Risk>,
+    },
+    /// Lets a tree go that was put under capture by command.
+    Release {
+        workload: String,
+    },
+    /// Looks at what capture alone cannot hold of a workload, or of all.
+    Examine {
+        workload: Option<String>,
+    },
+    /// Looks at what putting processes under capture would find.
+    Preview {
+        place: Place,
+        name: String,
     },
     Approvals,
     Approve {
@@ -70,6 +94,8 @@ impl Command {
             Self::Status | Self::Metrics | Self::Enrol { .. } | Self::Approvals | Self::Grants | Self::LiveSessions => {
                 None
             }
+            Self::Capture { .. } | Self::Examine { .. } | Self::Preview { .. } => None,
+            Self::Release { workload } => Some(format!("release {workload}")),
             Self::Approve { id, .. } => Some(format!("approve {id}")),
             Self::Deny { id, .. } => Some(format!("deny {id}")),
             Self::RevokeGrant { id } => Some(format!("revoke grant {id}")),
@@ -91,6 +117,8 @@ impl Command {
             | Self::Grants => Role::Approver,
             Self::Enrol { .. } | Self::RevokeGrant { .. } | Self::LiveSessions => Role::Operator,
             Self::KillSession { .. } | Self::ReloadPolicy | Self::TakeOver { .. } => Role::Operator,
+            Self::Capture { .. } | Self::Release { .. } => Role::Operator,
+            Self::Examine { .. } | Self::Preview { .. } => Role::Operator,
         }
     }
 }
@@ -105,6 +133,10 @@ pub enum Reply {
         text: String,
     },
     Enrolled(Enrolled),
+    Captured(Captured),
+    Examined {
+        workloads: Vec<Examined>,
+    },
     Approvals {
         pending: Vec<PendingView>,
     },
@@ -185,6 +217,10 @@ pub struct WorkloadStatus {
     pub name: String,
     pub cgroup: String,
     pub owner: Option<String>,
+    /// Why nothing of it passes, where it has privileges that nobody accepted.
+    pub closed: Option<String>,
+    /// Names of the risks that it has and that were accepted.
+    pub accepted: Vec<String>,
 }
 
 /// A session that runs now.
@@ -211,11 +247,27 @@ pub struct Enrolled {
     pub doorways: Vec<Doorway>,
 }
 
-/// A Unix socket of the daemon's that stands where a server's socket would.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A Unix socket that a workload finds at a path that it dials.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Doorway {
-    /// What the workload dials.
+    /// In the workload's view of the file system.
     pub path: PathBuf,
-    /// Where the daemon listens for this workload.
+    /// The socket that answers there, in the host's view.
     pub listener: PathBuf,
+    pub leads: Leads,
+}
+
+/// Where a doorway leads, and with it what a jail has to mount.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leads {
+    /// To the daemon, which listens for this workload alone.
+    ///
+    /// A new daemon makes the socket anew: a mount of the file itself would lead nowhere from then on. What stays is its
+    /// directory, which holds such sockets alone, under the names that they have at `path`: mount it over the directory
+    /// of `path`.
+    ToTarget,
+    /// To a service of this host that the configuration allows, past the gate: `listener` is the service's own socket.
+    /// Mount the file alone: nothing else in its directory is allowed.
+    ToHost,
 }

@@ -34,6 +34,23 @@ pub enum Event {
         workload: String,
         cgroup: String,
     },
+    /// Connections that a tree held when it was captured were destroyed.
+    Cut {
+        cgroup: String,
+        connections: usize,
+    },
+    /// A tree that somebody else started has nothing that its capture cannot hold, or it was accepted.
+    Fit {
+        workload: String,
+        cgroup: String,
+    },
+    /// Nothing of it passes any more.
+    Unfit {
+        workload: String,
+        cgroup: String,
+        reason: String,
+        sessions: usize,
+    },
     /// A canary was captured: the first time, after a closure, and then now and again.
     Proven {
         tree: String,
@@ -124,6 +141,9 @@ impl Event {
             Self::Missed { .. } => "missed",
             Self::Enrolled { .. } => "enrolled",
             Self::Released { .. } => "released",
+            Self::Cut { .. } => "cut",
+            Self::Fit { .. } => "fit",
+            Self::Unfit { .. } => "unfit",
             Self::Proven { .. } => "proven",
             Self::Unproven { .. } => "unproven",
             Self::Closed { .. } => "closed",
@@ -154,7 +174,15 @@ impl Event {
             Self::Enrolled { workload, cgroup, owner, by: peer } => {
                 [by(&peer), vec![("workload", workload), ("cgroup", cgroup), ("owner", owner)]].concat()
             }
-            Self::Released { workload, cgroup } => vec![("workload", workload), ("cgroup", cgroup)],
+            Self::Released { workload, cgroup } | Self::Fit { workload, cgroup } => {
+                vec![("workload", workload), ("cgroup", cgroup)]
+            }
+            Self::Cut { cgroup, connections } => {
+                vec![("cgroup", cgroup), ("connections", connections.to_string())]
+            }
+            Self::Unfit { workload, cgroup, reason, sessions } => {
+                vec![("workload", workload), ("cgroup", cgroup), ("reason", reason), ("sessions", sessions.to_string())]
+            }
             Self::Proven { tree } => vec![("tree", tree)],
             Self::Unproven { tree, reason } | Self::ReattachFailed { tree, reason } => {
                 vec![("tree", tree), ("reason", reason)]
@@ -197,7 +225,7 @@ impl Event {
         let facts: Vec<_> = self.facts().iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         let (event, facts) = (self.name(), facts.join(" "));
         match self {
-            Self::Closed { .. } | Self::ReattachFailed { .. } | Self::Missed { .. } => {
+            Self::Closed { .. } | Self::ReattachFailed { .. } | Self::Missed { .. } | Self::Unfit { .. } => {
                 tracing::error!("{event} {facts}")
             }
             Self::Unproven { .. } | Self::Attempt { .. } | Self::MoreAttempts { .. } | Self::LostAttempts { .. } => {
@@ -210,6 +238,8 @@ impl Event {
             | Self::ContinuationOf { .. }
             | Self::Enrolled { .. }
             | Self::Released { .. }
+            | Self::Cut { .. }
+            | Self::Fit { .. }
             | Self::Proven { .. }
             | Self::Reopened { .. }
             | Self::Command { .. }

@@ -11,11 +11,19 @@ use anyhow::Context;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    attempts::Attempts, audit::Audit, event::Event, inheritance::Inheritance, listeners::Sockets,
-    namespaces::Namespaces, prove::Prover, tend, unix,
+    attempts::Attempts,
+    audit::Audit,
+    doorways::Doorways,
+    event::Event,
+    inheritance::Inheritance,
+    listeners::Sockets,
+    namespaces::Namespaces,
+    prove::Prover,
+    roll::{Roll, Wish},
+    tend, unix,
 };
 use crate::{
-    accept::{Closures, Workload},
+    accept::{Closures, Workload, findings::Risk, standings::Standing},
     capture::{self, Loopback, Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
@@ -33,6 +41,8 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 pub struct Daemon {
     pub(super) gatehouse: Arc<Gatehouse>,
     pub(super) namespaces: Arc<Namespaces>,
+    pub(super) roll: Arc<Roll>,
+    pub(super) doorways: Arc<Doorways>,
     pub(super) audit: Arc<Audit>,
     pub(super) attempts: Arc<Attempts>,
     pub(super) prover: Arc<Prover>,
@@ -76,6 +86,7 @@ impl Daemon {
             enrolment.release()?;
             anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
         };
+        let doorways = self.doorways.open(id).context("failed to listen on the workload's Unix sockets")?;
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -89,7 +100,19 @@ impl Daemon {
         let cgroup = enrolment.directory().display().to_string();
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways: Vec::new() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways })
+    }
+
+    /// Looks again at what capture alone cannot hold.
+    async fn examine(&self, workload: Option<String>) -> Reply {
+        self.roll.examine_all().await;
+        match (self.roll.examined(workload.as_deref()), workload) {
+            (workloads, Some(name)) if workloads.is_empty() => refused(anyhow::anyhow!(
+                "no process tree is captured as `{name}` where it was\n  hint: what `portcullis run` starts has none of \
+                 these risks"
+            )),
+            (workloads, _) => Reply::Examined { workloads },
+        }
     }
 
     fn kill(&self, id: &str, reason: Option<String>, peer: &Peer) -> Reply {
@@ -134,7 +157,7 @@ impl Daemon {
                 .broken()
                 .map_or_else(|| "well".to_owned(), |reason| format!("BROKEN: {reason}")),
             targets: gatehouse.targets.iter().map(target_status).collect(),
-            workloads: gatehouse.workloads.list().iter().map(|workload| workload_status(workload)).collect(),
+            workloads: self.workloads(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
             refusals: gatehouse
@@ -149,6 +172,20 @@ impl Daemon {
 }
 
 impl Daemon {
+    /// What `portcullis run` started, and what was captured where it was.
+    fn workloads(&self) -> Vec<WorkloadStatus> {
+        let mut standings = self.gatehouse.standings.list();
+        let started = self.gatehouse.workloads.list();
+        let mut workloads: Vec<_> =
+            started.iter().map(|workload| workload_status(workload, standings.remove(&workload.cgroup))).collect();
+        workloads.extend(standings.into_iter().map(|(cgroup, standing)| {
+            let (name, cgroup_id) = (standing.workload.clone(), 0);
+            let workload = Workload { name, groups: Vec::new(), owner: None, cgroup, cgroup_id };
+            workload_status(&workload, Some(standing))
+        }));
+        workloads
+    }
+
     /// Whether each captured tree is proven, or closed.
     fn trees(&self) -> Vec<TreeStatus> {
         let (proofs, closures) = (self.prover.proofs(), self.gatehouse.closures.list());
@@ -176,7 +213,9 @@ impl Daemon {
         let mut tasks = JoinSet::new();
         tasks.spawn(tend::follow_policy(gatehouse.clone(), audit.clone()));
         tasks.spawn(tend::tend_namespaces(self.namespaces.clone()));
-        tasks.spawn(tend::tend_workloads(gatehouse.clone(), audit.clone()));
+        tasks.spawn(tend::tend_workloads(self.roll.clone()));
+        tasks.spawn(tend::tend_doorways(self.doorways.clone()));
+        tasks.spawn(self.roll.clone().keep_examining());
         tasks.spawn(tend::refresh_targets(gatehouse.clone()));
         tasks.spawn(self.attempts.clone().keep_telling());
         if let Some(refused) = refused {
@@ -194,7 +233,8 @@ impl Daemon {
         let workloads = self.gatehouse.workloads.list().iter().map(|workload| (**workload).clone()).collect();
         let lock = self.gatehouse.capture.lock().context("failed to pass the lock on")?;
         let namespaces = self.namespaces.leave().await.context("failed to pass sockets on")?;
-        Ok(Inheritance { lock, control, host, namespaces, workloads, from: std::process::id() })
+        let doorways = self.doorways.leave().context("failed to pass doorways on")?;
+        Ok(Inheritance { lock, control, host, namespaces, doorways, workloads, from: std::process::id() })
     }
 }
 
@@ -248,6 +288,19 @@ impl Daemon {
             Command::Status => Reply::Status(Box::new(self.status())),
             Command::Metrics => self.metrics().map_or_else(refused, |text| Reply::Metrics { text }),
             Command::Enrol { name, jail } => self.enrol(name, jail, peer).await.map_or_else(refused, Reply::Enrolled),
+            Command::Capture { place, name, accept_risks } => {
+                let groups = self.config.workload_defaults.groups.clone();
+                let wish = Wish { name, groups, accepted: accept_risks, by: peer.clone(), owner: owner_of(peer) };
+                self.roll.enrol(place, wish).await.map_or_else(refused, Reply::Captured)
+            }
+            Command::Release { workload } => {
+                self.roll.release(&workload).await.map_or_else(refused, |message| Reply::Done { message })
+            }
+            Command::Examine { workload } => self.examine(workload).await,
+            Command::Preview { place, name } => {
+                let preview = self.roll.preview(place, &name).await;
+                preview.map_or_else(refused, |examined| Reply::Examined { workloads: vec![examined] })
+            }
             Command::Approvals => Reply::Approvals { pending: desk.list() },
             Command::Approve { id, reason } => match desk.approve(&id, &approver, reason) {
                 Ok(settled) => Reply::Approved { complete: settled.complete, grant: settled.grant },
@@ -295,8 +348,12 @@ fn target_status(target: &Arc<crate::target::Target>) -> TargetStatus {
     }
 }
 
-fn workload_status(workload: &Workload) -> WorkloadStatus {
+fn workload_status(workload: &Workload, standing: Option<Standing>) -> WorkloadStatus {
+    let is_accepted = |risk: &Risk| standing.as_ref().is_some_and(|standing| standing.accepted.contains(risk));
+    let findings = standing.iter().flat_map(Standing::findings);
     WorkloadStatus {
+        accepted: findings.map(|finding| finding.risk).filter(is_accepted).map(|risk| risk.to_string()).collect(),
+        closed: standing.as_ref().and_then(Standing::refusal),
         name: workload.name.to_string(),
         cgroup: workload.cgroup.display().to_string(),
         owner: workload.owner.clone(),

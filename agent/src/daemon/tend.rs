@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, walk::Walk};
+use super::{audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
 use crate::{
     accept::Workload,
     config::Config,
@@ -56,21 +56,37 @@ fn user_of(pid: u32) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("Uid:"))?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Releases workloads whose last process has ended, and captures configured cgroups that were made anew.
-pub(super) async fn tend_workloads(gatehouse: Arc<Gatehouse>, audit: Arc<Audit>) -> anyhow::Result<()> {
+/// Releases workloads whose last process has ended, and captures others' cgroups that are new or were made anew.
+pub(super) async fn tend_workloads(roll: Arc<Roll>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
-        for enrolment in gatehouse.capture.enrolments()? {
-            // Those just made are still waiting for their first process.
-            if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
-                enrolment.release()?;
-                gatehouse.workloads.release(enrolment.cgroup_id());
-                let cgroup = enrolment.directory().display().to_string();
-                audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
-            }
+        release_ended(&roll.gatehouse, &roll.audit)?;
+        if let Err(error) = roll.sweep().await {
+            tracing::error!(error = format!("{error:#}"), "a configured cgroup is not captured");
         }
-        if let Err(error) = gatehouse.capture.recapture() {
-            tracing::error!(error = &error as &dyn std::error::Error, "a configured cgroup is not captured");
+    }
+}
+
+fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
+    for enrolment in gatehouse.capture.enrolments()? {
+        // Those just made are still waiting for their first process.
+        if gatehouse.workloads.is_settled(enrolment.cgroup_id()) && !enrolment.is_populated()? {
+            enrolment.release()?;
+            gatehouse.workloads.release(enrolment.cgroup_id());
+            let cgroup = enrolment.directory().display().to_string();
+            audit.note(&Event::Released { workload: enrolment.name().to_string(), cgroup });
+        }
+    }
+    Ok(())
+}
+
+/// Closes the doorways of workloads that have ended, and opens those of workloads that were captured.
+pub(super) async fn tend_doorways(doorways: Arc<Doorways>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(TEND_INTERVAL).await;
+        doorways.close_released();
+        if let Err(error) = doorways.follow_captured() {
+            tracing::error!(error = format!("{error:#}"), "a workload has not the doorways that it should have");
         }
     }
 }

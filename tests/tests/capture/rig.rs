@@ -260,7 +260,7 @@ pub fn daemon() {
                         let _context = runtime.enter();
                         accepted.set_nonblocking(true).unwrap();
                         let accepted = tokio::net::TcpStream::from_std(accepted).unwrap();
-                        runtime.block_on(canary.answer(&origin, accepted)).unwrap();
+                        runtime.block_on(canary.answer(&origin, accepted.into())).unwrap();
                     }
                     Ok(origin) => tell(accepted, &capture, &origin),
                     Err(_) => drop(refused.fetch_add(1, Ordering::SeqCst)),
@@ -280,7 +280,7 @@ pub fn daemon() {
             runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
-        ("recapture", _) => capture.recapture().unwrap().to_string(),
+        ("recapture", _) => capture.recapture().unwrap().len().to_string(),
         ("unix", names) => {
             let names: Vec<_> = names.split_terminator(' ').map(|name| name.parse().unwrap()).collect();
             capture.set_unix_allowed(&names).map_or_else(|error| error.to_string(), |()| "allowed".into())

@@ -111,7 +111,8 @@ fn daemon_library(program: &Program, daemon: &Path) -> Vec<Suite> {
 /// The area of one file under `tests/tests`.
 fn integration(name: &str) -> Result<Area> {
     Ok(match name {
-        "capture" => Area::Capture,
+        "capture" | "enrol" => Area::Capture,
+        "jail" => Area::Jail,
         "postgres" | "releases" => Area::Postgres,
         "clients" => Area::Clients,
         "crash" => Area::Record,

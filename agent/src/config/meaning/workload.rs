@@ -4,7 +4,11 @@ use std::{
 };
 
 use super::Meaning;
-use crate::config::{Approvers, Workload, located::Located, mistake::Mistake, raw};
+use crate::{
+    accept::findings::Risk,
+    capture::find,
+    config::{Approvers, Workload, located::Located, mistake::Mistake, raw},
+};
 
 impl Meaning<'_> {
     pub fn workloads(&mut self, raw: Vec<raw::Workload>) -> Vec<Workload> {
@@ -15,15 +19,31 @@ impl Meaning<'_> {
             let twice = format!("workload defined twice: `{name}`");
             self.unique(&mut seen, name.clone(), &raw.name.span, twice, "give each a name of its own");
             let groups = self.names(&raw.groups, "group");
+            let accepted = self.risks(&raw.accept_risks);
             let Some(cgroup) = self.cgroup(&raw.cgroup) else { continue };
             if let Some(other) = workloads.iter().find(|other| overlap(&other.cgroup, &cgroup)) {
                 let overlaps = format!("cgroup overlaps that of `{}`: `{}`", other.name, other.cgroup.display());
                 self.mistakes
                     .push(Mistake::new(raw.cgroup.span, overlaps).hint("a process tree belongs to one workload only"));
             }
-            workloads.push(Workload { name, cgroup, groups });
+            workloads.push(Workload { name, cgroup, groups, accepted });
         }
         workloads
+    }
+
+    fn risks(&mut self, raw: &[Located<String>]) -> Vec<Risk> {
+        let mut risks = Vec::new();
+        for name in raw {
+            match Risk::named(name) {
+                Some(risk) => risks.push(risk),
+                None => self.mistakes.push(
+                    Mistake::new(name.span.clone(), format!("unknown risk: `{}`", name.escape_debug()))
+                        .expected(format!("one of {}", Risk::ALL.map(Risk::name).join(", ")))
+                        .suggest(name, Risk::ALL.into_iter().map(Risk::name)),
+                ),
+            }
+        }
+        risks
     }
 
     fn cgroup(&mut self, raw: &Located<String>) -> Option<PathBuf> {
@@ -34,8 +54,13 @@ impl Meaning<'_> {
             reject("path of the file system").expected(expected).hint("leave the mount point out")
         } else if raw.starts_with('/') {
             let plain = path.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
+            let written = glob::Pattern::new(raw).is_ok();
             match path.components().count() {
                 1 => reject("root of all cgroups").expected(expected).hint("the daemon itself is in it"),
+                _ if !written => reject("broken pattern").expected("`*`, `?` and `[…]` in a part, `**` as a part"),
+                _ if find::is_pattern(raw) && is_wild(path) => {
+                    reject("pattern of every cgroup").expected("a first part without `*`, `?` and `[`")
+                }
                 _ if plain && !raw.contains('\0') => return Some(path.components().collect()),
                 _ => reject("invalid cgroup").expected(expected),
             }
@@ -117,6 +142,12 @@ fn unit(name: &str) -> Option<PathBuf> {
     Some(levels.fold(PathBuf::from("/"), |path, level| path.join(level)))
 }
 
+/// Whether the first part of a pattern is one: it would be looked for among all cgroups, the daemon's too.
+fn is_wild(pattern: &Path) -> bool {
+    pattern.iter().nth(1).and_then(|first| first.to_str()).is_none_or(find::is_pattern)
+}
+
+/// Whether one is in the other. Of patterns, what both match is the one's that stands first.
 fn overlap(one: &Path, other: &Path) -> bool {
     one.starts_with(other) || other.starts_with(one)
 }
