@@ -6,7 +6,7 @@
 #![no_std]
 
 /// The version of the maps' layout; it stands in the path under which maps are pinned.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// Most connections that are between their SYN and their accept at one moment.
 pub const FLOWS_MAX: usize = 65_536;
@@ -46,6 +46,27 @@ pub const LOOPBACK_V4: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127,
 
 /// `::1` as an [`Address`].
 pub const LOOPBACK_V6: Address = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+
+/// Longest name of a Unix socket in bytes: `sun_path` of `struct sockaddr_un` (unix(7)).
+pub const UNIX_PATH_MAX: usize = 108;
+
+/// Most names of Unix sockets that workloads may dial.
+pub const UNIX_ALLOWED_MAX: usize = 256;
+
+/// The name of a Unix socket. Its alignment lets the kernel side copy it by words.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct UnixName {
+    /// Padded by zeros. An abstract name begins with a zero.
+    pub bytes: [u8; UNIX_PATH_MAX],
+    /// Of an abstract name the zeros at its end are part; of a path, the zero behind it is not.
+    pub length: u32,
+}
+
+impl UnixName {
+    /// That of no socket.
+    pub const NONE: Self = Self { bytes: [0; UNIX_PATH_MAX], length: 0 };
+}
 
 /// Whom the loopback of a captured network namespace leads to.
 #[repr(u8)]
@@ -114,6 +135,8 @@ pub struct Attempt {
     pub protocol: u32,
     /// How often the same was refused in the burst before this one without being told.
     pub repeated: u64,
+    /// Of [`Refusal::Unix`], the name that was dialled; zeros otherwise.
+    pub name: UnixName,
 }
 
 /// What makes refused attempts one burst.
@@ -158,10 +181,12 @@ pub enum Refusal {
     Packet = 7,
     /// A packet from anywhere but the daemon.
     Inbound = 8,
+    /// A Unix socket that is not allowed by its name.
+    Unix = 9,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Namespace,
         Self::Connect,
         Self::Loop,
@@ -171,6 +196,7 @@ impl Refusal {
         Self::Option,
         Self::Packet,
         Self::Inbound,
+        Self::Unix,
     ];
 
     pub fn name(self) -> &'static str {
@@ -184,6 +210,7 @@ impl Refusal {
             Self::Option => "option",
             Self::Packet => "packet",
             Self::Inbound => "inbound",
+            Self::Unix => "unix",
         }
     }
 }
@@ -196,4 +223,6 @@ mod user {
     unsafe impl aya::Pod for super::Origin {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::Flow {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::UnixName {}
 }

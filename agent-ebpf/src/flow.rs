@@ -15,7 +15,7 @@ use aya_ebpf::{
     helpers::generated::bpf_get_netns_cookie,
     programs::SockOpsContext,
 };
-use portcullis_common::{Address, Flow, Origin};
+use portcullis_common::{Address, Flow};
 
 use crate::{
     context, jail,

@@ -19,6 +19,7 @@ mod peer;
 mod process;
 mod socket;
 mod storage;
+mod unix;
 
 use aya_ebpf::{
     macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, cgroup_sockopt, sock_ops},
@@ -77,6 +78,18 @@ pub fn recvmsg4(ctx: SockAddrContext) -> i32 {
 pub fn recvmsg6(ctx: SockAddrContext) -> i32 {
     peer::restore6(&ctx);
     1
+}
+
+/// Attached as `BPF_CGROUP_UNIX_CONNECT`, which the section of a program cannot name.
+#[cgroup_sock_addr(connect4)]
+pub fn unix_connect(ctx: SockAddrContext) -> i32 {
+    unix::judge(&ctx) as i32
+}
+
+/// Attached as `BPF_CGROUP_UNIX_SENDMSG`.
+#[cgroup_sock_addr(sendmsg4)]
+pub fn unix_sendmsg(ctx: SockAddrContext) -> i32 {
+    unix::judge(&ctx) as i32
 }
 
 #[cgroup_sock(sock_create)]

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use portcullis_common::{
     ATTEMPTS_BYTES, Attempt, BURSTS_MAX, Burst, DATAGRAMS_MAX, FLOWS_MAX, Flow, NAMESPACES_MAX, Origin, Refusal,
-    SPENDERS_MAX, Settings, Tally,
+    SPENDERS_MAX, Settings, Tally, UNIX_ALLOWED_MAX, UnixName,
 };
 
 #[btf_map]
@@ -15,6 +15,10 @@ pub static SETTINGS: Array<Settings, 1> = Array::new();
 /// Network namespaces whose sockets may be captured, by cookie; the value is a [`portcullis_common::Loopback`].
 #[btf_map]
 pub static NAMESPACES: HashMap<u64, u8, NAMESPACES_MAX> = HashMap::new();
+
+/// The Unix sockets that processes without a jail may dial.
+#[btf_map]
+pub static UNIX_ALLOWED: HashMap<UnixName, u8, UNIX_ALLOWED_MAX> = HashMap::new();
 
 /// Of a workload's socket: where it wanted to go. Of an accepted socket: the same, of its peer.
 #[btf_map]

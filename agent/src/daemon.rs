@@ -6,6 +6,7 @@
 mod attempts;
 mod audit;
 mod datagrams;
+mod doorways;
 mod event;
 mod inheritance;
 mod listeners;
@@ -26,7 +27,7 @@ use std::{
     fs, io,
     os::fd::OwnedFd,
     os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -56,6 +57,8 @@ use crate::{
 
 use attempts::Attempts;
 use audit::Audit;
+use doorways::Doorways;
+pub use doorways::remove as remove_doorways;
 use event::Event;
 use inheritance::Inheritance;
 use listeners::Sockets;
@@ -127,6 +130,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let (gatehouse, sockets, refused) = build(config, &list, &mut left)?;
     roll::expect(config, &list, &gatehouse);
     let gatehouse = Arc::new(gatehouse);
+    let doorways = Arc::new(Doorways::new(gatehouse.clone(), config, left.doorways)?);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let (handover, mut asked) = mpsc::unbounded_channel();
@@ -135,6 +139,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
         gatehouse: gatehouse.clone(),
         roll: Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list)),
         namespaces: namespaces.clone(),
+        doorways: doorways.clone(),
         audit: audit.clone(),
         attempts: Arc::new(Attempts::new(gatehouse.clone(), namespaces, audit.clone())),
         prover: Arc::new(Prover::new(gatehouse.clone(), audit.clone())),
@@ -157,6 +162,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let mut accepting = JoinSet::new();
     sockets.try_clone()?.serve(&gatehouse, &mut accepting)?;
     daemon.namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
+    daemon.doorways.adopt(config).context("failed to listen on the Unix sockets of workloads")?;
     let mut tasks = daemon.tend(refused);
     daemon.prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(daemon.prover.clone().keep_proving());
@@ -182,7 +188,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     match reason {
         Ok(Some(Asked { by, stream })) => {
             audit.note(&Event::HandingOver { to: by.clone() });
-            stop_accepting(&mut accepting, &daemon.namespaces).await;
+            stop_accepting(&mut accepting, &daemon).await;
             if !gatehouse.live.wait_until_left(DRAIN_TIMEOUT).await {
                 drain(&gatehouse, "the gate is being replaced").await;
             }
@@ -208,6 +214,7 @@ struct Left {
     control: std::os::unix::net::UnixListener,
     host: Option<Sockets>,
     namespaces: HashMap<NamespaceFile, Sockets>,
+    doorways: HashMap<PathBuf, std::os::unix::net::UnixListener>,
     workloads: Vec<Workload>,
     from: Option<u32>,
     /// How many sockets were left.
@@ -217,21 +224,22 @@ struct Left {
 impl Left {
     fn claim(config: &Config) -> anyhow::Result<Self> {
         let control = claim_socket(&config.control)?;
-        let (namespaces, workloads) = (HashMap::new(), Vec::new());
-        Ok(Self { lock: None, control, host: None, namespaces, workloads, from: None, sockets: 0 })
+        let (namespaces, doorways, workloads) = (HashMap::new(), HashMap::new(), Vec::new());
+        Ok(Self { lock: None, control, host: None, namespaces, doorways, workloads, from: None, sockets: 0 })
     }
 
     fn of(inheritance: Inheritance) -> Self {
         let sockets = inheritance.sockets();
-        let Inheritance { lock, control, host, namespaces, workloads, from } = inheritance;
-        Self { lock: Some(lock), control, host: Some(host), namespaces, workloads, from: Some(from), sockets }
+        let Inheritance { lock, control, host, namespaces, doorways, workloads, from } = inheritance;
+        Self { lock: Some(lock), control, host: Some(host), namespaces, doorways, workloads, from: Some(from), sockets }
     }
 }
 
 /// Leaves who connects from now on in the backlogs, for the next daemon.
-async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, namespaces: &Namespaces) {
+async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, daemon: &Daemon) {
     accepting.shutdown().await;
-    namespaces.stop_accepting().await;
+    daemon.namespaces.stop_accepting().await;
+    daemon.doorways.stop_accepting().await;
 }
 
 async fn drain(gatehouse: &Gatehouse, why: &str) {
@@ -299,6 +307,7 @@ fn build(
         ipv6: true,
         bpffs: capture::BPFFS.into(),
         existing: roll::existing(config, list).context("failed to find the cgroups to capture")?,
+        allow_missing: config.capture.allow_missing.clone(),
     };
     let capture = Capture::load_with(&capture_config, left.lock.take());
     let mut capture = capture.context("failed to load the capture")?;

@@ -40,6 +40,8 @@ pub enum Need {
     Clients,
     /// A container runtime, a sandbox and a program for images.
     Containers,
+    /// What people run in a jail, beside the clients.
+    Tools,
     /// Peers of the benchmark.
     Peers,
     /// cargo-fuzz.
@@ -55,7 +57,7 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
-            Need::Postgres | Need::Containers | Need::Peers => {}
+            Need::Postgres | Need::Containers | Need::Tools | Need::Peers => {}
         }
     }
     Ok(())
@@ -111,6 +113,12 @@ fn wanted(need: Need) -> Vec<Wanted> {
             Program("runc", "runc"),
             Program("bwrap", "bubblewrap"),
             Package("busybox-static"),
+        ],
+        Need::Tools => vec![
+            Program("git", "git"),
+            Program("chromium", "chromium"),
+            Package("python3-setuptools"),
+            Package("python3-pip"),
         ],
         Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
         Need::Fuzz => Vec::new(),

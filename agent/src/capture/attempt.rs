@@ -13,6 +13,8 @@ use aya::maps::{MapData, RingBuf};
 use portcullis_common::Refusal;
 use tokio::io::{Interest, unix::AsyncFd};
 
+use super::UnixName;
+
 /// One burst of refused attempts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attempt {
@@ -33,6 +35,8 @@ pub struct Attempt {
     pub netns_cookie: u64,
     /// Nanoseconds since boot, sleep included.
     pub at: u64,
+    /// The Unix socket that was dialled.
+    pub unix: Option<UnixName>,
     /// How often the same was refused in the burst before, without being told.
     pub repeated: u64,
 }
@@ -50,6 +54,7 @@ impl Attempt {
             cgroup_id: kept.origin.cgroup_id,
             netns_cookie: kept.origin.netns_cookie,
             at: kept.origin.connected_at,
+            unix: UnixName::told(kept.name),
             repeated: kept.repeated,
         }
     }
@@ -110,7 +115,14 @@ mod tests {
             reserved: [0; 6],
         };
         let comm = *b"a\xffb\n\0\0\0\0\0\0\0\0\0\0\0\0";
-        let attempt = Attempt::of(&portcullis_common::Attempt { origin, comm, refusal: 99, protocol: 17, repeated: 0 });
+        let attempt = Attempt::of(&portcullis_common::Attempt {
+            origin,
+            comm,
+            refusal: 99,
+            protocol: 17,
+            repeated: 0,
+            name: portcullis_common::UnixName::NONE,
+        });
         assert_eq!((attempt.comm.as_str(), attempt.refusal), ("ab\n", "unknown"));
     }
 }

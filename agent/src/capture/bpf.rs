@@ -3,7 +3,7 @@
 //! Source: `include/uapi/linux/bpf.h`, <https://docs.kernel.org/userspace-api/ebpf/syscall.html>.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
@@ -31,11 +31,14 @@ pub(super) enum AttachType {
     Setsockopt = 22,
     Getpeername4 = 29,
     Getpeername6 = 30,
+    UnixConnect = 49,
+    UnixSendmsg = 50,
 }
 
 /// Most programs that are read of one attach point of a cgroup.
 const QUERIED_MAX: usize = 256;
 
+const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_GET_FD_BY_ID: libc::c_int = 13;
@@ -44,6 +47,10 @@ const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_F_QUERY_EFFECTIVE: u32 = 1;
+const BPF_PROG_TYPE_CGROUP_SOCK_ADDR: u32 = 18;
+
+/// Most bytes of what the verifier says of a program that it refuses.
+const VERIFIER_LOG_MAX: usize = 64 * 1024;
 
 /// A program attached to a cgroup for as long as this, or a pin of it, lives.
 #[derive(Debug)]
@@ -153,6 +160,71 @@ pub(super) fn effective_programs(cgroup: BorrowedFd<'_>, at: AttachType) -> io::
     Ok(ids)
 }
 
+/// Loads a program on socket addresses; of one that is refused, answers the end of what the verifier said.
+pub(super) fn load_sock_addr(
+    name: &str,
+    instructions: &[[u8; 8]],
+    license: &CStr,
+    at: AttachType,
+) -> Result<OwnedFd, (io::Error, String)> {
+    #[repr(C)]
+    struct Load {
+        kind: u32,
+        instruction_count: u32,
+        instructions: u64,
+        license: u64,
+        log_level: u32,
+        log_size: u32,
+        log: u64,
+        kernel_version: u32,
+        flags: u32,
+        name: [u8; 16],
+        interface: u32,
+        attach_type: u32,
+    }
+    let mut log = vec![0_u8; VERIFIER_LOG_MAX];
+    let mut short_name = [0; 16];
+    // The last byte stays zero.
+    short_name.iter_mut().take(15).zip(name.bytes()).for_each(|(to, from)| *to = from);
+    let mut attributes = Load {
+        kind: BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+        instruction_count: instructions.len() as u32,
+        instructions: instructions.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: 0,
+        kernel_version: 0,
+        flags: 0,
+        name: short_name,
+        interface: 0,
+        attach_type: at as u32,
+    };
+    let refused = match call_mut(BPF_PROG_LOAD, &mut attributes) {
+        Ok(descriptor) => return Ok(adopt(descriptor)),
+        Err(error) => error,
+    };
+    attributes = Load { log_level: 1, log_size: VERIFIER_LOG_MAX as u32, log: log.as_mut_ptr() as u64, ..attributes };
+    let _ = call_mut(BPF_PROG_LOAD, &mut attributes).map(adopt);
+    let said = String::from_utf8_lossy(&log);
+    let lines: Vec<_> = said.trim_end_matches('\0').trim_end().lines().rev().take(3).collect();
+    Err((refused, lines.into_iter().rev().collect::<Vec<_>>().join("; ")))
+}
+
+/// The id of a loaded program.
+pub(super) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
+    /// `struct bpf_prog_info` up to the id.
+    #[repr(C)]
+    #[derive(Default)]
+    struct ProgramInfo {
+        kind: u32,
+        id: u32,
+    }
+    let mut info = ProgramInfo::default();
+    describe(program, &mut info)?;
+    Ok(info.id)
+}
+
 /// The name of a loaded program, by its id.
 pub(super) fn program_name(id: u32) -> io::Result<String> {
     #[repr(C)]
@@ -202,9 +274,13 @@ fn c_path(path: &Path) -> io::Result<CString> {
 }
 
 fn descriptor<T>(command: libc::c_int, attributes: T) -> io::Result<OwnedFd> {
-    let descriptor = call(command, attributes)?;
-    // SAFETY: the command answers with a new descriptor that is ours.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor as libc::c_int) })
+    call(command, attributes).map(adopt)
+}
+
+/// Takes what a command answered that makes a descriptor.
+fn adopt(descriptor: libc::c_long) -> OwnedFd {
+    // SAFETY: a new descriptor that is ours.
+    unsafe { OwnedFd::from_raw_fd(descriptor as libc::c_int) }
 }
 
 fn call<T>(command: libc::c_int, mut attributes: T) -> io::Result<libc::c_long> {

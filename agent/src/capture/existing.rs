@@ -13,7 +13,8 @@ use super::{
     attachment::Attachment,
     bpf,
     cgroup::{Cgroup, Hierarchy},
-    check_name, programs,
+    check_name,
+    layer::Scope,
 };
 
 /// Most cgroups of others that one daemon captures; each costs the kernel a link for every program.
@@ -162,7 +163,7 @@ impl Capture {
     /// # Errors
     /// [`CaptureError::AlreadyCaptured`], also when another workload's cgroup is in it or around it;
     /// [`CaptureError::NameInUse`]; [`CaptureError::NoCgroup`]; [`CaptureError::HierarchyRoot`];
-    /// [`CaptureError::HoldsDaemon`]; [`CaptureError::OfInstance`].
+    /// [`CaptureError::HoldsDaemon`]; [`CaptureError::OfInstance`]; [`CaptureError::MissingLayer`].
     pub fn capture_existing(&self, existing: &Existing) -> Result<u64, CaptureError> {
         let _one_at_a_time = self.capturing.lock();
         self.check_existing(existing)?;
@@ -176,6 +177,7 @@ impl Capture {
     /// Whether a cgroup could be captured, as far as that shows without doing it; the errors are the same.
     pub fn check_existing(&self, existing: &Existing) -> Result<(), CaptureError> {
         existing.check()?;
+        self.programs.require(&[Scope::Existing], &self.allow_missing)?;
         let path = existing.path();
         check_place(&path, &self.root)?;
         self.existing.check_apart(&path)?;
@@ -192,7 +194,7 @@ impl Capture {
     }
 
     fn attach(&self, existing: &Existing, cgroup: Cgroup) -> Result<Attachment, CaptureError> {
-        let attachment = Attachment::ensure(&self.ebpf, &self.pins, &existing.pins(), cgroup, programs::WORKLOAD);
+        let attachment = Attachment::ensure(&self.programs, &self.pins, &existing.pins(), cgroup, Scope::Existing);
         attachment.inspect_err(|_| {
             // Half of the programs on a cgroup that nobody lists would cut it off for good.
             if let Err(error) = self.pins.remove_links(&existing.pins()) {
@@ -247,7 +249,7 @@ impl Capture {
         }
         let Some(cgroup) = open(&self.hierarchy, &tree.existing, &self.root)? else { return passed() };
         let name = tree.existing.pins();
-        *tree.attachment.lock() = Attachment::ensure(&self.ebpf, &self.pins, &name, cgroup, programs::WORKLOAD)?;
+        *tree.attachment.lock() = Attachment::ensure(&self.programs, &self.pins, &name, cgroup, Scope::Existing)?;
         Ok(true)
     }
 
@@ -277,10 +279,10 @@ impl Capture {
         let directory = self.hierarchy.directory(cgroup);
         let cgroup = Cgroup::open(directory.clone()).map_err(at("open the cgroup", &directory))?;
         let mut foreign = Vec::new();
-        for (program, attach_type) in programs::WORKLOAD {
-            let own = programs::id(&self.ebpf, program)?;
+        for (program, attach_type) in self.programs.entries(Scope::Existing) {
+            let own = self.programs.id(program)?;
             let read = |source| CaptureError::Attach { program, cgroup: directory.clone(), source };
-            let ids = bpf::effective_programs(std::os::fd::AsFd::as_fd(&cgroup), *attach_type).map_err(read)?;
+            let ids = bpf::effective_programs(std::os::fd::AsFd::as_fd(&cgroup), attach_type).map_err(read)?;
             foreign.extend(ids.into_iter().filter(|id| *id != own).map(|id| {
                 let name = bpf::program_name(id).unwrap_or_else(|error: io::Error| format!("({error})"));
                 format!("{program}: {id} {name}")

@@ -2,12 +2,17 @@
 
 use std::{fs, path::Path};
 
-use aya::Ebpf;
 use caps::{CapSet, Capability};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 use serde::Serialize;
 
-use super::{BPFFS, cgroup::Hierarchy, kernel, programs};
+use super::{
+    BPFFS, Layer,
+    cgroup::Hierarchy,
+    kernel,
+    layer::Scope,
+    programs::{Programs, chain},
+};
 
 /// One thing that capture needs or gains by.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -26,7 +31,7 @@ pub struct Fact {
 pub fn facts() -> Vec<Fact> {
     let mut facts = vec![kernel(), cgroup2(), bpffs(), btf(), lsm()];
     facts.extend(CAPABILITIES.iter().map(|(capability, meaning)| held(*capability, meaning)));
-    facts.extend(loadable());
+    facts.extend(layers());
     facts
 }
 
@@ -101,26 +106,34 @@ fn held(capability: Capability, meaning: &'static str) -> Fact {
     Fact { name: capability.to_string(), present, required: true, detail: detail.into(), meaning }
 }
 
-/// Whether the verifier takes each program.
-fn loadable() -> Vec<Fact> {
-    let meaning = "the kernel accepts this program";
-    let fact = |name: &str, refused: Option<String>| Fact {
-        name: format!("program {name}"),
-        present: refused.is_none(),
-        required: true,
-        detail: refused.unwrap_or_else(|| "loads".into()),
-        meaning,
+/// Whether each layer is there. Those of processes without a jail are needed where there are such processes.
+fn layers() -> Vec<Fact> {
+    let programs = match Programs::load(None) {
+        Ok(programs) => programs,
+        Err(error) => {
+            return vec![Fact {
+                name: "programs".into(),
+                present: false,
+                required: true,
+                detail: chain(&error),
+                meaning: "the kernel takes the maps that every program needs",
+            }];
+        }
     };
-    match programs::parse(None) {
-        Ok(mut ebpf) => programs::all().map(|name| fact(name, refusal(&mut ebpf, name))).collect(),
-        Err(error) => vec![fact("object", Some(error.to_string()))],
-    }
-}
-
-fn refusal(ebpf: &mut Ebpf, name: &'static str) -> Option<String> {
-    let error = programs::load_program(ebpf, name).err()?;
-    let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-    Some(format!("{error}{cause}"))
+    let fact = |layer: Layer| {
+        let missing = programs.missing(layer);
+        Fact {
+            name: format!("layer {layer}"),
+            present: missing.is_none(),
+            required: !layer.programs(Scope::Runs).is_empty(),
+            detail: match missing {
+                None => layer.all_programs().map(|(program, _)| program).collect::<Vec<_>>().join(", "),
+                Some(error) => format!("without it, {}; {}: {}", layer.lost(), layer.remedy(), chain(error)),
+            },
+            meaning: layer.meaning(),
+        }
+    };
+    Layer::ALL.into_iter().map(fact).collect()
 }
 
 fn read(path: &str) -> String {

@@ -10,13 +10,14 @@ use aya::{
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf, SkStorage},
 };
 use parking_lot::Mutex;
-use portcullis_common::{Address, Flow, Loopback, Refusal, Settings};
+use portcullis_common::{Address, Flow, Loopback, Refusal, Settings, UNIX_ALLOWED_MAX};
 
-use super::{CaptureError, Origin, namespace::NamespaceId};
+use super::{CaptureError, Origin, namespace::NamespaceId, unix::UnixName};
 
 pub(super) struct Maps {
     settings: Mutex<Array<MapData, Settings>>,
     namespaces: Mutex<HashMap<MapData, u64, u8>>,
+    unix_allowed: Mutex<HashMap<MapData, portcullis_common::UnixName, u8>>,
     origins: SkStorage<MapData, portcullis_common::Origin>,
     datagrams: HashMap<MapData, Flow, portcullis_common::Origin>,
     refusals: PerCpuArray<MapData, u64>,
@@ -29,6 +30,7 @@ impl Maps {
         Ok(Self {
             settings: Mutex::new(take(ebpf, "SETTINGS")?),
             namespaces: Mutex::new(take(ebpf, "NAMESPACES")?),
+            unix_allowed: Mutex::new(take(ebpf, "UNIX_ALLOWED")?),
             origins: take(ebpf, "ORIGINS")?,
             datagrams: take(ebpf, "DATAGRAMS")?,
             refusals: take(ebpf, "REFUSALS")?,
@@ -70,6 +72,19 @@ impl Maps {
     /// Where connects are sent now; zero: nowhere.
     pub(super) fn listener_port(&self) -> Result<u16, CaptureError> {
         Ok(self.settings.lock().get(&0, 0).map_err(of("SETTINGS"))?.port)
+    }
+
+    /// Lets processes without a jail dial these Unix sockets, and no others.
+    pub(super) fn set_unix_allowed(&self, names: &[UnixName]) -> Result<(), CaptureError> {
+        if names.len() > UNIX_ALLOWED_MAX {
+            return Err(CaptureError::TooManyUnixNames(names.len()));
+        }
+        let mut map = self.unix_allowed.lock();
+        let known: Vec<_> = map.keys().collect::<Result<_, _>>().map_err(of("UNIX_ALLOWED"))?;
+        for gone in known.into_iter().filter(|known| !names.iter().any(|name| name.kept() == known)) {
+            map.remove(&gone).map_err(of("UNIX_ALLOWED"))?;
+        }
+        names.iter().try_for_each(|name| map.insert(name.kept(), 1, 0).map_err(of("UNIX_ALLOWED")))
     }
 
     pub(super) fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Limits: sockets made outside a workload and handed to it are not seen (the launcher of `jail` closes what it can), nor
-//! are connects over Unix sockets.
+//! are connects over Unix sockets of a jail: there the mount namespace decides what can be named.
 
 use std::{
     io,
@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::{Ebpf, maps::MapError};
+use aya::maps::MapError;
 use thiserror::Error;
 
 pub use attempt::{Attempt, Attempts};
@@ -28,10 +28,12 @@ pub use cut::{Held, HeldKind};
 pub use enrolment::{Enrolment, WorkloadId};
 pub use existing::{EXISTING_MAX, Existing};
 pub use facts::{Fact, facts};
+pub use layer::{Layer, UnknownLayer};
 pub use members::MEMBERS_MAX;
 pub use origin::Origin;
-pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, Refusal};
+pub use portcullis_common::{ATTEMPTS_PER_SECOND_MAX, Loopback, NAMESPACES_MAX, Refusal, UNIX_ALLOWED_MAX};
 pub use tree::Tree;
+pub use unix::{UnixName, UnixNameError};
 
 pub mod canary;
 pub mod find;
@@ -46,20 +48,25 @@ mod enrolment;
 mod existing;
 mod facts;
 mod kernel;
+mod layer;
 mod maps;
 mod members;
+mod object;
 mod origin;
 mod pins;
 mod programs;
 mod sock_diag;
 mod tree;
+mod unix;
 
 use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
 use existing::Trees;
+use layer::Scope;
 use maps::Maps;
 use namespace::NamespaceId;
 use pins::Pins;
+use programs::Programs;
 
 /// What to capture, and where to send it.
 #[derive(Clone, Debug)]
@@ -74,7 +81,13 @@ pub struct CaptureConfig {
     pub bpffs: PathBuf,
     /// Process trees that are there without `portcullis run`.
     pub existing: Vec<Existing>,
+    /// Layers without which to capture, where this kernel lacks them; an essential one is never gone without.
+    pub allow_missing: Vec<Layer>,
 }
+
+/// What a daemon without configured cgroups attaches to.
+const RUNS: [Scope; 2] = [Scope::Runs, Scope::Daemon];
+const EVERYWHERE: [Scope; 3] = [Scope::Runs, Scope::Existing, Scope::Daemon];
 
 /// Where the BPF file system is mounted by convention.
 pub const BPFFS: &str = "/sys/fs/bpf";
@@ -110,6 +123,15 @@ pub enum CaptureError {
     MissingProgram(&'static str),
     #[error("the kernel refused the program `{program}`")]
     Load { program: &'static str, source: Box<aya::programs::ProgramError> },
+    #[error("failed to load the program `{program}`")]
+    LoadOther { program: &'static str, source: Box<object::ObjectError> },
+    #[error("failed to read the id of the program `{program}`")]
+    Describe { program: &'static str, source: io::Error },
+    #[error(
+        "this kernel lacks the layer `{layer}`, which {}; without it, {}; {} ({cause})",
+        .layer.meaning(), .layer.lost(), .layer.remedy()
+    )]
+    MissingLayer { layer: Layer, cause: String },
     #[error("failed to attach `{program}` to {}", .cgroup.display())]
     Attach { program: &'static str, cgroup: PathBuf, source: io::Error },
     #[error("`{program}` is not attached to {}", .cgroup.display())]
@@ -120,6 +142,8 @@ pub enum CaptureError {
     Namespace(#[source] io::Error),
     #[error("{NAMESPACES_MAX} network namespaces are captured already, and one more cannot be")]
     NamespacesFull,
+    #[error("{0} names of Unix sockets are to be allowed: at most {UNIX_ALLOWED_MAX} can be")]
+    TooManyUnixNames(usize),
     #[error("failed to destroy the connections that its processes hold")]
     Destroy(#[source] io::Error),
     #[error("the connection has no origin: no workload opened it")]
@@ -140,7 +164,8 @@ pub struct Capture {
     hierarchy: Hierarchy,
     root: PathBuf,
     pins: Pins,
-    ebpf: Ebpf,
+    programs: Programs,
+    allow_missing: Vec<Layer>,
     maps: Maps,
     /// Its lock lasts as long as it is open.
     daemon: Cgroup,
@@ -178,25 +203,28 @@ impl Capture {
         daemon.admit(std::process::id()).map_err(at("move the daemon into", daemon.directory()))?;
 
         let pins = Pins::open(&config.bpffs, &config.instance)?;
-        let mut ebpf = programs::load(&pins.maps())?;
-        let maps = Maps::take(&mut ebpf)?;
+        let mut programs = Programs::load(Some(&pins.maps()))?;
+        let scopes: &[_] = if config.existing.is_empty() { &RUNS } else { &EVERYWHERE };
+        programs.require(scopes, &config.allow_missing)?;
+        let maps = Maps::take(programs.maps())?;
         // Those of an earlier daemon stay: where nobody listens any more, connects are refused.
         maps.allow_namespace(NamespaceId::current().map_err(CaptureError::Namespace)?, Loopback::Shared)?;
         maps.set_listener(config.port, config.ipv6)?;
 
-        pins.keep_programs(&ebpf)?;
-        let workloads = Attachment::ensure(&ebpf, &pins, "workloads", workloads, programs::WORKLOAD)?;
+        pins.keep_programs(&programs)?;
+        let workloads = Attachment::ensure(&programs, &pins, "workloads", workloads, Scope::Runs)?;
         let existing = Trees::default();
         for tree in &config.existing {
             let Some(cgroup) = existing::open(&hierarchy, tree, &root)? else { continue };
-            existing.add(tree.clone(), Attachment::ensure(&ebpf, &pins, &tree.pins(), cgroup, programs::WORKLOAD)?);
+            existing.add(tree.clone(), Attachment::ensure(&programs, &pins, &tree.pins(), cgroup, Scope::Existing)?);
         }
         pins.release_links_except(&config.existing.iter().map(Existing::pins).collect::<Vec<_>>())?;
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
-        Attachment::ensure(&ebpf, &pins, "daemon", daemon_cgroup, programs::DAEMON)?;
+        Attachment::ensure(&programs, &pins, "daemon", daemon_cgroup, Scope::Daemon)?;
         let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
-        Ok(Self { hierarchy, root, pins, ebpf, maps, daemon, workloads, existing, capturing })
+        let allow_missing = config.allow_missing.clone();
+        Ok(Self { hierarchy, root, pins, programs, allow_missing, maps, daemon, workloads, existing, capturing })
     }
 
     /// The lock of the instance, for the daemon that goes on in this one's place.
@@ -231,14 +259,14 @@ impl Capture {
         Ok(WorkloadId { name, cgroup: path })
     }
 
+    /// The id of a cgroup, by its path below the mount.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Result<u64, CaptureError> {
+        self.hierarchy.id_of(cgroup).map_err(at("look at the cgroup", cgroup))
+    }
+
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
     pub fn governs(&self, cgroup: &Path) -> bool {
         self.name_of(cgroup).is_some()
-    }
-
-    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
-    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
-        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
     }
 
     fn name_of(&self, cgroup: &Path) -> Option<std::sync::Arc<str>> {
@@ -295,6 +323,20 @@ impl Capture {
     pub fn tree_directory(&self, cgroup: &Path) -> Result<Option<PathBuf>, CaptureError> {
         let directory = self.hierarchy.mount().join(cgroup.strip_prefix("/").unwrap_or(cgroup));
         Ok(self.trees()?.into_iter().find(|tree| directory.starts_with(tree)))
+    }
+
+    /// Lets processes without a jail dial these Unix sockets, and no others: until the first call, those of the daemon
+    /// before.
+    ///
+    /// # Errors
+    /// [`CaptureError::TooManyUnixNames`] beyond [`UNIX_ALLOWED_MAX`].
+    pub fn set_unix_allowed(&self, names: &[UnixName]) -> Result<(), CaptureError> {
+        self.maps.set_unix_allowed(names)
+    }
+
+    /// The layers that this kernel lacks.
+    pub fn missing_layers(&self) -> Vec<Layer> {
+        Layer::ALL.into_iter().filter(|layer| self.programs.missing(*layer).is_some()).collect()
     }
 
     /// Asks the kernel whether every program is in force on every captured cgroup.

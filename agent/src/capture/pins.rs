@@ -6,14 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::Ebpf;
 use nix::{
     mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
 use portcullis_common::LAYOUT;
 
-use super::{CaptureError, at, bpf, programs};
+use super::{CaptureError, at, bpf, programs::Programs};
 
 pub(super) struct Pins {
     directory: PathBuf,
@@ -31,14 +30,14 @@ impl Pins {
     }
 
     /// Mounts the BPF file system again, where somebody unmounted it under a running daemon, and pins the programs there.
-    pub(super) fn renew(&self, ebpf: &Ebpf) -> Result<(), CaptureError> {
+    pub(super) fn renew(&self, programs: &Programs) -> Result<(), CaptureError> {
         let bpffs = self.directory.ancestors().nth(2).unwrap_or(&self.directory);
         if is_mounted(bpffs) {
             return Ok(());
         }
         mount_if_missing(bpffs).map_err(at("mount the BPF file system at", bpffs))?;
         make(&self.programs())?;
-        self.keep_programs(ebpf)
+        self.keep_programs(programs)
     }
 
     /// Maps of this layout: a daemon of another leaves them alone.
@@ -58,12 +57,12 @@ impl Pins {
     }
 
     /// Pins every program, for systemd's `BPFProgram=` and for whoever inspects them.
-    pub(super) fn keep_programs(&self, ebpf: &Ebpf) -> Result<(), CaptureError> {
-        for program in programs::all() {
+    pub(super) fn keep_programs(&self, programs: &Programs) -> Result<(), CaptureError> {
+        for program in programs.names() {
             let path = self.programs().join(program);
             let fresh = self.programs().join(format!("{program}+new"));
             remove_if_there(&fresh)?;
-            bpf::pin(programs::descriptor(ebpf, program)?, &fresh).map_err(at("pin a program as", &fresh))?;
+            bpf::pin(programs.descriptor(program)?, &fresh).map_err(at("pin a program as", &fresh))?;
             fs::rename(&fresh, &path).map_err(at("replace the pin", &path))?;
         }
         Ok(())

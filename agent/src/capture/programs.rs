@@ -1,45 +1,26 @@
-//! The programs of `agent-ebpf`: loaded, and named for where each belongs.
+//! The programs of `agent-ebpf`, loaded: those that this kernel takes.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    collections::BTreeMap,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Program};
 
-use super::{CaptureError, bpf::AttachType, kernel};
+use super::{
+    CaptureError, bpf, kernel,
+    layer::{Entry, Layer, Scope},
+    object,
+};
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis.bpf"));
 
-/// A program by its name in the object, and its attach point.
-pub(super) type Entry = (&'static str, AttachType);
-
-/// What holds a workload, in the order of attachment: the floor first, so that a load that stops half-way refuses.
-pub(super) const WORKLOAD: &[Entry] = &[
-    ("egress", AttachType::Egress),
-    ("ingress", AttachType::Ingress),
-    ("connect4", AttachType::Connect4),
-    ("connect6", AttachType::Connect6),
-    ("sendmsg4", AttachType::Sendmsg4),
-    ("sendmsg6", AttachType::Sendmsg6),
-    ("recvmsg4", AttachType::Recvmsg4),
-    ("recvmsg6", AttachType::Recvmsg6),
-    ("sock_create", AttachType::SockCreate),
-    ("bind4", AttachType::Bind4),
-    ("bind6", AttachType::Bind6),
-    ("setsockopt", AttachType::Setsockopt),
-    ("getpeername4", AttachType::Getpeername4),
-    ("getpeername6", AttachType::Getpeername6),
-    ("flow_out", AttachType::SockOps),
-];
-
-/// What the daemon's own cgroup carries.
-pub(super) const DAEMON: &[Entry] = &[("flow_in", AttachType::SockOps)];
-
 /// The maps that outlive the daemon.
-pub(super) const MAPS: &[&str] = &[
+const MAPS: &[&str] = &[
     "SETTINGS",
     "NAMESPACES",
+    "UNIX_ALLOWED",
     "ORIGINS",
     "JAILED",
     "FLOWS",
@@ -51,58 +32,102 @@ pub(super) const MAPS: &[&str] = &[
     "LOST",
 ];
 
-/// Loads every program, with the maps that are pinned in `maps`, or pins new ones there.
-pub(super) fn load(maps: &Path) -> Result<Ebpf, CaptureError> {
-    let mut ebpf = parse(Some(maps))?;
-    for name in all() {
-        load_program(&mut ebpf, name)?;
+/// Loaded programs, and what came of those that were not loaded.
+pub(super) struct Programs {
+    ebpf: Ebpf,
+    /// Those that aya does not know.
+    others: BTreeMap<&'static str, OwnedFd>,
+    missing: BTreeMap<Layer, CaptureError>,
+}
+
+impl Programs {
+    /// Loads every program that this kernel takes, with the maps that are pinned in `maps`, or pins new ones there.
+    /// Without a directory nothing is pinned.
+    pub(super) fn load(maps: Option<&Path>) -> Result<Self, CaptureError> {
+        let mut loader = EbpfLoader::new();
+        for (directory, name) in maps.iter().flat_map(|directory| MAPS.iter().map(move |name| (directory, name))) {
+            loader.map_pin_path(name, directory.join(name));
+        }
+        let options_know_process = u8::from(kernel::release() >= kernel::OPTIONS_KNOW_PROCESS);
+        loader.override_global("OPTIONS_KNOW_PROCESS", &options_know_process, true);
+        let ebpf = loader.load(OBJECT).map_err(Box::new)?;
+        let mut programs = Self { ebpf, others: BTreeMap::new(), missing: BTreeMap::new() };
+        for layer in Layer::ALL {
+            if let Err(error) = layer.all_programs().try_for_each(|(name, _)| programs.load_one(name)) {
+                programs.missing.insert(layer, error);
+            }
+        }
+        Ok(programs)
     }
-    Ok(ebpf)
-}
 
-/// The names of all programs, in the order of attachment.
-pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    WORKLOAD.iter().chain(DAEMON).map(|(name, _)| *name)
-}
-
-/// Makes the maps, and prepares the programs. Without a directory nothing is pinned.
-pub(super) fn parse(maps: Option<&Path>) -> Result<Ebpf, CaptureError> {
-    let mut loader = EbpfLoader::new();
-    for (directory, name) in maps.iter().flat_map(|directory| MAPS.iter().map(move |name| (directory, name))) {
-        loader.map_pin_path(name, directory.join(name));
+    /// The object's maps, to take.
+    pub(super) fn maps(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
     }
-    let options_know_process = u8::from(kernel::release() >= kernel::OPTIONS_KNOW_PROCESS);
-    loader.override_global("OPTIONS_KNOW_PROCESS", &options_know_process, true);
-    Ok(loader.load(OBJECT).map_err(Box::new)?)
-}
 
-pub(super) fn load_program(ebpf: &mut Ebpf, name: &'static str) -> Result<(), CaptureError> {
-    let program = ebpf.program_mut(name).ok_or(CaptureError::MissingProgram(name))?;
-    let loaded = match program {
-        Program::CgroupSkb(program) => program.load(),
-        Program::CgroupSock(program) => program.load(),
-        Program::CgroupSockAddr(program) => program.load(),
-        Program::CgroupSockopt(program) => program.load(),
-        Program::SockOps(program) => program.load(),
-        _ => return Err(CaptureError::MissingProgram(name)),
-    };
-    loaded.map_err(|source| CaptureError::Load { program: name, source: Box::new(source) })
-}
+    /// Why a layer is not there, if it is not.
+    pub(super) fn missing(&self, layer: Layer) -> Option<&CaptureError> {
+        self.missing.get(&layer)
+    }
 
-/// A loaded program's descriptor.
-pub(super) fn descriptor<'a>(ebpf: &'a Ebpf, name: &'static str) -> Result<BorrowedFd<'a>, CaptureError> {
-    let program = ebpf.program(name).ok_or(CaptureError::MissingProgram(name))?;
-    match program.fd() {
-        Ok(descriptor) => Ok(descriptor.as_fd()),
-        Err(source) => Err(CaptureError::Load { program: name, source: Box::new(source) }),
+    /// Fails where a layer is not there that these cgroups need, and that the configuration does not allow to miss.
+    pub(super) fn require(&self, scopes: &[Scope], allowed: &[Layer]) -> Result<(), CaptureError> {
+        match self.missing.iter().find(|(layer, _)| layer.is_required(scopes, allowed)) {
+            Some((layer, error)) => Err(CaptureError::MissingLayer { layer: *layer, cause: chain(error) }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is attached to such a cgroup, in order.
+    pub(super) fn entries(&self, scope: Scope) -> impl Iterator<Item = Entry> {
+        let present = Layer::ALL.into_iter().filter(|layer| !self.missing.contains_key(layer));
+        present.flat_map(move |layer| layer.programs(scope)).copied()
+    }
+
+    /// The name of every loaded program.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.entries(Scope::Existing).chain(self.entries(Scope::Daemon)).map(|(name, _)| name)
+    }
+
+    /// A loaded program's descriptor.
+    pub(super) fn descriptor(&self, name: &'static str) -> Result<BorrowedFd<'_>, CaptureError> {
+        if let Some(other) = self.others.get(name) {
+            return Ok(other.as_fd());
+        }
+        let program = self.ebpf.program(name).ok_or(CaptureError::MissingProgram(name))?;
+        match program.fd() {
+            Ok(descriptor) => Ok(descriptor.as_fd()),
+            Err(source) => Err(CaptureError::Load { program: name, source: Box::new(source) }),
+        }
+    }
+
+    /// A loaded program's id.
+    pub(super) fn id(&self, name: &'static str) -> Result<u32, CaptureError> {
+        bpf::program_id(self.descriptor(name)?).map_err(|source| CaptureError::Describe { program: name, source })
+    }
+
+    fn load_one(&mut self, name: &'static str) -> Result<(), CaptureError> {
+        if let Some(attach_type) = object::attach_type(name) {
+            let failed = |source| CaptureError::LoadOther { program: name, source: Box::new(source) };
+            let loaded = object::load(OBJECT, &self.ebpf, name, attach_type).map_err(failed)?;
+            self.others.insert(name, loaded);
+            return Ok(());
+        }
+        let program = self.ebpf.program_mut(name).ok_or(CaptureError::MissingProgram(name))?;
+        let loaded = match program {
+            Program::CgroupSkb(program) => program.load(),
+            Program::CgroupSock(program) => program.load(),
+            Program::CgroupSockAddr(program) => program.load(),
+            Program::CgroupSockopt(program) => program.load(),
+            Program::SockOps(program) => program.load(),
+            _ => return Err(CaptureError::MissingProgram(name)),
+        };
+        loaded.map_err(|source| CaptureError::Load { program: name, source: Box::new(source) })
     }
 }
 
-/// A loaded program's id.
-pub(super) fn id(ebpf: &Ebpf, name: &'static str) -> Result<u32, CaptureError> {
-    let program = ebpf.program(name).ok_or(CaptureError::MissingProgram(name))?;
-    match program.info() {
-        Ok(info) => Ok(info.id()),
-        Err(source) => Err(CaptureError::Load { program: name, source: Box::new(source) }),
-    }
+/// An error and what caused it, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

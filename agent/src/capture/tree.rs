@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use super::{Capture, CaptureError, Enrolment, at, attachment::Attachment, cgroup::Cgroup, enrolment, programs};
+use super::{Capture, CaptureError, Enrolment, at, attachment::Attachment, cgroup::Cgroup, enrolment};
 
 /// What the cgroup of a canary inside somebody else's cgroup is called.
 const CANARY: &str = "portcullis-canary";
@@ -49,18 +49,18 @@ impl Capture {
     /// Asks the kernel whether every program is in force on this tree, and whether it would stay without the daemon.
     pub fn verify_tree(&self, tree: &Tree) -> Result<(), CaptureError> {
         self.attached(tree, |attachment, pins| {
-            attachment.verify(&self.ebpf, programs::WORKLOAD)?;
-            attachment.verify_pins(&self.pins, pins, programs::WORKLOAD)
+            attachment.verify(&self.programs)?;
+            attachment.verify_pins(&self.programs, &self.pins, pins)
         })
     }
 
     /// Attaches to this tree what is missing there. What still is attached stays, without a moment in between.
     pub fn reattach(&self, tree: &Tree) -> Result<(), CaptureError> {
-        self.pins.renew(&self.ebpf)?;
+        self.pins.renew(&self.programs)?;
         let again = |attachment: &mut Attachment, pins: &str| {
             let cgroup = Cgroup::open(attachment.cgroup().directory().to_owned());
             let cgroup = cgroup.map_err(at("open the cgroup", attachment.cgroup().directory()))?;
-            *attachment = Attachment::ensure(&self.ebpf, &self.pins, pins, cgroup, programs::WORKLOAD)?;
+            *attachment = Attachment::ensure(&self.programs, &self.pins, pins, cgroup, attachment.scope())?;
             Ok(())
         };
         self.attached(tree, again)

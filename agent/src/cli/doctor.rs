@@ -11,6 +11,7 @@ use super::{
 use crate::{
     capture::{self, Loopback, canary},
     control::{Client, Command, Reply},
+    jail,
 };
 
 /// Say what this kernel allows, and what that means.
@@ -30,7 +31,8 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
     if args.workload.is_some() {
         return findings::show(ask(control, &Command::Examine { workload: args.workload })?, args.json);
     }
-    let facts = capture::facts();
+    let mut facts = capture::facts();
+    facts.extend(jail::facts());
     if args.json {
         json(&facts)?;
     } else {
@@ -66,10 +68,10 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     if args.json {
         json(&attempts)?;
     } else {
-        let mut rows = table(["", "ATTEMPT", "WHAT HAPPENED"]);
+        let mut rows = table(["", "ATTEMPT", "LAYER", "WHAT HAPPENED"]);
         for attempt in &attempts {
             let held = if attempt.held { "held" } else { "GOT OUT" };
-            rows.add_row([held.to_owned(), attempt.name.to_owned(), attempt.outcome.clone()]);
+            rows.add_row([held, attempt.name, attempt.layer, &attempt.outcome]);
         }
         print_table(rows)?;
     }

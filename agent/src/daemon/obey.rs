@@ -13,6 +13,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use super::{
     attempts::Attempts,
     audit::Audit,
+    doorways::Doorways,
     event::Event,
     inheritance::Inheritance,
     listeners::Sockets,
@@ -41,6 +42,7 @@ pub struct Daemon {
     pub(super) gatehouse: Arc<Gatehouse>,
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) roll: Arc<Roll>,
+    pub(super) doorways: Arc<Doorways>,
     pub(super) audit: Arc<Audit>,
     pub(super) attempts: Arc<Attempts>,
     pub(super) prover: Arc<Prover>,
@@ -84,6 +86,7 @@ impl Daemon {
             enrolment.release()?;
             anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
         };
+        let doorways = self.doorways.open(id).context("failed to listen on the workload's Unix sockets")?;
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -97,7 +100,7 @@ impl Daemon {
         let cgroup = enrolment.directory().display().to_string();
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways: Vec::new() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways })
     }
 
     /// Looks again at what capture alone cannot hold.
@@ -211,6 +214,7 @@ impl Daemon {
         tasks.spawn(tend::follow_policy(gatehouse.clone(), audit.clone()));
         tasks.spawn(tend::tend_namespaces(self.namespaces.clone()));
         tasks.spawn(tend::tend_workloads(self.roll.clone()));
+        tasks.spawn(tend::tend_doorways(self.doorways.clone()));
         tasks.spawn(self.roll.clone().keep_examining());
         tasks.spawn(tend::refresh_targets(gatehouse.clone()));
         tasks.spawn(self.attempts.clone().keep_telling());
@@ -229,7 +233,8 @@ impl Daemon {
         let workloads = self.gatehouse.workloads.list().iter().map(|workload| (**workload).clone()).collect();
         let lock = self.gatehouse.capture.lock().context("failed to pass the lock on")?;
         let namespaces = self.namespaces.leave().await.context("failed to pass sockets on")?;
-        Ok(Inheritance { lock, control, host, namespaces, workloads, from: std::process::id() })
+        let doorways = self.doorways.leave().context("failed to pass doorways on")?;
+        Ok(Inheritance { lock, control, host, namespaces, doorways, workloads, from: std::process::id() })
     }
 }
 

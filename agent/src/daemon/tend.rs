@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
-use super::{audit::Audit, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
+use super::{audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
 use crate::{
     accept::Workload,
     config::Config,
@@ -78,6 +78,14 @@ fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Closes the doorways of workloads that have ended.
+pub(super) async fn tend_doorways(doorways: Arc<Doorways>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(TEND_INTERVAL).await;
+        doorways.close_released();
+    }
 }
 
 /// Listens in the network namespaces that workloads have come into, and leaves those that they have left.

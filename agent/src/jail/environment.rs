@@ -1,8 +1,14 @@
 //! The environment of a command: the caller's, without what names things that are out of reach.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     process::Command,
+};
+
+use nix::{
+    errno::Errno,
+    unistd::{AccessFlags, access},
 };
 
 use super::Identity;
@@ -45,6 +51,8 @@ const OUTSIDE: &[&str] = &[
 /// Variables of a home that is not the workload's.
 const OF_HOME: &[&str] = &["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 
+const PATH: &str = "PATH";
+
 /// Changes to the caller's environment, in the order in which they are made.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Environment {
@@ -74,6 +82,20 @@ impl Environment {
         ] {
             self.set.push((name.into(), value.into()));
         }
+    }
+
+    /// Takes out of `PATH` what this process may not enter: with it, a program that is nowhere would be one that may
+    /// not be run (execvp(3)).
+    pub(super) fn without_closed_directories(&self) -> Self {
+        let given = self.set.iter().rev().find(|(name, _)| name == PATH).map(|(_, value)| value.clone());
+        let mut open = self.clone();
+        if let Some(path) = given.or_else(|| env::var_os(PATH)) {
+            let directories =
+                env::split_paths(&path).filter(|one| access(one, AccessFlags::X_OK) != Err(Errno::EACCES));
+            // What was split can be joined.
+            open.set.push((PATH.into(), env::join_paths(directories).unwrap_or(path)));
+        }
+        open
     }
 
     pub(super) fn give(&self, command: &mut Command) {

@@ -6,7 +6,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::net::UnixListener},
     path::Path,
 };
 
@@ -28,7 +28,7 @@ use super::{
     confinement, descriptors,
     environment::Environment,
     error::{LaunchError, system},
-    launcher, signals,
+    launcher, refusal, signals,
     terminal::{Inner, Manner},
     view::View,
 };
@@ -67,6 +67,7 @@ fn tell_failure(error: &LaunchError, channel: &Channel) -> i32 {
 fn start(task: &Task<'_>, channel: &Channel) -> Result<Pid, LaunchError> {
     let mask = umask(Mode::from_bits_truncate(0o022));
     task.view.build(task.identity)?;
+    let refusing = refusal::listen()?;
     umask(mask);
     confinement::confine(task.identity)?;
     confinement::close_to_others()?;
@@ -77,6 +78,8 @@ fn start(task: &Task<'_>, channel: &Channel) -> Result<Pid, LaunchError> {
     match unsafe { fork() }.map_err(system("start another process"))? {
         ForkResult::Parent { child } => {
             let_go_of_files().map_err(system("let go of input and output"))?;
+            // Without it, clients of container daemons find nobody, and say less clearly why.
+            let _ = refuse_containers(refusing);
             // Until the end: without a holder, the terminal would hang up while the command still runs.
             std::mem::forget(terminal);
             Ok(child)
@@ -88,6 +91,17 @@ fn start(task: &Task<'_>, channel: &Channel) -> Result<Pid, LaunchError> {
             unsafe { libc::_exit(status) }
         }
     }
+}
+
+/// In a process for each, which ends with the jail.
+fn refuse_containers(listeners: Vec<UnixListener>) -> io::Result<()> {
+    for listener in listeners {
+        // SAFETY: as above.
+        if let ForkResult::Child = unsafe { fork() }? {
+            refusal::answer(&listener);
+        }
+    }
+    Ok(())
 }
 
 /// Begins a session of the jail's own: the caller's terminal controls nothing in it, and nothing in it takes the
@@ -108,10 +122,14 @@ fn become_command(task: &Task<'_>, terminal: Option<&Inner>) -> LaunchError {
             terminal.take().map_err(system("take the terminal"))?;
         }
         chdir(task.directory).map_err(|_| LaunchError::WorkingDirectory(task.directory.into()))?;
+        signals::let_through().map_err(system("let signals through"))?;
         descriptors::close_others_on_exec()
     };
     match prepare() {
-        Ok(()) => launcher::become_command(task.program, task.arguments, task.environment),
+        Ok(()) => {
+            let environment = task.environment.without_closed_directories();
+            launcher::become_command(task.program, task.arguments, &environment)
+        }
         Err(error) => error,
     }
 }

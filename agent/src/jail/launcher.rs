@@ -31,7 +31,7 @@ pub fn exec(identity: &Identity, program: &OsStr, arguments: &[OsString]) -> Lau
     }
 }
 
-/// Replaces this process; returns only on failure. Signals that were blocked are not for the command.
+/// Replaces this process; returns only on failure.
 pub(super) fn become_command(program: &OsStr, arguments: &[OsString], environment: &Environment) -> LaunchError {
     let mut command = Command::new(program);
     command.args(arguments);

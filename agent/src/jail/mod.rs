@@ -17,6 +17,7 @@
 //! | privileges, and ways to get any | no capabilities, `no_new_privs` ([`confinement`]) |
 //! | sockets of other kinds, namespaces, mounts, tracing, rings, keys | a system call filter ([`seccomp`]) |
 //! | what was open | refused or closed ([`descriptors`]) |
+//! | containers started outside | a refusal where their daemon's socket would be ([`refusal`]) |
 //! | the caller's terminal | a terminal of its own ([`terminal`]) |
 
 pub mod launcher;
@@ -30,12 +31,14 @@ mod devices;
 mod domain;
 mod environment;
 mod error;
+mod facts;
 mod hidden;
 mod identity;
 mod idmap;
 mod init;
 mod mount;
 mod network;
+mod refusal;
 mod relay;
 mod seccomp;
 mod signals;
@@ -58,6 +61,7 @@ use nix::{
 pub use bind::{BINDS_MAX, Bind, BindError};
 pub use channel::Ended;
 pub use error::LaunchError;
+pub use facts::facts;
 pub use identity::Identity;
 
 use environment::Environment;
@@ -65,7 +69,7 @@ use error::system;
 use terminal::Outer;
 use view::View;
 
-/// A Unix socket that stands in the jail at a path, whatever else is hidden.
+/// A Unix socket, or a directory of them, that stands in the jail at a path, whatever else is hidden.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Opening {
     /// Where the workload finds it.

@@ -27,7 +27,16 @@ const WATCHED: &[Signal] = &[
 
 /// Blocks those of [`WATCHED`], for this process and its children, and reads them.
 pub(super) fn watch() -> io::Result<SignalFd> {
-    let watched: SigSet = WATCHED.iter().copied().collect();
+    let watched = watched();
     watched.thread_block()?;
     Ok(SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+/// Lets them through again, for a command.
+pub(super) fn let_through() -> io::Result<()> {
+    Ok(watched().thread_unblock()?)
+}
+
+fn watched() -> SigSet {
+    WATCHED.iter().copied().collect()
 }

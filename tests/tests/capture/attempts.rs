@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    os::{
+        fd::{AsRawFd, FromRawFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     time::Duration,
 };
 
@@ -69,6 +72,13 @@ fn make(attempt: &str, held: &mut Held) -> io::Result<String> {
             let to = |number: u32| (Ipv4Addr::from(0xc612_0000 + (number >> 15)), 1024 + (number & 0x7fff) as u16);
             let refused = (0..number.parse().unwrap()).filter(|number| socket.send_to(b"out", to(*number)).is_err());
             Ok(refused.count().to_string())
+        }
+        ["unix", kind, name] => unix(number(kind), name, true).map(answer),
+        ["unix-send", name] => unix(libc::SOCK_DGRAM, name, false).map(answer),
+        ["unix-pair"] => {
+            let (mut one, mut other) = UnixStream::pair()?;
+            one.write_all(b"x")?;
+            other.read_exact(&mut [0]).map(answer)
         }
         ["udp-connect", address] => UdpSocket::bind(any(parse(address)))?.connect(parse(address)).map(answer),
         ["udp-by", device, address] => {
@@ -145,6 +155,25 @@ fn answer<T>(_: T) -> String {
 
 fn any(address: SocketAddr) -> SocketAddr {
     if address.is_ipv4() { parse("0.0.0.0:0") } else { parse("[::]:0") }
+}
+
+/// Dials a Unix socket, or sends to it; `@` stands for the zero of an abstract name, `^` for what follows the path's end.
+fn unix(kind: i32, name: &str, connect_first: bool) -> io::Result<()> {
+    let socket = socket(libc::AF_UNIX, kind, 0)?;
+    let name: Vec<u8> = name.bytes().map(|byte| if matches!(byte, b'@' | b'^') { 0 } else { byte }).collect();
+    // SAFETY: an address of zeros is one.
+    let mut address: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as u16;
+    address.sun_path.iter_mut().zip(&name).for_each(|(to, from)| *to = *from as libc::c_char);
+    let (to, length) = ((&raw const address).cast(), (2 + name.len()) as libc::socklen_t);
+    // SAFETY: the address is as long as said.
+    let answer = unsafe {
+        match connect_first {
+            true => libc::connect(socket.as_raw_fd(), to, length) as isize,
+            false => libc::sendto(socket.as_raw_fd(), c"out".as_ptr().cast(), 3, 0, to, length),
+        }
+    };
+    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// The header of a DNS message, RFC 1035, section 4.1.1.

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod rig;
+mod unix;
 mod wire;
 
 use std::{

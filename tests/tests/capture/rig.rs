@@ -228,6 +228,7 @@ pub fn daemon() {
         ipv6: true,
         bpffs: BPFFS.into(),
         existing: existing.into_iter().collect(),
+        allow_missing: Vec::new(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut capture = Capture::load(&config).unwrap();
@@ -238,8 +239,8 @@ pub fn daemon() {
         async move {
             loop {
                 let it = attempts.next().await.unwrap();
-                let line =
-                    format!("{} {} {} {} {} {}", it.refusal, it.destination, it.protocol, it.pid, it.uid, it.comm);
+                let to = it.unix.map_or(it.destination.to_string(), |name| name.to_string());
+                let line = format!("{} {to} {} {} {} {}", it.refusal, it.protocol, it.pid, it.uid, it.comm);
                 told.lock().unwrap().push(line);
             }
         }
@@ -259,7 +260,7 @@ pub fn daemon() {
                         let _context = runtime.enter();
                         accepted.set_nonblocking(true).unwrap();
                         let accepted = tokio::net::TcpStream::from_std(accepted).unwrap();
-                        runtime.block_on(canary.answer(&origin, accepted)).unwrap();
+                        runtime.block_on(canary.answer(&origin, accepted.into())).unwrap();
                     }
                     Ok(origin) => tell(accepted, &capture, &origin),
                     Err(_) => drop(refused.fetch_add(1, Ordering::SeqCst)),
@@ -280,6 +281,10 @@ pub fn daemon() {
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
         ("recapture", _) => capture.recapture().unwrap().len().to_string(),
+        ("unix", names) => {
+            let names: Vec<_> = names.split_terminator(' ').map(|name| name.parse().unwrap()).collect();
+            capture.set_unix_allowed(&names).map_or_else(|error| error.to_string(), |()| "allowed".into())
+        }
         ("told", _) => told.lock().unwrap().join("; "),
         ("lost", _) => capture.lost_attempts().unwrap().to_string(),
         ("refused", _) => refused.load(Ordering::SeqCst).to_string(),

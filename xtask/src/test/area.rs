@@ -10,6 +10,7 @@ pub enum Area {
     Sql,
     Record,
     Capture,
+    Jail,
     Postgres,
     Clients,
     Containers,
@@ -17,12 +18,13 @@ pub enum Area {
 
 impl Area {
     /// All of them, those that answer soonest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unit,
         Self::Laws,
         Self::Sql,
         Self::Record,
         Self::Capture,
+        Self::Jail,
         Self::Postgres,
         Self::Clients,
         Self::Containers,
@@ -35,6 +37,7 @@ impl Area {
             Self::Sql => "sql",
             Self::Record => "record",
             Self::Capture => "capture",
+            Self::Jail => "jail",
             Self::Postgres => "postgres",
             Self::Clients => "clients",
             Self::Containers => "containers",
@@ -48,6 +51,7 @@ impl Area {
             Self::Sql => "SQL text to accesses and lineage",
             Self::Record => "recorder, verifier, and what a crash of the daemon leaves (root)",
             Self::Capture => "the kernel programs, on this kernel (root)",
+            Self::Jail => "what a command can and cannot do under `portcullis run`, with ordinary tools (root)",
             Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
             Self::Clients => "clients that agents use, directly and through the gate (root)",
             Self::Containers => "network namespaces and containers under the gate, and DNS in them (root)",
@@ -61,7 +65,7 @@ impl Area {
     pub fn needs_root(self) -> bool {
         match self {
             Self::Unit | Self::Laws | Self::Sql => false,
-            Self::Record | Self::Capture | Self::Postgres | Self::Clients | Self::Containers => true,
+            Self::Record | Self::Capture | Self::Jail | Self::Postgres | Self::Clients | Self::Containers => true,
         }
     }
 
@@ -69,6 +73,7 @@ impl Area {
         match self {
             Self::Laws | Self::Sql => &[Need::Build],
             Self::Unit | Self::Record | Self::Capture => &[Need::Build, Need::Postgres],
+            Self::Jail => &[Need::Build, Need::Postgres, Need::Clients, Need::Tools],
             Self::Postgres => &[Need::Build, Need::Postgres, Need::Releases],
             Self::Clients => &[Need::Build, Need::Postgres, Need::Clients],
             Self::Containers => &[Need::Build, Need::Postgres, Need::Containers],

@@ -112,6 +112,7 @@ fn daemon_library(program: &Program, daemon: &Path) -> Vec<Suite> {
 fn integration(name: &str) -> Result<Area> {
     Ok(match name {
         "capture" | "enrol" => Area::Capture,
+        "jail" => Area::Jail,
         "postgres" | "releases" => Area::Postgres,
         "clients" => Area::Clients,
         "crash" => Area::Record,
