@@ -177,8 +177,8 @@ impl Capture {
 
     /// Whether a cgroup could be captured, as far as that shows without doing it; the errors are the same.
     pub fn check_existing(&self, existing: &Existing) -> Result<(), CaptureError> {
-        self.programs.require(&[Scope::Existing], &self.allow_missing)?;
         existing.check()?;
+        self.programs.require(&[Scope::Existing], &self.allow_missing)?;
         let path = existing.path();
         check_place(&path, &self.root)?;
         self.existing.check_apart(&path)?;
