@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use jiff::tz::TimeZone;
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::mpsc,
+};
 
 use crate::{
-    accept::{Closures, Identities, Places, Standings, Workloads, places::NoPlace},
+    accept::{Closures, Doorway, DoorwayError, Identities, Places, Standings, Workloads, places::NoPlace},
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
@@ -24,9 +27,10 @@ use crate::{
         driver::{Drive, Signal, drive},
         postgres::Cancels,
     },
-    record::{Outcome, RecordError, Recorder, SessionHeader},
+    record::{ErrorEntry, Kind, Outcome, RecordError, Recorder, SessionHeader},
+    socket::Socket,
     surveys::{SessionSurvey, Surveys},
-    target::{Target, Verify},
+    target::{SocketPath, Target, Verify},
     tls,
     upstream::{Dialler, TlsSetups},
 };
@@ -66,6 +70,8 @@ pub struct Gatehouse {
 enum Refusal {
     #[error("it cannot be identified: {0}")]
     Capture(#[from] CaptureError),
+    #[error("{path}: {source}")]
+    Doorway { path: SocketPath, source: DoorwayError },
     #[error("a canary left: {0}")]
     Canary(#[from] std::io::Error),
     #[error("{0}")]
@@ -78,59 +84,74 @@ enum Refusal {
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
 pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
-    match admit(stream, &gatehouse).await {
-        Ok(()) => {}
-        Err(Refusal::NoPlace(NoPlace { tell: None, .. })) => {}
+    tell(admit(stream, &gatehouse).await);
+}
+
+/// Serves one connection that a doorway has accepted.
+pub async fn serve_doorway(stream: UnixStream, doorway: Arc<Doorway>, gatehouse: Arc<Gatehouse>) {
+    let admitted = match doorway.origin(&stream, &gatehouse.capture) {
+        Ok(origin) => go_on(stream.into(), &origin, &gatehouse).await,
+        Err(error) => Err(record_intruder(&doorway, error, &gatehouse)),
+    };
+    tell(admitted);
+}
+
+fn tell(admitted: Result<(), Refusal>) {
+    match admitted {
+        Ok(()) | Err(Refusal::NoPlace(NoPlace { tell: None, .. })) => {}
         Err(refusal) => tracing::warn!(%refusal, "connection refused"),
     }
 }
 
 async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     let origin = gatehouse.capture.origin(&stream)?;
+    go_on(stream.into(), &origin, gatehouse).await
+}
+
+/// Serves a connection whose origin is known.
+async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     if Canary::is_destination(&origin.destination) {
-        return Ok(gatehouse.canary.answer(&origin, stream).await?);
+        return Ok(gatehouse.canary.answer(origin, stream).await?);
     }
     let workload = match gatehouse.capture.workload(origin.cgroup_id) {
         Ok(workload) => workload,
-        Err(error) => return Err(record_stranger(&origin, error, gatehouse)),
+        Err(error) => return Err(record_stranger(origin, error, gatehouse)),
     };
     let _place = match gatehouse.places.take(&workload.name) {
         Ok(place) => place,
         Err(refusal) => {
-            reset(stream);
+            stream.reset();
             return Err(refusal.into());
         }
     };
     let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
-    let principal = Arc::new(gatehouse.identities.principal(&origin, &known, &workload.cgroup));
-    // Small messages both ways are the rule; a socket that refuses the option still works.
-    let _ = stream.set_nodelay(true);
+    let principal = Arc::new(gatehouse.identities.principal(origin, &known, &workload.cgroup));
+    stream.hurry();
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => {
-            let closed = closed(&principal, gatehouse).map(|(message, _)| message.to_owned());
-            converse(stream, &origin, principal, target, closed, gatehouse).await
+            let closed = closed(&principal, gatehouse).map(|denial| denial.message);
+            converse(stream, origin, principal, target, closed, gatehouse).await
         }
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
-        None if gatehouse.canary.is_expected(&origin) && is_own_program(&principal) => Ok(()),
-        None if origin.destination.0.port() == dns::PORT => {
+        None if gatehouse.canary.is_expected(origin) && is_own_program(&principal) => Ok(()),
+        None if origin.destination.port() == Some(dns::PORT) => {
             if let Err(error) = dns::serve(stream, &gatehouse.dns, &principal.workload).await {
                 tracing::debug!(workload = %principal.workload, %error, "a DNS connection broke off");
             }
             Ok(())
         }
-        None => turn_away(stream, &origin, principal, gatehouse).await,
+        None => turn_away(stream, origin, principal, gatehouse).await,
     }
 }
 
-/// Why the gate is closed for the tree that the process is in, or the process is in none: in words for the workload,
-/// and as the end of a session.
-fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<(&'static str, fn() -> Denial)> {
+/// What a session ends with for whose tree the gate is closed, and that of a process that is in no tree.
+fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<Denial> {
     let cgroup = principal.process.cgroup.as_ref();
     let tree = gatehouse.capture.tree_of(cgroup);
     if tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree)) {
-        return Some((Closures::MESSAGE, Closures::denial));
+        return Some(Closures::denial());
     }
-    gatehouse.standings.refusal(cgroup).map(|_| (Standings::MESSAGE, Standings::denial as fn() -> Denial))
+    gatehouse.standings.refusal(cgroup).map(|_| Standings::denial())
 }
 
 /// Whether the connecting process still runs this program.
@@ -140,18 +161,30 @@ fn is_own_program(principal: &Principal) -> bool {
 
 /// A captured process of no known workload: the attempt is recorded, and that is all.
 fn record_stranger(origin: &Origin, error: CaptureError, gatehouse: &Gatehouse) -> Refusal {
+    record_refused(origin.destination.to_string(), error.into(), gatehouse)
+}
+
+/// A process that came through a workload's doorway and is none of its own.
+fn record_intruder(doorway: &Doorway, source: DoorwayError, gatehouse: &Gatehouse) -> Refusal {
+    let refusal = Refusal::Doorway { path: doorway.path().clone(), source };
+    record_refused(doorway.path().to_string(), refusal, gatehouse)
+}
+
+fn record_refused(destination: String, refusal: Refusal, gatehouse: &Gatehouse) -> Refusal {
     let header = SessionHeader {
         principal: None,
         target: None,
         protocol: None,
-        destination: origin.destination.to_string(),
+        destination,
         upstream: None,
         policy_generation: gatehouse.policy.current().generation(),
     };
     match gatehouse.recorder.begin(&header) {
         Ok(recorder) => {
+            // A broken record cannot take the entry that says so; the log has it.
+            let _ = recorder.append_json(Kind::Error, &ErrorEntry { by: "workload".into(), what: refusal.to_string() });
             recorder.end(Outcome::Denied);
-            error.into()
+            refusal
         }
         Err(error) => error.into(),
     }
@@ -159,13 +192,17 @@ fn record_stranger(origin: &Origin, error: CaptureError, gatehouse: &Gatehouse) 
 
 /// A destination that nobody declared: refused in the client's own protocol where it is known.
 async fn turn_away(
-    stream: TcpStream,
+    stream: Socket,
     origin: &Origin,
     principal: Arc<Principal>,
     gatehouse: &Arc<Gatehouse>,
 ) -> Result<(), Refusal> {
     let reason = format!("no target is declared for {}", origin.destination);
-    let protocol = detect(&stream).await;
+    let protocol = match &stream {
+        Socket::Tcp(stream) => detect(stream).await,
+        // A doorway is made for a declared target only.
+        Socket::Unix(_) => None,
+    };
     let target = Arc::new(undeclared(protocol));
     if protocol.is_some() {
         return converse(stream, origin, principal, target, Some(reason), gatehouse).await;
@@ -174,13 +211,13 @@ async fn turn_away(
     let recorder = gatehouse.recorder.begin(&header)?;
     tracing::info!(session = %recorder.id(), workload = %principal.workload, reason, "connection denied");
     recorder.end(Outcome::Denied);
-    reset(stream);
+    stream.reset();
     Ok(())
 }
 
 /// Runs the session of a connection; with `closed`, one that nothing passes.
 async fn converse(
-    stream: TcpStream,
+    stream: Socket,
     origin: &Origin,
     principal: Arc<Principal>,
     target: Arc<Target>,
@@ -191,7 +228,7 @@ async fn converse(
     let Some(protocol) = PROTOCOLS.iter().find(|protocol| *protocol.name == *target.protocol) else {
         tracing::error!(target_name = %target.name, protocol = %target.protocol, "this protocol is not spoken here");
         recorder.end(Outcome::Failed);
-        reset(stream);
+        stream.reset();
         return Ok(());
     };
     let credential = match target.credential.as_deref().map(|name| gatehouse.credentials.find(name)) {
@@ -211,7 +248,7 @@ async fn converse(
     });
     let dialler = Arc::new(Dialler {
         target: target.clone(),
-        destination: origin.destination,
+        destination: origin.destination.clone(),
         credential: credential.clone(),
         listeners: gatehouse.listeners.clone(),
         setups: gatehouse.setups.clone(),
@@ -221,7 +258,7 @@ async fn converse(
         SessionSurvey { surveys: gatehouse.surveys.clone(), dialler: dialler.clone(), signals: sender.clone() };
     let opening = Opening {
         target: target.clone(),
-        destination: origin.destination,
+        destination: origin.destination.clone(),
         credential,
         workload: principal.workload.clone(),
         seed: seed()?,
@@ -229,12 +266,12 @@ async fn converse(
         interrupt: interrupt(sender.clone()),
         masker: gatehouse.masker.clone(),
     };
-    let place = LiveSession::new(recorder.id(), &principal, &target, origin.destination, sender.clone());
+    let place = LiveSession::new(recorder.id(), &principal, &target, origin.destination.clone(), sender.clone());
     let _live = gatehouse.live.enter(place);
     // Closed in the meantime: those who close end the sessions that have entered.
-    if was_open && let Some((_, denial)) = self::closed(&principal, gatehouse) {
+    if was_open && let Some(denial) = self::closed(&principal, gatehouse) {
         // The receiver is held by the session that begins below.
-        let _ = sender.send(Signal::End(denial()));
+        let _ = sender.send(Signal::End(denial));
     }
     let Engine::Session(open) = protocol.engine;
     let drive_with = Drive {
@@ -245,7 +282,7 @@ async fn converse(
         surveys: Arc::new(survey),
         signals,
     };
-    let session = move |stream: TcpStream| drive(open(opening), stream.into(), drive_with);
+    let session = move |stream: Socket| drive(open(opening), stream.into(), drive_with);
     let outcome = gatehouse.lanes.run(stream, session).await.unwrap_or_else(|error| {
         tracing::error!(session = %recorder.id(), %error, "session broke");
         Outcome::Failed
@@ -291,12 +328,6 @@ fn seed() -> Result<[u8; 32], Refusal> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| Refusal::Randomness(error.to_string()))?;
     Ok(seed)
-}
-
-/// Closes so that the client sees a reset, as from a port where nobody listens.
-fn reset(stream: TcpStream) {
-    // Without it the client sees an ordinary end, which is refusal enough.
-    let _ = stream.set_zero_linger();
 }
 
 /// Tells every session that another policy is in force.

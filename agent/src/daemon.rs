@@ -6,6 +6,7 @@
 mod attempts;
 mod audit;
 mod datagrams;
+mod doorways;
 mod end;
 mod event;
 mod inheritance;
@@ -52,6 +53,8 @@ use crate::{
 
 use attempts::Attempts;
 use audit::Audit;
+use doorways::Doorways;
+pub use doorways::remove as remove_doorways;
 pub use end::DRAIN_TIMEOUT;
 use event::Event;
 use listeners::Sockets;
@@ -99,15 +102,16 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let (gatehouse, sockets, refused) = build(config, &list, &mut left)?;
     roll::expect(config, &list, &gatehouse);
     let gatehouse = Arc::new(gatehouse);
+    let doorways = Arc::new(Doorways::new(gatehouse.clone(), config, left.doorways)?);
     let generation = gatehouse.policy.current().generation();
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let (handover, mut asked) = mpsc::unbounded_channel();
     let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?);
-    let roll = Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list));
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
-        roll: roll.clone(),
+        roll: Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list)),
         namespaces: namespaces.clone(),
+        doorways: doorways.clone(),
         audit: audit.clone(),
         attempts: Arc::new(Attempts::new(gatehouse.clone(), namespaces, audit.clone())),
         prover: Arc::new(Prover::new(gatehouse.clone(), audit.clone())),
@@ -123,13 +127,14 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     });
 
     tend::adopt_workloads(config, &gatehouse, &left.workloads)?;
-    roll.examine_all().await;
+    daemon.roll.examine_all().await;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut accepting = JoinSet::new();
     sockets.try_clone()?.serve(&gatehouse, &mut accepting)?;
     daemon.namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
+    daemon.doorways.adopt().context("failed to listen on the Unix sockets of workloads")?;
     let mut tasks = daemon.tend(refused);
     daemon.prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(daemon.prover.clone().keep_proving());
@@ -155,7 +160,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     match asked {
         Ok(Some(asked)) => {
             audit.note(&Event::HandingOver { to: asked.by.clone() });
-            stop_accepting(&mut accepting, &daemon.namespaces).await;
+            stop_accepting(&mut accepting, &daemon).await;
             let inheritance = daemon.leave(control, sockets).await?;
             Ok(Ended::Asked(Predecessor { successor: asked.by, stream: asked.stream, inheritance }))
         }
@@ -168,9 +173,10 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
 }
 
 /// Leaves who connects from now on in the backlogs, for the next daemon.
-async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, namespaces: &Namespaces) {
+async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, daemon: &Daemon) {
     accepting.shutdown().await;
-    namespaces.stop_accepting().await;
+    daemon.namespaces.stop_accepting().await;
+    daemon.doorways.stop_accepting().await;
 }
 
 /// Waits for a signal, or for a part that must not end.

@@ -15,11 +15,12 @@ use std::{
 };
 
 use tokio::{
-    net::TcpStream,
     runtime::{Builder, Handle},
     sync::oneshot,
     task::JoinError,
 };
+
+use crate::socket::Socket;
 
 /// Most lanes; more processors than this share them.
 pub const LANES_MAX: usize = 64;
@@ -57,18 +58,18 @@ impl Lanes {
     }
 
     /// Serves a connection on the lane with the fewest sessions, and waits for its end. A panic ends this session alone.
-    pub async fn run<S, F>(&self, stream: TcpStream, serve: S) -> Result<F::Output, LaneError>
+    pub async fn run<S, F>(&self, socket: Socket, serve: S) -> Result<F::Output, LaneError>
     where
-        S: FnOnce(TcpStream) -> F + Send + 'static,
+        S: FnOnce(Socket) -> F + Send + 'static,
         F: Future<Output: Send> + Send + 'static,
     {
-        let socket = stream.into_std()?;
+        let socket = socket.detach()?;
         let lane = self.0.iter().min_by_key(|lane| lane.sessions.load(Ordering::Relaxed));
         let lane = lane.ok_or(io::ErrorKind::NotFound).map_err(io::Error::from)?;
         let place = lane.enter();
         let session = lane.runtime.spawn(async move {
             let _place = place;
-            Ok(serve(TcpStream::from_std(socket)?).await)
+            Ok(serve(socket.attach()?).await)
         });
         session.await?
     }
@@ -112,31 +113,35 @@ impl Drop for Place {
 mod tests {
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
+        net::{TcpListener, TcpStream, UnixStream},
     };
 
     use super::*;
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    async fn pair() -> (TcpStream, Socket) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        (client.unwrap(), accepted.unwrap().0)
+        (client.unwrap(), accepted.unwrap().0.into())
     }
 
     #[tokio::test]
     async fn a_connection_is_served_on_a_lane() {
         let lanes = Lanes::start().unwrap();
-        let (mut client, accepted) = pair().await;
-        client.write_all(b"ping").await.unwrap();
-        let served = lanes.run(accepted, |mut stream| async move {
-            let mut bytes = [0; 4];
-            stream.read_exact(&mut bytes).await.unwrap();
-            (bytes, thread::current().name().map(str::to_owned))
-        });
-        let (bytes, thread) = served.await.unwrap();
-        assert_eq!(&bytes, b"ping");
-        assert!(thread.unwrap().starts_with("lane-"));
+        let (mut tcp, accepted_tcp) = pair().await;
+        let (mut unix, accepted_unix) = UnixStream::pair().unwrap();
+        tcp.write_all(b"ping").await.unwrap();
+        unix.write_all(b"ping").await.unwrap();
+        for accepted in [accepted_tcp, accepted_unix.into()] {
+            let served = lanes.run(accepted, |mut stream| async move {
+                let mut bytes = [0; 4];
+                stream.read_exact(&mut bytes).await.unwrap();
+                (bytes, thread::current().name().map(str::to_owned))
+            });
+            let (bytes, thread) = served.await.unwrap();
+            assert_eq!(&bytes, b"ping");
+            assert!(thread.unwrap().starts_with("lane-"));
+        }
         assert!(lanes.0.iter().all(|lane| lane.sessions.load(Ordering::Relaxed) == 0));
     }
 

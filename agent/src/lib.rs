@@ -23,6 +23,7 @@ pub mod connection;
 pub mod detect;
 pub mod dns;
 pub mod protocol;
+pub mod socket;
 pub mod surveys;
 pub mod tls;
 pub mod upstream;

@@ -6,7 +6,6 @@
 use std::{
     collections::HashMap,
     future::Future,
-    net::SocketAddr,
     pin::Pin,
     sync::{Arc, Weak},
     time::Duration,
@@ -21,7 +20,7 @@ use crate::{
         postgres,
     },
     sql::{Catalogue, Classifier},
-    target::Verify,
+    target::{OriginalDestination, Verify},
     tls,
     upstream::Dialler,
 };
@@ -35,7 +34,7 @@ pub const SURVEY_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Place {
     target: Arc<str>,
-    dialled: SocketAddr,
+    dialled: OriginalDestination,
     database: String,
 }
 
@@ -82,7 +81,7 @@ impl Surveys {
     fn site(self: &Arc<Self>, session: &SessionSurvey, database: String) -> Arc<Site> {
         let place = Place {
             target: session.dialler.target.name.clone(),
-            dialled: session.dialler.destination.0,
+            dialled: session.dialler.destination.clone(),
             database: database.clone(),
         };
         let mut sites = self.0.lock();

@@ -1,6 +1,16 @@
 //! A place that workloads dial, by the name that policy uses.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+mod socket_path;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+pub use socket_path::{SOCKET_PATH_MAX, SocketPath, SocketPathError};
 
 /// A data class such as `email` or `credit_card`: what policy masks by.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
@@ -28,7 +38,8 @@ pub struct Target {
     /// What workloads dial.
     pub addresses: Vec<Address>,
     /// Where the daemon dials; `None`: where the workload did.
-    pub upstream: Option<HostPort>,
+    pub upstream: Option<Address>,
+    /// `Off` wherever a Unix socket is dialled.
     pub tls: Verify,
     /// The name of a configured credential.
     pub credential: Option<Arc<str>>,
@@ -59,19 +70,18 @@ pub struct ColumnName {
     pub column: String,
 }
 
-/// What a workload dials.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A place that is dialled, as the configuration names it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Address {
     Tcp(HostPort),
-    /// A directory with PostgreSQL's sockets, or a socket's path.
-    Unix(PathBuf),
+    Unix(SocketPath),
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(place) => place.fmt(f),
-            Self::Unix(path) => path.display().fmt(f),
+            Self::Unix(path) => path.fmt(f),
         }
     }
 }
@@ -105,11 +115,40 @@ pub enum Verify {
 }
 
 /// Where the workload wanted to go, as the kernel kept it. Never taken from the wire.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct OriginalDestination(pub SocketAddr);
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum OriginalDestination {
+    Tcp(SocketAddr),
+    /// The path that the doorway stands for.
+    Unix(SocketPath),
+}
+
+impl OriginalDestination {
+    /// The address; `None` for Unix sockets.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The port; `None` for Unix sockets.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Self::Unix(_))
+    }
+}
 
 impl fmt::Display for OriginalDestination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.fmt(f),
+        }
     }
 }

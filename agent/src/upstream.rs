@@ -1,4 +1,4 @@
-//! Dialling the target's server: over TCP, then TLS as the target says.
+//! Dialling the target's server: over TCP, then TLS as the target says, or at its Unix socket.
 
 use std::{
     collections::HashMap,
@@ -10,13 +10,14 @@ use std::{
 
 use parking_lot::Mutex;
 use tokio::{
-    net::{TcpStream, lookup_host},
+    net::{TcpStream, UnixStream, lookup_host},
     time::timeout,
 };
 
 use crate::{
     credential::Credential,
-    target::{HostPort, OriginalDestination, Target},
+    socket::{self, Exposure, Keepers, Socket},
+    target::{Address, HostPort, OriginalDestination, SocketPath, Target},
     tls::{self, HandshakeError, UpstreamTls, UpstreamTlsError},
 };
 
@@ -36,6 +37,14 @@ pub enum UpstreamError {
     Loop { address: SocketAddr },
     #[error("cannot connect to {address}: {source}")]
     Connect { address: SocketAddr, source: io::Error },
+    #[error("the gate itself listens at {path}")]
+    LoopAt { path: SocketPath },
+    #[error("cannot connect to {path}: {source}")]
+    ConnectAt { path: SocketPath, source: io::Error },
+    #[error("{path} did not accept within {} s", CONNECT_TIMEOUT.as_secs())]
+    SlowAt { path: SocketPath },
+    #[error("the server at {path} cannot be told from others: {exposure}")]
+    Exposed { path: SocketPath, exposure: Exposure },
     #[error("{address} did not accept within {} s", CONNECT_TIMEOUT.as_secs())]
     Slow { address: SocketAddr },
     #[error("TLS cannot be set up: {0}")]
@@ -97,15 +106,24 @@ pub struct Dialler {
 
 impl Dialler {
     /// Connects to the target's upstream, or to where the workload wanted to go.
-    pub async fn dial(&self) -> Result<TcpStream, UpstreamError> {
-        let mut failed = None;
-        for address in self.addresses().await? {
+    pub async fn dial(&self) -> Result<Socket, UpstreamError> {
+        match (&self.target.upstream, &self.destination) {
+            (Some(Address::Unix(path)), _) | (None, OriginalDestination::Unix(path)) => connect_at(path).await,
+            (Some(Address::Tcp(place)), _) => self.dial_host(place).await,
+            (None, OriginalDestination::Tcp(address)) => self.connect(*address).await,
+        }
+    }
+
+    /// Connects to the first address of a host that accepts.
+    async fn dial_host(&self, place: &HostPort) -> Result<Socket, UpstreamError> {
+        let mut failed = UpstreamError::NoAddress { place: place.clone() };
+        for address in addresses(place).await? {
             match self.connect(address).await {
                 Ok(stream) => return Ok(stream),
-                Err(error) => failed = Some(error),
+                Err(error) => failed = error,
             }
         }
-        Err(failed.unwrap_or_else(|| UpstreamError::NoAddress { place: place_of(self.destination.0) }))
+        Err(failed)
     }
 
     /// Lays TLS over a connection to the server; with the channel binding of its certificate.
@@ -114,18 +132,7 @@ impl Dialler {
         Ok(stream.connect(&setup).await?)
     }
 
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, UpstreamError> {
-        let Some(place) = &self.target.upstream else { return Ok(vec![self.destination.0]) };
-        if let Ok(ip) = place.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, place.port)]);
-        }
-        let unresolved = |source| UpstreamError::Resolve { place: place.clone(), source };
-        let found: Vec<_> =
-            lookup_host((place.host.as_str(), place.port)).await.map_err(unresolved)?.take(ADDRESSES_MAX).collect();
-        if found.is_empty() { Err(UpstreamError::NoAddress { place: place.clone() }) } else { Ok(found) }
-    }
-
-    async fn connect(&self, address: SocketAddr) -> Result<TcpStream, UpstreamError> {
+    async fn connect(&self, address: SocketAddr) -> Result<Socket, UpstreamError> {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         if self.listeners.contains(&address) {
             return Err(UpstreamError::Loop { address });
@@ -134,12 +141,57 @@ impl Dialler {
         let stream = connected
             .map_err(|_| UpstreamError::Slow { address })?
             .map_err(|source| UpstreamError::Connect { address, source })?;
-        // A socket that refuses the option still works.
-        let _ = stream.set_nodelay(true);
-        Ok(stream)
+        let socket = Socket::from(stream);
+        socket.hurry();
+        Ok(socket)
     }
 }
 
-fn place_of(address: SocketAddr) -> HostPort {
-    HostPort { host: address.ip().to_string(), port: address.port() }
+async fn addresses(place: &HostPort) -> Result<Vec<SocketAddr>, UpstreamError> {
+    if let Ok(ip) = place.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, place.port)]);
+    }
+    let unresolved = |source| UpstreamError::Resolve { place: place.clone(), source };
+    Ok(lookup_host((place.host.as_str(), place.port)).await.map_err(unresolved)?.take(ADDRESSES_MAX).collect())
+}
+
+/// Connects to a server's Unix socket, where none but the server's user could have put another one: what answers there
+/// is shown the credential.
+async fn connect_at(path: &SocketPath) -> Result<Socket, UpstreamError> {
+    socket::check(path, Keepers::Server).map_err(|exposure| UpstreamError::Exposed { path: path.clone(), exposure })?;
+    let failed = |source| UpstreamError::ConnectAt { path: path.clone(), source };
+    let connected = timeout(CONNECT_TIMEOUT, UnixStream::connect(path.as_path())).await;
+    let stream = connected.map_err(|_| UpstreamError::SlowAt { path: path.clone() })?.map_err(failed)?;
+    let listener = stream.peer_cred().map_err(failed)?.pid().and_then(|pid| u32::try_from(pid).ok());
+    if listener == Some(std::process::id()) {
+        return Err(UpstreamError::LoopAt { path: path.clone() });
+    }
+    Ok(stream.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_gate_does_not_dial_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = SocketPath::parse(directory.path().join("s").to_str().unwrap()).unwrap();
+        let _listener = UnixListener::bind(path.as_path()).unwrap();
+        assert!(matches!(connect_at(&path).await, Err(UpstreamError::LoopAt { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_anyone_could_have_made_is_not_dialled() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        let path = SocketPath::parse(directory.path().join("s").to_str().unwrap()).unwrap();
+        let listener = UnixListener::bind(path.as_path()).unwrap();
+        assert!(matches!(connect_at(&path).await, Err(UpstreamError::Exposed { .. })));
+        let heard = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(heard.is_err(), "it was dialled");
+    }
 }

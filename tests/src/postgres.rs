@@ -35,7 +35,7 @@ pub enum Tls {
 /// A running PostgreSQL server: TLS with a test authority, SCRAM, the shop, roles for each way to log in.
 ///
 /// Roles: `app` (SCRAM), `app_md5`, `app_clear` (cleartext), `app_cert` (client certificate). All have the rights of
-/// `app`. The superuser `postgres` is let in on the local socket alone.
+/// `app`. The superuser `postgres` is let in on the local socket alone, where `app` is let in too.
 pub struct Postgres {
     service: Option<Service>,
     installation: Installation,
@@ -96,6 +96,11 @@ impl Postgres {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The server's Unix socket; the superuser is let in there without a password.
+    pub fn socket(&self) -> PathBuf {
+        self.data().join(format!(".s.PGSQL.{}", self.port))
     }
 
     pub fn certificates(&self) -> Certificates {

@@ -12,6 +12,8 @@ mod masking;
 mod reload;
 #[path = "postgres/session.rs"]
 mod session;
+#[path = "postgres/unix.rs"]
+mod unix;
 #[path = "postgres/wire.rs"]
 mod wire;
 

@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 10] = [
     &["credential", "record", "approval"],
     &["gate"],
     &["protocol"],
-    &["capture", "jail", "config", "detect", "dns", "tls", "upstream", "accept"],
+    &["capture", "jail", "config", "detect", "dns", "socket", "tls", "upstream", "accept"],
     &["driver"],
     &["connection", "lanes", "live", "surveys"],
     &["daemon", "control"],

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::target::OriginalDestination;
 
 /// The origin of an accepted connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Origin {
     /// The address that `connect` would have reached. IPv4-mapped addresses are IPv4, the unspecified address is the
     /// loopback, as the kernel has it.
@@ -15,6 +15,7 @@ pub struct Origin {
     pub uid: u32,
     /// The cgroup of that process; `Capture::workload` names it.
     pub cgroup_id: u64,
+    /// Zero for Unix sockets, whose paths belong to no network namespace.
     pub netns_cookie: u64,
     /// When it called: nanoseconds since boot, sleep included.
     pub connected_at: u64,
@@ -23,7 +24,7 @@ pub struct Origin {
 impl Origin {
     pub(super) fn of(kept: &portcullis_common::Origin) -> Self {
         Self {
-            destination: OriginalDestination(SocketAddr::new(dialled(kept.address), kept.port)),
+            destination: OriginalDestination::Tcp(SocketAddr::new(dialled(kept.address), kept.port)),
             pid: kept.pid,
             uid: kept.uid,
             cgroup_id: kept.cgroup_id,

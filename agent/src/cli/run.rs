@@ -3,14 +3,18 @@
 //! This process stands for the command: input, output, terminal, signals and exit status are the command's. Before
 //! the command runs, the capture has been proven from inside.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 
 use super::output;
 use crate::{
     capture::{Loopback, canary},
-    control::{Client, Command, Enrolled, Reply},
+    control::{Client, Command, Doorway, Enrolled, Leads, Reply},
     jail::{Ended, Identity, Jail, LaunchError, Opening},
 };
 
@@ -70,8 +74,10 @@ fn jailed(args: &Args, control: PathBuf) -> anyhow::Result<Ended> {
     };
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
     canary::probe(&token, Loopback::Private).context("the capture does not hold, so the command is not run")?;
-    let openings: Vec<_> =
-        enrolled.doorways.into_iter().map(|doorway| Opening { path: doorway.path, source: doorway.listener }).collect();
+    let mut openings: Vec<_> = enrolled.doorways.into_iter().map(opening).collect();
+    // Directories first, so that files stand in them; each once, however many sockets are in it.
+    openings.sort_by(|one, other| one.path.cmp(&other.path));
+    openings.dedup();
     Ok(jail.run(&identity, &openings, &variables(&args.env), program, arguments)?)
 }
 
@@ -79,6 +85,20 @@ fn enrol(args: &Args, control: PathBuf) -> anyhow::Result<Enrolled> {
     match Client::connect(control)?.ask(&Command::Enrol { name: args.name.clone(), jail: true })? {
         Reply::Enrolled(enrolled) => Ok(enrolled),
         _ => anyhow::bail!("the daemon answered something else than was asked"),
+    }
+}
+
+/// Directories of the jail's own, which a doorway's cannot stand in for.
+const SHARED: [&str; 3] = ["/run", "/tmp", "/var/tmp"];
+
+/// What the jail mounts for a doorway: the directory, so that the next daemon's socket is found there as well.
+fn opening(doorway: Doorway) -> Opening {
+    match (doorway.leads, doorway.path.parent(), doorway.listener.parent()) {
+        (Leads::ToTarget, Some(path), Some(source)) if !SHARED.iter().any(|shared| path == Path::new(shared)) => {
+            Opening { path: path.to_owned(), source: source.to_owned() }
+        }
+        // In a directory that everything else needs, the socket alone: it ends with this daemon.
+        (Leads::ToTarget | Leads::ToHost, ..) => Opening { path: doorway.path, source: doorway.listener },
     }
 }
 
@@ -104,4 +124,25 @@ fn end_by(number: u8) -> ExitCode {
     }
     // It did not end this process: as a shell has it.
     ExitCode::from(number.saturating_add(128))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jail_mounts_what_outlives_the_daemon_where_nothing_else_is() {
+        let opened = |path: &str, leads| {
+            let listener = Path::new("/kept").join(path.trim_start_matches('/'));
+            let opening = opening(Doorway { path: path.into(), listener, leads });
+            (opening.path.display().to_string(), opening.source.display().to_string())
+        };
+        for (path, leads, mounted) in [
+            ("/run/postgresql/s", Leads::ToTarget, "/run/postgresql"),
+            ("/tmp/s", Leads::ToTarget, "/tmp/s"),
+            ("/run/nscd/socket", Leads::ToHost, "/run/nscd/socket"),
+        ] {
+            assert_eq!(opened(path, leads), (mounted.to_owned(), format!("/kept{mounted}")), "{path}");
+        }
+    }
 }

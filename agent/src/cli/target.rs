@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::Config,
     credential,
-    target::{Address, Target, Verify},
+    target::{Target, Verify},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -81,7 +81,7 @@ impl<'a> Listed<'a> {
         Self {
             name: &target.name,
             protocol: &target.protocol,
-            address: target.addresses.iter().map(shown).collect(),
+            address: target.addresses.iter().map(ToString::to_string).collect(),
             upstream: target.upstream.as_ref().map(ToString::to_string),
             tls: match &target.tls {
                 Verify::Full { .. } => "full",
@@ -91,13 +91,6 @@ impl<'a> Listed<'a> {
             credential: target.credential.as_deref(),
             labels: &target.labels,
         }
-    }
-}
-
-fn shown(address: &Address) -> String {
-    match address {
-        Address::Tcp(address) => address.to_string(),
-        Address::Unix(path) => path.display().to_string(),
     }
 }
 

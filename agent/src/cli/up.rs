@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::Context;
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -55,6 +56,7 @@ pub fn down(args: DownArgs) -> anyhow::Result<ExitCode> {
         anyhow::bail!("the daemon still runs at {}\n  hint: stop it first", config.control.display());
     }
     capture::remove(&config.instance(), capture::BPFFS.as_ref())?;
+    daemon::remove_doorways(&config.instance()).context("failed to remove the doorways")?;
     println!("capture `{}` is gone; nothing is governed any more", config.instance());
     Ok(ExitCode::SUCCESS)
 }

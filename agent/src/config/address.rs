@@ -1,6 +1,9 @@
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::target::HostPort;
+use crate::{
+    protocol::postgres,
+    target::{Address, HostPort, SocketPath, SocketPathError},
+};
 
 /// Most characters of a host name (RFC 1035, section 2.3.4, without the root's dot).
 const HOST_NAME_MAX: usize = 253;
@@ -8,8 +11,10 @@ const HOST_NAME_MAX: usize = 253;
 /// Why a text is no address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AddressError {
-    #[error("unix sockets are not captured yet")]
-    Unix,
+    #[error("an abstract socket is not kept by its name: anyone may take it")]
+    Abstract,
+    #[error("{0}")]
+    Socket(#[from] SocketPathError),
     #[error("no port")]
     NoPort,
     #[error("not a port from 1 to 65535")]
@@ -20,11 +25,35 @@ pub enum AddressError {
     Host,
 }
 
-/// Reads `host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`. Host names become lower-case, addresses canonical.
-pub fn parse(text: &str) -> Result<HostPort, AddressError> {
-    if text.starts_with(['/', '@']) {
-        return Err(AddressError::Unix);
+/// Port of PostgreSQL's that its clients take when none is named; its sockets are named by it.
+const POSTGRES_PORT: u16 = 5432;
+
+/// Reads `host:port`, `192.0.2.1:port`, `[2001:db8::1]:port`, or a Unix socket's path with or without `unix:`.
+pub fn parse(text: &str, protocol: &str) -> Result<Address, AddressError> {
+    let path = text.strip_prefix("unix:").unwrap_or(text);
+    if path.starts_with('@') {
+        return Err(AddressError::Abstract);
     }
+    if path.starts_with('/') || path.len() < text.len() {
+        return Ok(Address::Unix(socket(path, protocol)?));
+    }
+    host_port(text).map(Address::Tcp)
+}
+
+/// For PostgreSQL, a directory stands for the socket in it, as it does for its clients (libpq, `host`).
+fn socket(path: &str, protocol: &str) -> Result<SocketPath, SocketPathError> {
+    if !path.starts_with('/') {
+        return Err(SocketPathError::Relative);
+    }
+    let name = path.rsplit('/').next().unwrap_or_default();
+    if protocol == postgres::PROTOCOL.name && !name.starts_with(".s.PGSQL.") {
+        return SocketPath::parse(&format!("{}/.s.PGSQL.{POSTGRES_PORT}", path.trim_end_matches('/')));
+    }
+    SocketPath::parse(path)
+}
+
+/// Host names become lower-case, addresses canonical.
+fn host_port(text: &str) -> Result<HostPort, AddressError> {
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err(AddressError::Brackets);
     }
@@ -79,15 +108,31 @@ mod tests {
             ("[::ffff:10.0.3.7]:5432", "10.0.3.7", 5432),
             ("shop_db:5432", "shop_db", 5432),
         ] {
-            assert_eq!(parse(text), Ok(HostPort { host: host.into(), port }), "{text}");
+            assert_eq!(parse(text, "postgres"), Ok(Address::Tcp(HostPort { host: host.into(), port })), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_postgresqls_stands_for_the_socket_in_it() {
+        for (text, protocol, path) in [
+            ("/run/postgresql", "postgres", "/run/postgresql/.s.PGSQL.5432"),
+            ("unix:/var/run/postgresql/", "postgres", "/run/postgresql/.s.PGSQL.5432"),
+            ("/tmp", "postgres", "/tmp/.s.PGSQL.5432"),
+            ("/run/postgresql/.s.PGSQL.5433", "postgres", "/run/postgresql/.s.PGSQL.5433"),
+            ("/run/mysqld/mysqld.sock", "mysql", "/run/mysqld/mysqld.sock"),
+        ] {
+            assert_eq!(parse(text, protocol), Ok(Address::Unix(SocketPath::parse(path).unwrap())), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_address_says_why() {
         for (text, error) in [
-            ("/var/run/postgresql", AddressError::Unix),
-            ("@abstract", AddressError::Unix),
+            ("@abstract", AddressError::Abstract),
+            ("unix:@abstract", AddressError::Abstract),
+            ("unix:", AddressError::Socket(SocketPathError::Relative)),
+            ("unix:run/postgresql", AddressError::Socket(SocketPathError::Relative)),
+            ("/run/../postgresql", AddressError::Socket(SocketPathError::Dots)),
             ("db.internal", AddressError::NoPort),
             ("[::1]", AddressError::NoPort),
             ("::1", AddressError::Brackets),
@@ -104,7 +149,7 @@ mod tests {
             ("dä:5432", AddressError::Host),
             ("[10.0.3.7]:5432", AddressError::Host),
         ] {
-            assert_eq!(parse(text), Err(error), "{text}");
+            assert_eq!(parse(text, "postgres"), Err(error), "{text}");
         }
     }
 }

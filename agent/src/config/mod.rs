@@ -34,7 +34,12 @@ pub use raw::schema;
 pub use report::{ConfigErrors, Report};
 pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 
-use crate::{accept::findings::Risk, capture::Layer, credential, target::Target};
+use crate::{
+    accept::findings::Risk,
+    capture::Layer,
+    credential,
+    target::{SocketPath, Target},
+};
 
 /// The file that is read when none is named.
 pub const DEFAULT_FILE: &str = "/etc/portcullis/portcullis.toml";
@@ -58,6 +63,9 @@ pub const UID_MIN: u32 = 65_536;
 /// The highest; two more numbers mean nobody.
 pub const UID_MAX: u32 = u32::MAX - 2;
 
+/// Most Unix sockets of targets, and most of those that are allowed: a workload gets one of each.
+pub const SOCKETS_MAX: usize = 64;
+
 /// Most characters of a name.
 pub const NAME_MAX: usize = 64;
 
@@ -70,6 +78,7 @@ pub struct Config {
     pub control: PathBuf,
     pub listen: Listen,
     pub capture: Capture,
+    pub unix: UnixSockets,
     pub policy: Policy,
     pub record: Record,
     pub workload_defaults: WorkloadDefaults,
@@ -91,6 +100,15 @@ pub struct Capture {
     /// The DNS servers that the daemon asks for workloads; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
     pub allow_missing: Vec<Layer>,
+}
+
+/// The host's own Unix sockets that workloads may reach, past the gate.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UnixSockets {
+    /// Those of container engines included.
+    pub allowed: Vec<SocketPath>,
+    /// Whoever reaches one of these is root on this host.
+    pub container_engines: Vec<SocketPath>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

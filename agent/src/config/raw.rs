@@ -57,6 +57,8 @@ pub struct File {
     #[serde(default)]
     pub capture: Capture,
     #[serde(default)]
+    pub unix: UnixSockets,
+    #[serde(default)]
     pub policy: Policy,
     #[serde(default)]
     pub record: Record,
@@ -97,6 +99,19 @@ pub struct Capture {
     #[serde(default)]
     #[schemars(extend("default" = [], "examples" = [["unix"]]))]
     pub allow_missing: Vec<Text>,
+}
+
+/// The Unix sockets of this host that workloads may reach beside those of targets. None but these.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnixSockets {
+    /// Paths of sockets in directories that only root may write to. What listens there is asked past the gate.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["/run/nscd/socket"]]))]
+    pub allow: Vec<Text>,
+    /// Paths of container engines' sockets, such as docker.sock. Whoever reaches one is root on this host.
+    #[serde(default)]
+    pub allow_container_engines: Vec<Text>,
 }
 
 /// The rules that decide.
@@ -159,8 +174,8 @@ pub struct Target {
     /// What is spoken there.
     #[schemars(extend("examples" = ["postgres"]))]
     pub protocol: Text,
-    /// What the workload dials: `host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`.
-    #[schemars(extend("examples" = [["db.internal:5432", "10.0.3.7:5432"]]))]
+    /// What the workload dials: `host:port`, `192.0.2.1:port`, `[2001:db8::1]:port`, or a Unix socket's path.
+    #[schemars(extend("examples" = [["db.internal:5432", "10.0.3.7:5432"], ["/run/postgresql"]]))]
     pub address: Located<Vec<Text>>,
     /// Where the daemon dials. Default: where the workload did.
     pub upstream: Option<Text>,

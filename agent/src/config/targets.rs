@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use crate::target::{Address, HostPort, OriginalDestination, Target};
+use crate::target::{Address, HostPort, OriginalDestination, SocketPath, Target};
 
 /// Most addresses that are kept for one host name.
 pub const RESOLVED_MAX: usize = 64;
@@ -24,6 +24,7 @@ pub struct Targets {
     all: Vec<Arc<Target>>,
     literal: HashMap<SocketAddr, Arc<Target>>,
     named: Vec<(HostPort, Arc<Target>)>,
+    sockets: HashMap<SocketPath, Arc<Target>>,
     resolved: RwLock<Resolved>,
 }
 
@@ -40,6 +41,7 @@ impl Targets {
         let all: Vec<_> = targets.into_iter().collect();
         let mut literal = HashMap::new();
         let mut named = Vec::new();
+        let mut sockets = HashMap::new();
         for target in &all {
             for address in &target.addresses {
                 match address {
@@ -49,12 +51,13 @@ impl Targets {
                         }
                         Err(_) => named.push((address.clone(), target.clone())),
                     },
-                    // Connections to sockets of this kind do not arrive here.
-                    Address::Unix(_) => {}
+                    Address::Unix(path) => {
+                        sockets.insert(path.clone(), target.clone());
+                    }
                 }
             }
         }
-        Self { all, literal, named, resolved: RwLock::default() }
+        Self { all, literal, named, sockets, resolved: RwLock::default() }
     }
 
     /// Every target, in the file's order.
@@ -69,7 +72,19 @@ impl Targets {
     /// The target at a destination. A literal address goes before a resolved name; an address that names of
     /// several targets stand for belongs to none.
     pub fn find(&self, destination: &OriginalDestination) -> Option<Arc<Target>> {
-        let address = SocketAddr::new(destination.0.ip().to_canonical(), destination.0.port());
+        match destination {
+            OriginalDestination::Tcp(address) => self.find_address(*address),
+            OriginalDestination::Unix(path) => self.sockets.get(path).cloned(),
+        }
+    }
+
+    /// Every Unix socket that is a target's.
+    pub fn sockets(&self) -> impl Iterator<Item = &SocketPath> {
+        self.sockets.keys()
+    }
+
+    fn find_address(&self, address: SocketAddr) -> Option<Arc<Target>> {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         if let Some(target) = self.literal.get(&address) {
             return Some(target.clone());
         }
@@ -138,7 +153,7 @@ mod tests {
     }
 
     fn found(targets: &Targets, destination: &str) -> Option<String> {
-        let destination = OriginalDestination(destination.parse().unwrap());
+        let destination = OriginalDestination::Tcp(destination.parse().unwrap());
         targets.find(&destination).map(|target| target.name.to_string())
     }
 

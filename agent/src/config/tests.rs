@@ -22,6 +22,10 @@ port = 0
 resolvers = ["10.0.0.2", "2001:db8::53"]
 allow_missing = ["unix"]
 
+[unix]
+allow = ["/run/nscd/socket"]
+allow_container_engines = ["/var/run/docker.sock"]
+
 [policy]
 directory = "policies"
 time_zone = "UTC"
@@ -58,6 +62,7 @@ certificate = { cert = "app.pem", key = "app.key" }
 name   = "ci-runner"
 cgroup = "/system.slice/ci-runner.service"
 groups = ["ci"]
+accept_risks = ["new-privileges", "system-calls"]
 
 [[approvers]]
 group   = "sre-oncall"
@@ -100,6 +105,9 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.listen, Listen { port: 0 });
     assert_eq!(config.capture.resolvers, Some(["10.0.0.2", "2001:db8::53"].map(|ip| ip.parse().unwrap()).to_vec()));
     assert_eq!(config.capture.allow_missing, [Layer::Unix]);
+    let socket = |path: &str| crate::target::SocketPath::parse(path).unwrap();
+    let allowed = vec![socket("/run/nscd/socket"), socket("/run/docker.sock")];
+    assert_eq!(config.unix, UnixSockets { allowed, container_engines: vec![socket("/run/docker.sock")] });
     assert_eq!(config.policy, Policy { directory: Some(at("policies")), time_zone: jiff::tz::TimeZone::UTC });
     assert_eq!(config.record, Record { journal_bytes: 64 * 1024 * 1024 });
     assert_eq!(config.workload_defaults.groups, ["agents".into(), "night".into()]);
@@ -109,7 +117,7 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     let tcp = |host: &str| HostPort { host: host.into(), port: 5432 };
     assert_eq!((&*target.name, &*target.protocol), ("shop", "postgres"));
     assert_eq!(target.addresses, [Address::Tcp(tcp("db.internal")), Address::Tcp(tcp("10.0.3.7"))]);
-    assert_eq!(target.upstream, Some(tcp("10.0.3.7")));
+    assert_eq!(target.upstream, Some(Address::Tcp(tcp("10.0.3.7"))));
     assert_eq!(target.tls, Verify::Full { ca: Some(at("db-ca.pem")) });
     assert_eq!(target.credential.as_deref(), Some("shop-app"));
     assert_eq!(target.environment(), "prod");
@@ -123,14 +131,30 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!((&files.chain, &files.key), (&at("app.pem"), &at("app.key")));
 
     let cgroup = PathBuf::from("/system.slice/ci-runner.service");
-    let (groups, accepted) = (vec!["ci".into()], Vec::new());
-    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups, accepted }]);
+    let accepted = vec![Risk::NewPrivileges, Risk::SystemCalls];
+    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups: vec!["ci".into()], accepted }]);
     assert_eq!(config.approvers, [Approvers { group: "sre-oncall".into(), unix_group: "root".into() }]);
+}
+
+#[test]
+fn a_unix_socket_is_dialled_without_tls() {
+    let text = |tls: &str| {
+        format!("[[target]]\nname = \"shop\"\nprotocol = \"postgres\"\naddress = [\"/run/nowhere\"]\n{tls}")
+    };
+    for tls in ["", "tls = { verify = \"off\" }"] {
+        let config = parse(&text(tls), None).unwrap_or_else(|errors| panic!("{errors}"));
+        let [target] = config.targets.as_slice() else { panic!("{:?}", config.targets) };
+        let path = crate::target::SocketPath::parse("/run/nowhere/.s.PGSQL.5432").unwrap();
+        assert_eq!((&target.addresses, &target.tls), (&vec![Address::Unix(path)], &Verify::Off));
+    }
+    let elsewhere = parse(&text("upstream = \"db.internal:5432\""), None).unwrap();
+    assert_eq!(elsewhere.targets[0].tls, Verify::Full { ca: None }, "the daemon dials a host");
 }
 
 #[test]
 fn an_empty_file_reaches_nothing() {
     let config = parse("", None).unwrap();
+    assert_eq!(config.unix, UnixSockets::default());
     assert!(config.targets.is_empty() && config.credentials.is_empty() && config.approvers.is_empty());
     assert_eq!(config.listen.port, LISTEN_PORT_DEFAULT);
     assert_eq!(config.workload_defaults.groups, ["agents".into()]);
@@ -219,7 +243,7 @@ fn the_schema_has_every_table_and_no_null() {
     let keys: Vec<_> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys.join(" "),
-        "state_dir control listen capture policy record workload_defaults run target credential workload approvers"
+        "state_dir control listen capture unix policy record workload_defaults run target credential workload approvers"
     );
 }
 

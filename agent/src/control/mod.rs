@@ -247,11 +247,27 @@ pub struct Enrolled {
     pub doorways: Vec<Doorway>,
 }
 
-/// A Unix socket of the daemon's that stands where a server's socket would.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// A Unix socket that a workload finds at a path that it dials.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Doorway {
-    /// What the workload dials.
+    /// In the workload's view of the file system.
     pub path: PathBuf,
-    /// Where the daemon listens for this workload.
+    /// The socket that answers there, in the host's view.
     pub listener: PathBuf,
+    pub leads: Leads,
+}
+
+/// Where a doorway leads, and with it what a jail has to mount.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Leads {
+    /// To the daemon, which listens for this workload alone.
+    ///
+    /// A new daemon makes the socket anew: a mount of the file itself would lead nowhere from then on. What stays is its
+    /// directory, which holds such sockets alone, under the names that they have at `path`: mount it over the directory
+    /// of `path`.
+    ToTarget,
+    /// To a service of this host that the configuration allows, past the gate: `listener` is the service's own socket.
+    /// Mount the file alone: nothing else in its directory is allowed.
+    ToHost,
 }

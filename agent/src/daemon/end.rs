@@ -30,7 +30,8 @@ impl Daemon {
         let workloads = self.gatehouse.workloads.list().iter().map(|workload| (**workload).clone()).collect();
         let lock = self.gatehouse.capture.lock().context("failed to pass the lock on")?;
         let namespaces = self.namespaces.leave().await.context("failed to pass sockets on")?;
-        Ok(Inheritance { lock, control, host, namespaces, workloads, from: std::process::id() })
+        let doorways = self.doorways.leave().context("failed to pass doorways on")?;
+        Ok(Inheritance { lock, control, host, namespaces, doorways, workloads, from: std::process::id() })
     }
 
     async fn drain(&self, why: &str) {

@@ -13,6 +13,7 @@ use std::{
         fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
         unix::net::{UnixListener, UnixStream},
     },
+    path::PathBuf,
 };
 
 use anyhow::{Context, bail, ensure};
@@ -39,6 +40,8 @@ pub(super) struct Inheritance {
     pub control: UnixListener,
     pub host: Sockets,
     pub namespaces: HashMap<NamespaceFile, Sockets>,
+    /// Those of workloads, by where they are.
+    pub doorways: HashMap<PathBuf, UnixListener>,
     pub workloads: Vec<Workload>,
     /// The daemon that left it.
     pub from: u32,
@@ -52,19 +55,21 @@ struct Manifest {
     descriptors: Vec<Role>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Role {
     Lock,
     Control,
     Host,
     Namespace(NamespaceFile),
+    Doorway(PathBuf),
 }
 
 impl Inheritance {
     /// How many sockets pass.
     pub(super) fn sockets(&self) -> usize {
-        1 + self.host.descriptors().count()
+        1 + self.doorways.len()
+            + self.host.descriptors().count()
             + self.namespaces.values().map(|sockets| sockets.descriptors().count()).sum::<usize>()
     }
 
@@ -74,10 +79,13 @@ impl Inheritance {
         for (file, sockets) in &self.namespaces {
             passed.extend(sockets.descriptors().map(|descriptor| (Role::Namespace(*file), descriptor)));
         }
+        for (place, listener) in &self.doorways {
+            passed.push((Role::Doorway(place.clone()), listener.as_fd()));
+        }
         let manifest = serde_json::to_vec(&Manifest {
             pid: self.from,
             workloads: self.workloads.clone(),
-            descriptors: passed.iter().map(|(role, _)| *role).collect(),
+            descriptors: passed.iter().map(|(role, _)| role.clone()).collect(),
         })?;
         let length = u32::try_from(manifest.len()).ok().filter(|length| *length <= MANIFEST_MAX);
         to.write_all(MAGIC)?;
@@ -119,6 +127,7 @@ struct Sorted {
     control: Option<OwnedFd>,
     host: Vec<OwnedFd>,
     namespaces: HashMap<NamespaceFile, Vec<OwnedFd>>,
+    doorways: HashMap<PathBuf, UnixListener>,
 }
 
 impl Sorted {
@@ -128,6 +137,7 @@ impl Sorted {
             Role::Control => self.control = Some(descriptor),
             Role::Host => self.host.push(descriptor),
             Role::Namespace(file) => self.namespaces.entry(file).or_default().push(descriptor),
+            Role::Doorway(place) => drop(self.doorways.insert(place, descriptor.into())),
         }
     }
 
@@ -138,6 +148,7 @@ impl Sorted {
             control: self.control.context("no control socket came")?.into(),
             host: Sockets::of(self.host)?,
             namespaces: namespaces.collect::<io::Result<_>>()?,
+            doorways: self.doorways,
             workloads,
             from,
         })
@@ -192,6 +203,7 @@ mod tests {
             control: UnixListener::bind(directory.join("control")).unwrap(),
             host: Sockets::make(0).unwrap(),
             namespaces: HashMap::new(),
+            doorways: HashMap::from([(directory.join("door"), UnixListener::bind(directory.join("door")).unwrap())]),
             workloads: Vec::new(),
             from: 7,
         }
@@ -203,6 +215,8 @@ mod tests {
         let left = inheritance(directory.path());
         let addresses = left.host.addresses().unwrap();
         let mut waiting = TcpStream::connect(addresses[0]).unwrap();
+        let door = directory.path().join("door");
+        let mut at_door = UnixStream::connect(&door).unwrap();
         let (old, new) = UnixStream::pair().unwrap();
         left.send(&old).unwrap();
         drop(left);
@@ -215,6 +229,9 @@ mod tests {
         let mut heard = [0; 6];
         waiting.read_exact(&mut heard).unwrap();
         assert_eq!(&heard, b"served");
+        received.doorways[&door].accept().unwrap().0.write_all(b"opened").unwrap();
+        at_door.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"opened");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::{
     attempts::Attempts,
     audit::Audit,
+    doorways::Doorways,
     event::Event,
     namespaces::Namespaces,
     prove::Prover,
@@ -39,6 +40,7 @@ pub struct Daemon {
     pub(super) gatehouse: Arc<Gatehouse>,
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) roll: Arc<Roll>,
+    pub(super) doorways: Arc<Doorways>,
     pub(super) audit: Arc<Audit>,
     pub(super) attempts: Arc<Attempts>,
     pub(super) prover: Arc<Prover>,
@@ -82,6 +84,7 @@ impl Daemon {
             enrolment.release()?;
             anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
         };
+        let doorways = self.doorways.open(id).context("failed to listen on the workload's Unix sockets")?;
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -95,7 +98,7 @@ impl Daemon {
         let cgroup = enrolment.directory().display().to_string();
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways: Vec::new() })
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways })
     }
 
     /// Looks again at what capture alone cannot hold.

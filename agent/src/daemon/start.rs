@@ -10,7 +10,7 @@ use std::{
             net::{UnixListener, UnixStream},
         },
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -45,6 +45,7 @@ pub(super) struct Left {
     pub control: UnixListener,
     pub host: Option<Sockets>,
     pub namespaces: HashMap<NamespaceFile, Sockets>,
+    pub doorways: HashMap<PathBuf, UnixListener>,
     pub workloads: Vec<Workload>,
     pub from: Option<u32>,
     /// How many sockets were left.
@@ -54,14 +55,14 @@ pub(super) struct Left {
 impl Left {
     pub(super) fn claim(config: &Config) -> anyhow::Result<Self> {
         let control = claim_socket(&config.control)?;
-        let (namespaces, workloads) = (HashMap::new(), Vec::new());
-        Ok(Self { lock: None, control, host: None, namespaces, workloads, from: None, sockets: 0 })
+        let (namespaces, doorways, workloads) = (HashMap::new(), HashMap::new(), Vec::new());
+        Ok(Self { lock: None, control, host: None, namespaces, doorways, workloads, from: None, sockets: 0 })
     }
 
     pub(super) fn of(inheritance: Inheritance) -> Self {
         let sockets = inheritance.sockets();
-        let Inheritance { lock, control, host, namespaces, workloads, from } = inheritance;
-        Self { lock: Some(lock), control, host: Some(host), namespaces, workloads, from: Some(from), sockets }
+        let Inheritance { lock, control, host, namespaces, doorways, workloads, from } = inheritance;
+        Self { lock: Some(lock), control, host: Some(host), namespaces, doorways, workloads, from: Some(from), sockets }
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::time::MissedTickBehavior;
 
 use tokio::task::JoinSet;
 
-use super::{Daemon, audit::Audit, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
+use super::{Daemon, audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
 use crate::{
     accept::Workload,
     capture,
@@ -27,6 +27,7 @@ impl Daemon {
         tasks.spawn(follow_policy(gatehouse.clone(), audit.clone()));
         tasks.spawn(tend_namespaces(self.namespaces.clone()));
         tasks.spawn(tend_workloads(self.roll.clone()));
+        tasks.spawn(tend_doorways(self.doorways.clone()));
         tasks.spawn(self.roll.clone().keep_examining());
         tasks.spawn(refresh_targets(gatehouse.clone()));
         tasks.spawn(self.attempts.clone().keep_telling());
@@ -99,6 +100,17 @@ fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Closes the doorways of workloads that have ended, and opens those of workloads that were captured.
+pub(super) async fn tend_doorways(doorways: Arc<Doorways>) -> anyhow::Result<()> {
+    loop {
+        tokio::time::sleep(TEND_INTERVAL).await;
+        doorways.close_released();
+        if let Err(error) = doorways.follow_captured() {
+            tracing::error!(error = format!("{error:#}"), "a workload has not the doorways that it should have");
+        }
+    }
 }
 
 /// Listens in the network namespaces that workloads have come into, and leaves those that they have left.

@@ -69,7 +69,7 @@ use error::system;
 use terminal::Outer;
 use view::View;
 
-/// A Unix socket that stands in the jail at a path, whatever else is hidden.
+/// A Unix socket, or a directory of them, that stands in the jail at a path, whatever else is hidden.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Opening {
     /// Where the workload finds it.
@@ -139,6 +139,10 @@ impl Jail {
             }
             ForkResult::Parent { child } => {
                 drop((task, theirs));
+                if terminal.is_none() {
+                    // Errors of the jail are still told.
+                    descriptors::let_go(false).map_err(system("let go of input and output"))?;
+                }
                 confinement::confine(identity)?;
                 confinement::close_to_others()?;
                 supervisor::supervise(child, ours, &signals, terminal)

@@ -117,8 +117,11 @@ impl View {
 }
 
 fn opened(opening: &Opening) -> Result<(PathBuf, Detached), LaunchError> {
-    let mount = Detached::of(&opening.source).map_err(at("open the socket", &opening.source))?;
-    Ok((opening.path.clone(), mount))
+    let mount = Detached::of(&opening.source).and_then(|mount| {
+        // A socket is not written to by dialling it, so that it needs no more.
+        mount.restrict(READ_ONLY | NO_SETUID | NO_DEVICES).map(|()| mount)
+    });
+    Ok((opening.path.clone(), mount.map_err(at("open the socket", &opening.source))?))
 }
 
 /// The file that `/etc/resolv.conf` leads to, where that is out of sight inside.

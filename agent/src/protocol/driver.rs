@@ -328,7 +328,9 @@ impl Driver {
         let lost = |source| DriveError::Socket { side: Side::Downstream, source };
         self.downstream.flush(CLOSING_TIMEOUT).await.map_err(lost)?;
         let stream = self.downstream.take_stream().ok_or_else(|| lost(io::ErrorKind::NotConnected.into()))?;
-        let acceptor = self.drive.authority.acceptor(self.drive.dialler.destination.0.ip(), self.drive.alpn);
+        let unknown = || DriveError::Tls { side: Side::Downstream, reason: "there is none on Unix sockets".into() };
+        let address = self.drive.dialler.destination.ip().ok_or_else(unknown)?;
+        let acceptor = self.drive.authority.acceptor(address, self.drive.alpn);
         self.downstream = Leg::new(stream.accept(unread, &acceptor).await.map_err(failed)?);
         self.hand(Input::Secured(Side::Downstream, None))
     }

@@ -9,12 +9,12 @@ use bytes::{Buf, Bytes};
 use rustls::ProtocolVersion;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, client, server};
 
 use super::{UpstreamTls, channel_binding};
+use crate::socket::Socket;
 
 /// Longest TLS handshake, on either side.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,11 +22,11 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// One side's socket, before or after its handshake.
 #[derive(Debug)]
 pub enum Stream {
-    Plain(TcpStream),
+    Plain(Socket),
     /// Towards the workload.
     Server(Box<server::TlsStream<Rewind>>),
     /// Towards the target.
-    Client(Box<client::TlsStream<TcpStream>>),
+    Client(Box<client::TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -51,7 +51,7 @@ impl Stream {
     }
 
     /// The socket under everything.
-    pub fn socket(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
             Self::Server(secured) => &secured.get_ref().0.socket,
@@ -83,7 +83,7 @@ impl Stream {
         }
     }
 
-    fn into_plain(self) -> Result<TcpStream, HandshakeError> {
+    fn into_plain(self) -> Result<Socket, HandshakeError> {
         match self {
             Self::Plain(socket) => Ok(socket),
             Self::Server(_) | Self::Client(_) => Err(HandshakeError::Twice),
@@ -91,9 +91,9 @@ impl Stream {
     }
 }
 
-impl From<TcpStream> for Stream {
-    fn from(socket: TcpStream) -> Self {
-        Self::Plain(socket)
+impl<S: Into<Socket>> From<S> for Stream {
+    fn from(socket: S) -> Self {
+        Self::Plain(socket.into())
     }
 }
 
@@ -111,7 +111,7 @@ pub enum HandshakeError {
 /// A socket from which bytes were read too early: they are read once more.
 #[derive(Debug)]
 pub struct Rewind {
-    socket: TcpStream,
+    socket: Socket,
     read: Bytes,
 }
 

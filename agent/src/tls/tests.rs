@@ -229,7 +229,7 @@ async fn any_name_that_workloads_dial_will_do_but_an_upstream_name_counts_alone(
     let mut target = target("a.internal", Verify::Full { ca: Some(company.ca()) });
     target.addresses.push(Address::Tcp(HostPort { host: "b.internal".into(), port: 5432 }));
     assert_eq!(meets(port, &target).await.unwrap(), "hello");
-    target.upstream = Some(HostPort { host: "a.internal".into(), port: 5432 });
+    target.upstream = Some(Address::Tcp(HostPort { host: "a.internal".into(), port: 5432 }));
     assert!(meets(port, &target).await.is_err());
 }
 
@@ -238,7 +238,7 @@ async fn an_upstream_address_may_have_a_name_that_workloads_dial_but_no_address_
     let company = Company::new("company");
     let mut target = target("db.internal", Verify::Full { ca: Some(company.ca()) });
     target.addresses.push(Address::Tcp(HostPort { host: "127.0.0.1".into(), port: 5432 }));
-    target.upstream = Some(HostPort { host: "10.0.3.7".into(), port: 5432 });
+    target.upstream = Some(Address::Tcp(HostPort { host: "10.0.3.7".into(), port: 5432 }));
     for (name, well) in [("db.internal", true), ("10.0.3.7", true), ("127.0.0.1", false), ("other", false)] {
         let port = company.server(&[name]).start().await;
         assert_eq!(meets(port, &target).await.is_ok(), well, "{name}");

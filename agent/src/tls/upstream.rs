@@ -81,8 +81,12 @@ fn names_of(target: &Target) -> Result<Vec<ServerName<'static>>, UpstreamTlsErro
         Address::Tcp(address) => Some(address),
         Address::Unix(_) => None,
     });
-    let Some(upstream) = &target.upstream else { return dialled.map(server_name).collect() };
-    let upstream = server_name(upstream)?;
+    let upstream = match &target.upstream {
+        None => return dialled.map(server_name).collect(),
+        Some(Address::Tcp(upstream)) => server_name(upstream)?,
+        // There is no TLS to it.
+        Some(Address::Unix(_)) => return Ok(Vec::new()),
+    };
     if matches!(upstream, ServerName::DnsName(_)) {
         return Ok(vec![upstream]);
     }

@@ -64,6 +64,7 @@ pub(super) fn admit(data: &Path, tls: Tls) -> Result<()> {
     };
     let rules = format!(
         "local all postgres trust\n\
+         local all app scram-sha-256\n\
          {host} all app_md5 all md5\n\
          {host} all app_clear all password\n\
          hostssl all app_cert all cert\n\

@@ -1,15 +1,16 @@
-use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, lookup_host},
+    net::lookup_host,
     time::timeout,
 };
 
 use crate::{
     credential::{Credential, Store},
-    target::{Address, HostPort, OriginalDestination, Target, Verify},
+    socket::Socket,
+    target::{Address, OriginalDestination, Target, Verify},
     tls::Stream,
     upstream::{Dialler, TlsSetups},
 };
@@ -49,41 +50,40 @@ pub async fn try_target(target: &Arc<Target>, credentials: &Store) -> Vec<Trial>
         Ok(credential) => credential,
         Err(error) => return vec![Trial::new(target, "-", Err(chain(&error)))],
     };
-    let places: Vec<&HostPort> = match &target.upstream {
-        Some(upstream) => vec![upstream],
-        None => target.addresses.iter().filter_map(tcp).collect(),
-    };
     let mut trials = Vec::new();
-    for place in places {
-        match lookup_host((place.host.as_str(), place.port)).await {
-            Ok(addresses) => {
-                for address in addresses {
-                    let outcome = try_address(target, address, credential.clone()).await;
-                    trials.push(Trial::new(target, address, outcome));
+    for address in target.upstream.as_ref().map_or(target.addresses.as_slice(), std::slice::from_ref) {
+        match places(address).await {
+            Ok(places) => {
+                for place in places {
+                    let outcome = try_place(target, place.clone(), credential.clone()).await;
+                    trials.push(Trial::new(target, place, outcome));
                 }
             }
-            Err(error) => trials.push(Trial::new(target, place, Err(format!("cannot resolve the host: {error}")))),
+            Err(error) => trials.push(Trial::new(target, address, Err(format!("cannot resolve the host: {error}")))),
         }
     }
     trials
 }
 
-fn tcp(address: &Address) -> Option<&HostPort> {
+/// Everything that an address stands for.
+async fn places(address: &Address) -> std::io::Result<Vec<OriginalDestination>> {
     match address {
-        Address::Tcp(address) => Some(address),
-        Address::Unix(_) => None,
+        Address::Tcp(place) => {
+            Ok(lookup_host((place.host.as_str(), place.port)).await?.map(OriginalDestination::Tcp).collect())
+        }
+        Address::Unix(path) => Ok(vec![OriginalDestination::Unix(path.clone())]),
     }
 }
 
-async fn try_address(
+async fn try_place(
     target: &Arc<Target>,
-    address: SocketAddr,
+    destination: OriginalDestination,
     credential: Option<Arc<Credential>>,
 ) -> Result<String, String> {
     let dialler = Dialler {
         // Each address of a name is tried by itself.
         target: Arc::new(Target { upstream: None, ..Target::clone(target) }),
-        destination: OriginalDestination(address),
+        destination,
         credential,
         listeners: Vec::new(),
         setups: Arc::new(TlsSetups::default()),
@@ -104,7 +104,7 @@ async fn try_address(
 }
 
 /// Brings the connection to where the handshake begins, in the protocol's way.
-async fn request_tls(protocol: &str, mut socket: TcpStream) -> Result<TcpStream, String> {
+async fn request_tls(protocol: &str, mut socket: Socket) -> Result<Socket, String> {
     if protocol != crate::protocol::postgres::PROTOCOL.name {
         return Ok(socket);
     }
@@ -134,6 +134,8 @@ fn chain(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use tokio::net::TcpListener;
 
     use super::*;

@@ -1,9 +1,11 @@
 //! What a schema cannot say: names, references, addresses, files.
 
 mod credential;
+mod dialled;
 mod name;
 mod run;
 mod target;
+mod unix;
 mod workload;
 
 use std::{
@@ -22,12 +24,10 @@ use super::{
     Capture, Config, DEFAULT_POLICIES, JOURNAL_BYTES_DEFAULT, LISTEN_PORT_DEFAULT, Listen, Policy, Record,
     WorkloadDefaults, located::Located, mistake::Mistake, raw,
 };
+use crate::target::SOCKET_PATH_MAX;
 
 pub const STATE_DIR_DEFAULT: &str = "/var/lib/portcullis";
 pub const CONTROL_DEFAULT: &str = "/run/portcullis/control.sock";
-
-/// Longest path of a Unix socket (`sun_path` in unix(7), without the NUL at its end).
-const SOCKET_PATH_MAX: usize = 107;
 
 /// Most DNS servers; the kernel's map of them has as many places.
 const RESOLVERS_MAX: usize = 16;
@@ -42,19 +42,24 @@ pub fn interpret(
     mistakes: &mut Vec<Mistake>,
 ) -> Config {
     let base = file.and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-    let mut meaning = Meaning { base, listen_port: LISTEN_PORT_DEFAULT, mistakes };
+    let mut meaning = Meaning { base, listen_port: LISTEN_PORT_DEFAULT, control: CONTROL_DEFAULT.into(), mistakes };
     if let Some(port) = &raw.listen.port {
         meaning.listen_port = port.value;
     }
+    if let Some(control) = &raw.control {
+        meaning.control = meaning.socket(control);
+    }
+    let targets = meaning.targets(&raw.target, &raw.credential, credentials);
     Config {
         file: file.map(Into::into),
         state_dir: raw.state_dir.map_or(STATE_DIR_DEFAULT.into(), |path| meaning.path(&path)),
-        control: raw.control.map_or(CONTROL_DEFAULT.into(), |path| meaning.socket(&path)),
+        control: meaning.control.clone(),
         listen: Listen { port: meaning.listen_port },
         capture: Capture {
             resolvers: raw.capture.resolvers.map(|resolvers| meaning.resolvers(&resolvers)),
             allow_missing: raw.capture.allow_missing.iter().filter_map(|name| meaning.layer(name)).collect(),
         },
+        unix: meaning.unix(&raw.unix, &targets),
         policy: meaning.policy(raw.policy),
         record: Record { journal_bytes: raw.record.journal_bytes.map_or(JOURNAL_BYTES_DEFAULT, |bytes| bytes.value) },
         workload_defaults: WorkloadDefaults {
@@ -65,7 +70,7 @@ pub fn interpret(
         },
         run: meaning.run(raw.run),
         workloads: meaning.workloads(raw.workload),
-        targets: meaning.targets(&raw.target, &raw.credential, credentials),
+        targets,
         credentials: meaning.credentials(raw.credential),
         approvers: meaning.approvers(raw.approvers),
     }
@@ -82,6 +87,8 @@ struct Meaning<'a> {
     /// The file's directory, where relative paths start.
     base: PathBuf,
     listen_port: u16,
+    /// The daemon's own socket, which is nobody's target.
+    control: PathBuf,
     mistakes: &'a mut Vec<Mistake>,
 }
 

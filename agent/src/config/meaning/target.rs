@@ -1,6 +1,5 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
     ops::Range,
     sync::Arc,
 };
@@ -9,21 +8,16 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::{Meaning, unreadable};
 use crate::{
-    config::{
-        address::{self, AddressError},
-        located::Located,
-        mistake::Mistake,
-        raw,
-    },
+    config::{located::Located, mistake::Mistake, raw},
     protocol::PROTOCOLS,
-    target::{Address, Class, ColumnName, HostPort, Target, Verify},
+    target::{Address, Class, ColumnName, Target, Verify},
 };
 
 /// Spans of what may be given once only.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     names: HashMap<Arc<str>, Range<usize>>,
-    addresses: HashMap<HostPort, Range<usize>>,
+    pub(super) addresses: HashMap<Address, Range<usize>>,
 }
 
 impl Meaning<'_> {
@@ -52,12 +46,20 @@ impl Meaning<'_> {
                 Mistake::new(raw.address.span.clone(), "no address").expected("what workloads dial, as `host:port`"),
             );
         }
+        let protocol = self.protocol(&raw.protocol);
+        let addresses: Vec<_> =
+            raw.address.iter().filter_map(|address| self.dialled(address, &protocol, seen)).collect();
+        let upstream = raw.upstream.as_ref().and_then(|upstream| self.place(upstream, &protocol));
+        let tls = match self.ends_in_socket(raw, &addresses, upstream.as_ref()) {
+            true => self.no_tls(raw.tls.as_ref()),
+            false => raw.tls.as_ref().map_or(Verify::Full { ca: None }, |tls| self.verify(tls)),
+        };
         Target {
             name,
-            protocol: self.protocol(&raw.protocol),
-            addresses: raw.address.iter().filter_map(|address| self.dialled(address, seen)).collect(),
-            upstream: raw.upstream.as_ref().and_then(|upstream| self.host_port(upstream)),
-            tls: raw.tls.as_ref().map_or(Verify::Full { ca: None }, |tls| self.verify(tls)),
+            protocol,
+            addresses,
+            upstream,
+            tls,
             credential: raw.credential.as_ref().map(|credential| self.reference(credential, credentials)),
             labels: self.labels(&raw.labels),
             classes: self.classes(&raw.classes),
@@ -75,31 +77,6 @@ impl Meaning<'_> {
             );
         }
         protocol.as_str().into()
-    }
-
-    fn dialled(&mut self, raw: &Located<String>, seen: &mut Seen) -> Option<Address> {
-        let address = self.host_port(raw)?;
-        let twice = format!("address given twice: `{address}`");
-        self.unique(&mut seen.addresses, address.clone(), &raw.span, twice, "an address belongs to one target");
-        Some(Address::Tcp(address))
-    }
-
-    fn host_port(&mut self, raw: &Located<String>) -> Option<HostPort> {
-        let mistake = match address::parse(raw) {
-            Ok(address) if self.is_listener(&address) => {
-                Mistake::new(raw.span.clone(), format!("the daemon's own listener: `{address}`"))
-                    .hint("`[listen] port` says where the daemon listens")
-            }
-            Ok(address) => return Some(address),
-            Err(error) => rejected(raw, error),
-        };
-        self.mistakes.push(mistake);
-        None
-    }
-
-    fn is_listener(&self, address: &HostPort) -> bool {
-        let loopback = address.host == "localhost" || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-        loopback && address.port == self.listen_port
     }
 
     fn verify(&mut self, tls: &raw::Tls) -> Verify {
@@ -210,15 +187,4 @@ fn column_name(text: &str) -> Option<ColumnName> {
     let name = ColumnName { schema: parts.next()?, table: parts.next()?, column: parts.next()? };
     let complete = ![&name.schema, &name.table, &name.column].into_iter().any(String::is_empty);
     (complete && parts.next().is_none()).then_some(name)
-}
-
-fn rejected(raw: &Located<String>, error: AddressError) -> Mistake {
-    let mistake = Mistake::new(raw.span.clone(), format!("invalid address: {error}: `{}`", raw.escape_debug()))
-        .expected("`host:port`, `192.0.2.1:port` or `[2001:db8::1]:port`");
-    match error {
-        AddressError::Unix => mistake.hint("dial the server by TCP, and list that address"),
-        AddressError::NoPort => mistake.hint(format!("for PostgreSQL's own port: `{}:5432`", raw.escape_debug())),
-        AddressError::Brackets => mistake.hint("write `[2001:db8::1]:5432`"),
-        AddressError::Port | AddressError::Host => mistake,
-    }
 }

@@ -169,7 +169,7 @@ pub fn opening(tls: Verify) -> Opening {
     };
     Opening {
         target: Arc::new(target),
-        destination: OriginalDestination(SocketAddr::from((Ipv4Addr::LOCALHOST, 5432))),
+        destination: OriginalDestination::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 5432))),
         credential: Some(Arc::new(Credential::new("app", "app").with_password(Secret::new(b"hunter2".to_vec())))),
         workload: "ci".into(),
         seed: [7; 32],

@@ -46,7 +46,8 @@ enum Phase {
 
 impl PostgresSession {
     pub fn new(opening: Opening) -> Self {
-        Self { opening, wire: Wire::default(), phase: Phase::Greeting(Greeting::default()) }
+        let greeting = if opening.destination.is_unix() { Greeting::in_the_clear() } else { Greeting::default() };
+        Self { opening, wire: Wire::default(), phase: Phase::Greeting(greeting) }
     }
 
     fn take(&mut self, input: Input) -> Result<(), Fatal> {

@@ -55,9 +55,12 @@ pub struct Startup {
 /// The conversation before the startup packet.
 #[derive(Debug, Default)]
 pub struct Greeting {
+    /// Whether TLS is never spoken, as PostgreSQL does not on Unix sockets.
+    has_no_tls: bool,
     is_encrypted: bool,
     is_securing: bool,
     refused_gss: bool,
+    refused_tls: bool,
 }
 
 /// What a greeting led to.
@@ -79,6 +82,8 @@ pub enum GreetingError {
     AskedTwice,
     #[error("unencrypted bytes followed the request for encryption")]
     BytesBeforeHandshake,
+    #[error("TLS is not spoken on Unix sockets")]
+    NoTls,
     #[error("no user name was given")]
     NoUser,
     #[error("the database name is not UTF-8")]
@@ -97,7 +102,7 @@ impl GreetingError {
     /// The SQLSTATE to speak it with.
     pub fn sqlstate(&self) -> &'static str {
         match self {
-            Self::Codec(_) | Self::AskedTwice | Self::BytesBeforeHandshake | Self::Version(..) => "08P01",
+            Self::Codec(_) | Self::AskedTwice | Self::BytesBeforeHandshake | Self::Version(..) | Self::NoTls => "08P01",
             Self::NoUser => "28000",
             Self::DatabaseName | Self::Encoding(_) | Self::Options(_) => "22023",
             Self::Setting(_) | Self::Replication => "42501",
@@ -106,6 +111,11 @@ impl GreetingError {
 }
 
 impl Greeting {
+    /// Of a connection that is not encrypted, whatever the workload wishes.
+    pub fn in_the_clear() -> Self {
+        Self { has_no_tls: true, ..Self::default() }
+    }
+
     /// Reads on as far as bytes are there.
     pub fn advance(&mut self, wire: &mut Wire) -> Result<Greeted, GreetingError> {
         loop {
@@ -117,6 +127,7 @@ impl Greeting {
             };
             match opening {
                 frontend::Opening::DirectTls if self.is_encrypted => return Err(GreetingError::AskedTwice),
+                frontend::Opening::DirectTls if self.has_no_tls => return Err(GreetingError::NoTls),
                 frontend::Opening::DirectTls => {
                     self.is_securing = true;
                     let hello = wire.down.take();
@@ -162,8 +173,15 @@ impl Greeting {
         if wire.down.unread().len() > length {
             return Err(GreetingError::BytesBeforeHandshake);
         }
-        self.is_securing = true;
         wire.drop_down(length);
+        if self.has_no_tls {
+            // Once: who asks again after it was refused does not speak the protocol.
+            return match std::mem::replace(&mut self.refused_tls, true) {
+                true => Err(GreetingError::AskedTwice),
+                false => Ok(wire.tell_workload(Bytes::from_static(b"N"))),
+            };
+        }
+        self.is_securing = true;
         wire.tell_workload(Bytes::from_static(b"S"));
         wire.want(Output::StartTls(Side::Downstream, Bytes::new()));
         Ok(())
@@ -360,6 +378,21 @@ mod tests {
             [Output::Send(Side::Downstream, n), Output::Send(Side::Downstream, s), Output::StartTls(Side::Downstream, _)]
                 if n == "N" && s == "S"
         ));
+    }
+
+    #[test]
+    fn tls_is_declined_on_a_unix_socket_and_the_session_goes_on() {
+        let (mut wire, mut greeting) = (Wire::default(), Greeting::in_the_clear());
+        wire.down.push(write::ssl_request());
+        assert_eq!(greeting.advance(&mut wire), Ok(Greeted::NeedMore));
+        assert!(matches!(wire.next(), Some(Output::Send(Side::Downstream, n)) if n == "N"));
+        assert!(wire.next().is_none());
+        wire.down.push(write::ssl_request());
+        assert_eq!(greeting.advance(&mut wire), Err(GreetingError::AskedTwice));
+
+        let (mut wire, mut greeting) = (Wire::default(), Greeting::in_the_clear());
+        wire.down.push(Bytes::from_static(b"\x16\x03\x01\0\xa0"));
+        assert_eq!(greeting.advance(&mut wire), Err(GreetingError::NoTls));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod scram;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use md5::{Digest, Md5};
 
@@ -19,7 +21,7 @@ use super::{
 use crate::{
     credential::Credential,
     protocol::{Opening, Output, Side},
-    target::Verify,
+    target::{Address, Verify},
 };
 
 /// Settings that the session pins upstream, because its reading of SQL text depends on them.
@@ -255,8 +257,9 @@ fn scram_failed(error: scram::ScramError) -> Fatal {
 /// Whether the server is on this host, where nobody can listen on the way.
 fn is_local(opening: &Opening) -> bool {
     match &opening.target.upstream {
-        None => opening.destination.0.ip().is_loopback(),
-        Some(place) => place.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        None => opening.destination.ip().is_none_or(|address| address.is_loopback()),
+        Some(Address::Tcp(place)) => place.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
+        Some(Address::Unix(_)) => true,
     }
 }
 
