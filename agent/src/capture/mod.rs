@@ -271,9 +271,9 @@ impl Capture {
         Ok(WorkloadId { name, cgroup: path })
     }
 
-    /// The id of a cgroup, by its path below the mount.
-    pub fn cgroup_id(&self, cgroup: &Path) -> Result<u64, CaptureError> {
-        self.hierarchy.id_of(cgroup).map_err(at("look at the cgroup", cgroup))
+    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
+        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
     }
 
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
