@@ -87,7 +87,7 @@ pub fn up(config: &Config, takeover: bool) -> anyhow::Result<()> {
             Ended::Stopped => return Ok(()),
             Ended::Asked(predecessor) => match predecessor.hand_over() {
                 Handed::Over => return Ok(()),
-                Handed::Back { inheritance, reason } => Start::again(inheritance, reason),
+                Handed::Back { inheritance, reason } => Start::again(*inheritance, reason),
             },
         };
     }
@@ -118,7 +118,7 @@ impl Start {
 enum Ended {
     Stopped,
     /// Another daemon is to go on.
-    Asked(Predecessor),
+    Asked(Box<Predecessor>),
 }
 
 async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
@@ -135,10 +135,9 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let (handover, mut asked) = mpsc::unbounded_channel();
     let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?);
-    let roll = Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list));
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
-        roll: roll.clone(),
+        roll: Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list)),
         namespaces: namespaces.clone(),
         doorways: doorways.clone(),
         audit: audit.clone(),
@@ -156,14 +155,14 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     });
 
     tend::adopt_workloads(config, &gatehouse, &left.workloads)?;
-    roll.examine_all().await;
+    daemon.roll.examine_all().await;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
     let mut accepting = JoinSet::new();
     sockets.try_clone()?.serve(&gatehouse, &mut accepting)?;
     daemon.namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
-    daemon.doorways.adopt(config).context("failed to listen on the Unix sockets of workloads")?;
+    daemon.doorways.adopt().context("failed to listen on the Unix sockets of workloads")?;
     let mut tasks = daemon.tend(refused);
     daemon.prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(daemon.prover.clone().keep_proving());
@@ -195,7 +194,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
             }
             close_record(&gatehouse, &audit).await;
             let inheritance = daemon.leave(control, sockets).await?;
-            Ok(Ended::Asked(Predecessor { successor: by, stream, inheritance }))
+            Ok(Ended::Asked(Box::new(Predecessor { successor: by, stream, inheritance })))
         }
         stopped => {
             ready::tell_stopping();

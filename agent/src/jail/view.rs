@@ -118,7 +118,7 @@ impl View {
 
     fn cover_sockets(&self) -> Result<(), LaunchError> {
         let cover = Path::new(COVER);
-        let made = fs::File::create(cover).and_then(|file| file.set_permissions(fs::Permissions::from_mode(0)));
+        let made = fs::File::create(cover).and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o000)));
         made.map_err(at("make", cover))?;
         hidden::cover(&self.sockets, cover)?;
         fs::remove_file(cover).map_err(at("remove", cover))
