@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! /run/portcullis/<instance>/doorways/run/<cgroup id>/run/postgresql/.s.PGSQL.5432    of a jail, which mounts it
-//! /run/portcullis/<instance>/doorways/enrolled/<name>/run/postgresql/.s.PGSQL.5432    of a configured workload
+//! /run/portcullis/<instance>/doorways/enrolled/<name>/run/postgresql/.s.PGSQL.5432    of one captured where it is
 //! ```
 //!
 //! Below a workload's directory the paths are those that it dials. The directories stay when the daemon goes, so that
 //! a mount of one leads to the sockets of the next daemon; until that listens, a connect is refused.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, Permissions},
     io,
     os::{
@@ -26,7 +26,8 @@ use parking_lot::Mutex;
 use tokio::{net::UnixListener, task::JoinSet};
 
 use crate::{
-    accept::Doorway,
+    accept::{Doorway, Keeper},
+    capture::UnixName,
     config::{Config, UnixSockets},
     connection::{self, Gatehouse},
     control::{self, Leads},
@@ -45,13 +46,13 @@ pub(super) struct Doorways {
     gatehouse: Arc<Gatehouse>,
     /// Of jails: nobody else may enter.
     jails: PathBuf,
-    /// Of configured workloads, which dial into it.
+    /// Of workloads that were captured where they are, which dial into it.
     enrolled: PathBuf,
     allowed: UnixSockets,
     /// By cgroup.
     open: Mutex<HashMap<u64, Open>>,
-    /// Those of configured workloads, which stay.
-    standing: Mutex<Open>,
+    /// By the name of a workload that was captured where it is.
+    standing: Mutex<BTreeMap<Arc<str>, Open>>,
     /// By where they are: those of the daemon that this one takes over from, until they are needed.
     left: Mutex<HashMap<PathBuf, StdListener>>,
 }
@@ -80,8 +81,8 @@ impl Doorways {
         Ok(Self { gatehouse, jails, enrolled, allowed, open, standing, left: Mutex::new(left) })
     }
 
-    /// Listens again for the workloads that are there already, and for those of the configuration.
-    pub(super) fn adopt(&self, config: &Config) -> anyhow::Result<()> {
+    /// Listens again for the workloads that are there already.
+    pub(super) fn adopt(&self) -> anyhow::Result<()> {
         for engine in &self.allowed.container_engines {
             tracing::warn!(socket = %engine, "workloads may reach a container engine: whoever does is root on this host");
         }
@@ -89,24 +90,58 @@ impl Doorways {
         for workload in self.gatehouse.workloads.list() {
             self.open(workload.cgroup_id)?;
         }
-        for workload in &config.workloads {
-            let directory = self.enrolled.join(&*workload.name);
-            for path in self.gatehouse.targets.sockets() {
-                let place = place(&directory, path);
-                let length = place.as_os_str().len();
-                anyhow::ensure!(
-                    length <= SOCKET_PATH_MAX,
-                    "{} has {length} bytes, expected at most {SOCKET_PATH_MAX}\n  hint: give the workload a shorter name",
-                    place.display()
-                );
-                let doorway = Doorway::new(path.clone(), workload.cgroup.clone());
-                self.serve(doorway, &place, 0o711, &mut self.standing.lock())?;
-                tracing::info!(workload = %workload.name, target_path = %path, doorway = %place.display(), "listening");
-            }
-        }
+        self.follow_captured()?;
+        self.allow()?;
         // Those of targets that are none any more.
         self.left.lock().clear();
         Ok(())
+    }
+
+    /// Listens for the workloads that are captured where they are by now, and for no others.
+    pub(super) fn follow_captured(&self) -> anyhow::Result<()> {
+        let names: BTreeSet<Arc<str>> =
+            self.gatehouse.capture.existing().iter().map(|existing| existing.workload().into()).collect();
+        let mut standing = self.standing.lock();
+        if standing.keys().eq(&names) {
+            return Ok(());
+        }
+        for (name, _closed) in standing.extract_if(.., |name, _| !names.contains(name)) {
+            remove_directory(&self.enrolled.join(&*name))?;
+        }
+        for name in names {
+            if !standing.contains_key(&name) {
+                let open = self.stand(&name).with_context(|| format!("failed to open the doorways of `{name}`"))?;
+                standing.insert(name, open);
+            }
+        }
+        drop(standing);
+        self.allow()
+    }
+
+    fn stand(&self, name: &Arc<str>) -> anyhow::Result<Open> {
+        let mut open = Open::default();
+        for path in self.gatehouse.targets.sockets() {
+            let place = place(&self.enrolled.join(&**name), path);
+            let length = place.as_os_str().len();
+            if length > SOCKET_PATH_MAX {
+                // Nobody could dial it. What is not there is not reached.
+                let place = place.display();
+                tracing::error!(workload = %name, %place, length, "no doorway: its path would be too long for a socket");
+                continue;
+            }
+            self.serve(Doorway::new(path.clone(), Keeper::Workload(name.clone())), &place, 0o711, &mut open)?;
+            tracing::info!(workload = %name, target_path = %path, doorway = %place.display(), "listening");
+        }
+        Ok(open)
+    }
+
+    /// Tells the kernel which paths processes without a jail may dial: the allowed sockets, and their doorways.
+    fn allow(&self) -> anyhow::Result<()> {
+        let allowed = self.allowed.allowed.iter().flat_map(spellings);
+        let standing = self.standing.lock();
+        let doorways = standing.values().flat_map(|open| &open.listeners).map(|(place, _)| place.display().to_string());
+        let names = allowed.chain(doorways).map(|name| name.parse()).collect::<Result<Vec<UnixName>, _>>()?;
+        Ok(self.gatehouse.capture.set_unix_allowed(&names)?)
     }
 
     /// Listens for a workload of `portcullis run`, and says what its jail has to mount.
@@ -117,7 +152,7 @@ impl Doorways {
         let mut doorways = self.to_host();
         for path in self.gatehouse.targets.sockets() {
             let listener = place(&directory, path);
-            self.serve(Doorway::new(path.clone(), tree.clone()), &listener, 0o755, &mut open)?;
+            self.serve(Doorway::new(path.clone(), Keeper::Jail(tree.clone())), &listener, 0o755, &mut open)?;
             doorways.push(control::Doorway { path: path.as_path().into(), listener, leads: Leads::ToTarget });
         }
         self.open.lock().insert(cgroup_id, open);
@@ -159,7 +194,7 @@ impl Doorways {
     /// Leaves who connects from now on in the backlogs.
     pub(super) async fn stop_accepting(&self) {
         let mut tasks: Vec<_> = self.open.lock().values_mut().map(|open| std::mem::take(&mut open.tasks)).collect();
-        tasks.push(std::mem::take(&mut self.standing.lock().tasks));
+        tasks.extend(self.standing.lock().values_mut().map(|open| std::mem::take(&mut open.tasks)));
         for mut tasks in tasks {
             tasks.shutdown().await;
         }
@@ -168,7 +203,7 @@ impl Doorways {
     /// Every listener, for the next daemon.
     pub(super) fn leave(&self) -> io::Result<HashMap<PathBuf, StdListener>> {
         let (open, standing) = (self.open.lock(), self.standing.lock());
-        let listeners = open.values().chain([&*standing]).flat_map(|open| &open.listeners);
+        let listeners = open.values().chain(standing.values()).flat_map(|open| &open.listeners);
         listeners.map(|(place, listener)| Ok((place.clone(), listener.try_clone()?))).collect()
     }
 
@@ -183,8 +218,12 @@ impl Doorways {
             if there.contains(cgroup_id) {
                 return true;
             }
-            if let Err(error) = fs::remove_dir_all(self.jails.join(cgroup_id.to_string())) {
-                tracing::warn!(cgroup_id, %error, "the doorways of a workload that has ended are left");
+            if let Err(error) = remove_directory(&self.jails.join(cgroup_id.to_string())) {
+                tracing::warn!(
+                    cgroup_id,
+                    error = format!("{error:#}"),
+                    "doorways of a workload that has ended are left"
+                );
             }
             false
         });
@@ -198,8 +237,7 @@ impl Doorways {
         for entry in fs::read_dir(&self.jails).with_context(read)? {
             let entry = entry.with_context(read)?;
             if !entry.file_name().to_str().is_some_and(|name| there.contains(name)) {
-                fs::remove_dir_all(entry.path())
-                    .with_context(|| format!("failed to remove {}", entry.path().display()))?;
+                remove_directory(&entry.path())?;
             }
         }
         Ok(())
@@ -218,6 +256,22 @@ pub fn remove(instance: &str) -> io::Result<()> {
 /// Where a path that a workload dials is kept in its directory.
 fn place(directory: &Path, path: &SocketPath) -> PathBuf {
     directory.join(path.as_path().strip_prefix("/").unwrap_or(path.as_path()))
+}
+
+/// Every text by which clients dial a path: the kernel compares texts, and `/var/run` leads to `/run`.
+fn spellings(path: &SocketPath) -> impl Iterator<Item = String> {
+    let (plain, old) = (path.to_string(), format!("/var{path}"));
+    let has_old = path.as_path().starts_with("/run") && old.len() <= SOCKET_PATH_MAX;
+    [Some(plain), has_old.then_some(old)].into_iter().flatten()
+}
+
+fn remove_directory(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("failed to remove {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn kept_by_root(path: &SocketPath) -> anyhow::Result<()> {

@@ -80,11 +80,14 @@ fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Closes the doorways of workloads that have ended.
+/// Closes the doorways of workloads that have ended, and opens those of workloads that were captured.
 pub(super) async fn tend_doorways(doorways: Arc<Doorways>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
         doorways.close_released();
+        if let Err(error) = doorways.follow_captured() {
+            tracing::error!(error = format!("{error:#}"), "a workload has not the doorways that it should have");
+        }
     }
 }
 
