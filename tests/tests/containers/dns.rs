@@ -31,7 +31,9 @@ impl Names {
     }
 
     fn workload(&self, words: &[&str]) -> Command {
-        self.pair.gate.workload(&self.pair.server, words)
+        let mut command = self.pair.gate.workload(&self.pair.server, words);
+        command.current_dir("/");
+        command
     }
 
     fn asks(&self, how: &str, server: &str, name: &str) -> Command {
