@@ -83,12 +83,10 @@ impl Doorways {
 
     /// Listens again for the workloads that are there already.
     pub(super) fn adopt(&self) -> anyhow::Result<()> {
-        for engine in &self.allowed.container_engines {
-            tracing::warn!(socket = %engine, "workloads may reach a container engine: whoever does is root on this host");
-        }
+        self.allowed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.remove_left_over()?;
         for workload in self.gatehouse.workloads.list() {
-            self.open(workload.cgroup_id)?;
+            self.open(workload.cgroup_id, &workload.cgroup)?;
         }
         self.follow_captured()?;
         self.allow()?;
@@ -145,14 +143,13 @@ impl Doorways {
     }
 
     /// Listens for a workload of `portcullis run`, and says what its jail has to mount.
-    pub(super) fn open(&self, cgroup_id: u64) -> anyhow::Result<Vec<control::Doorway>> {
-        let tree = self.gatehouse.capture.workload(cgroup_id)?.cgroup;
+    pub(super) fn open(&self, cgroup_id: u64, tree: &Path) -> anyhow::Result<Vec<control::Doorway>> {
         let directory = self.jails.join(cgroup_id.to_string());
         let mut open = Open::default();
         let mut doorways = self.to_host();
         for path in self.gatehouse.targets.sockets() {
             let listener = place(&directory, path);
-            self.serve(Doorway::new(path.clone(), Keeper::Jail(tree.clone())), &listener, 0o755, &mut open)?;
+            self.serve(Doorway::new(path.clone(), Keeper::Jail(tree.into())), &listener, 0o755, &mut open)?;
             doorways.push(control::Doorway { path: path.as_path().into(), listener, leads: Leads::ToTarget });
         }
         self.open.lock().insert(cgroup_id, open);
