@@ -84,11 +84,7 @@ enum Refusal {
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
 pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
-    match admit(stream, &gatehouse).await {
-        Ok(()) => {}
-        Err(Refusal::NoPlace(NoPlace { tell: None, .. })) => {}
-        Err(refusal) => tracing::warn!(%refusal, "connection refused"),
-    }
+    tell(admit(stream, &gatehouse).await);
 }
 
 /// Serves one connection that a doorway has accepted.
@@ -97,8 +93,13 @@ pub async fn serve_doorway(stream: UnixStream, doorway: Arc<Doorway>, gatehouse:
         Ok(origin) => go_on(stream.into(), &origin, &gatehouse).await,
         Err(error) => Err(record_intruder(&doorway, error, &gatehouse)),
     };
-    if let Err(refusal) = admitted {
-        tracing::warn!(%refusal, "connection refused");
+    tell(admitted);
+}
+
+fn tell(admitted: Result<(), Refusal>) {
+    match admitted {
+        Ok(()) | Err(Refusal::NoPlace(NoPlace { tell: None, .. })) => {}
+        Err(refusal) => tracing::warn!(%refusal, "connection refused"),
     }
 }
 
@@ -128,7 +129,7 @@ async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> R
     stream.hurry();
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => {
-            let closed = closed(&principal, gatehouse).map(|(message, _)| message.to_owned());
+            let closed = closed(&principal, gatehouse).map(|denial| denial.message);
             converse(stream, origin, principal, target, closed, gatehouse).await
         }
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
@@ -143,15 +144,14 @@ async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> R
     }
 }
 
-/// Why the gate is closed for the tree that the process is in, or the process is in none: in words for the workload,
-/// and as the end of a session.
-fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<(&'static str, fn() -> Denial)> {
+/// What a session ends with for whose tree the gate is closed, and that of a process that is in no tree.
+fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<Denial> {
     let cgroup = principal.process.cgroup.as_ref();
     let tree = gatehouse.capture.tree_of(cgroup);
     if tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree)) {
-        return Some((Closures::MESSAGE, Closures::denial));
+        return Some(Closures::denial());
     }
-    gatehouse.standings.refusal(cgroup).map(|_| (Standings::MESSAGE, Standings::denial as fn() -> Denial))
+    gatehouse.standings.refusal(cgroup).map(|_| Standings::denial())
 }
 
 /// Whether the connecting process still runs this program.
@@ -269,9 +269,9 @@ async fn converse(
     let place = LiveSession::new(recorder.id(), &principal, &target, origin.destination.clone(), sender.clone());
     let _live = gatehouse.live.enter(place);
     // Closed in the meantime: those who close end the sessions that have entered.
-    if was_open && let Some((_, denial)) = self::closed(&principal, gatehouse) {
+    if was_open && let Some(denial) = self::closed(&principal, gatehouse) {
         // The receiver is held by the session that begins below.
-        let _ = sender.send(Signal::End(denial()));
+        let _ = sender.send(Signal::End(denial));
     }
     let Engine::Session(open) = protocol.engine;
     let drive_with = Drive {

@@ -135,10 +135,9 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let audit = Arc::new(Audit::open(gatehouse.recorder.clone(), generation).context("failed to record the start")?);
     let (handover, mut asked) = mpsc::unbounded_channel();
     let namespaces = Arc::new(Namespaces::new(gatehouse.clone(), sockets.port()?, left.namespaces)?);
-    let roll = Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list));
     let daemon = Arc::new(Daemon {
         gatehouse: gatehouse.clone(),
-        roll: roll.clone(),
+        roll: Arc::new(Roll::new(gatehouse.clone(), audit.clone(), config, list)),
         namespaces: namespaces.clone(),
         doorways: doorways.clone(),
         audit: audit.clone(),
@@ -156,7 +155,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     });
 
     tend::adopt_workloads(config, &gatehouse, &left.workloads)?;
-    roll.examine_all().await;
+    daemon.roll.examine_all().await;
     gatehouse.targets.refresh().await;
     // Held until the end: the policy directory is watched as long.
     let _watch = gatehouse.policy.watch().context("failed to watch the policy directory")?;
@@ -352,7 +351,7 @@ fn build(
 fn claim_socket(path: &Path) -> anyhow::Result<std::os::unix::net::UnixListener> {
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         anyhow::bail!(
-            "another daemon answers at {}\n  hint: stop it, or set `control` to another path",
+            "another daemon answers at {}\n  hint: stop it, go on in its place with --takeover, or set `control` to another path",
             path.display()
         );
     }

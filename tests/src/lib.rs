@@ -9,6 +9,7 @@ pub mod cache;
 pub mod certificates;
 pub mod client;
 pub mod gate;
+pub mod guard;
 pub mod place;
 pub mod port;
 pub mod postgres;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the gate beside its peers, interleaved in one run. A measurement, not a test.
 
+mod connect;
 mod figure;
 mod measure;
 mod rig;
@@ -27,7 +28,7 @@ const DOCUMENT: &str = "agent/docs/bench.md";
 /// Measure direct, through a bare relay, through pgbouncer and through the gate, in turns.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What to measure: throughput, rows, connects, latency, memory. All of it when none is named.
+    /// What to measure: throughput, rows, connects, latency, memory, capture. All of it when none is named.
     areas: Vec<String>,
     /// Fewer and shorter rounds: whether it runs, not how fast.
     #[arg(long)]
@@ -56,13 +57,19 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     };
     prerequisites::install(&[Need::Build, Need::Postgres, Need::Peers])?;
     let programs = release_build()?;
-    let rig = Rig::start(build::find(&programs, "portcullis")?, build::find(&programs, "relay")?)?;
-
-    let mut figures = Vec::new();
-    for scenario in Scenario::all().into_iter().filter(|scenario| areas.contains(&scenario.area)) {
-        figures.push(interleaved(&rig, scenario, rounds)?);
-    }
-    let table = figure::markdown(&figures, &Machine::here(&rig)?, arguments.quick);
+    // First: until the rig stands, no program of ours is in the kernel.
+    let capture = match areas.contains(&Area::Capture) {
+        true => {
+            let (portcullis, connects) = (build::find(&programs, "portcullis")?, build::find(&programs, "connects")?);
+            connect::measure(portcullis, connects, rounds.rounds, arguments.quick)?
+        }
+        false => String::new(),
+    };
+    let served = match areas.as_slice() {
+        [Area::Capture] => String::new(),
+        areas => served(&programs, areas, rounds, arguments.quick)?,
+    };
+    let table = served + &capture;
     println!("{table}");
     if arguments.write {
         let document = place::repository().join(DOCUMENT);
@@ -73,10 +80,22 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(true)
 }
 
+/// Measures what has a server behind it.
+fn served(programs: &[build::Program], areas: &[Area], rounds: Rounds, quick: bool) -> Result<String> {
+    let rig = Rig::start(build::find(programs, "portcullis")?, build::find(programs, "relay")?)?;
+    let mut figures = Vec::new();
+    for scenario in Scenario::all().into_iter().filter(|scenario| areas.contains(&scenario.area)) {
+        figures.push(interleaved(&rig, scenario, rounds)?);
+    }
+    Ok(figure::markdown(&figures, &Machine::here(&rig)?, quick))
+}
+
 /// The daemon and the relay, built together so that they share what they depend on.
 fn release_build() -> Result<Vec<build::Program>> {
     let packages = ["--package", "portcullis", "--package", "portcullis-tests", "--features", "portcullis-tests/relay"];
-    let arguments = [&["build", "--release"], &packages[..], &["--bin", "portcullis", "--bin", "relay"]].concat();
+    let arguments =
+        [&["build", "--release"], &packages[..], &["--bin", "portcullis", "--bin", "relay", "--bin", "connects"]]
+            .concat();
     build::cargo("building for release", &arguments)
 }
 

@@ -8,6 +8,7 @@ mod edges;
 mod fuzz;
 mod prerequisites;
 mod progress;
+mod table;
 mod test;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Feed hostile bytes to everything that reads bytes from outside; needs nightly Rust.
     Fuzz(fuzz::Arguments),
+    /// Try every known way out of a workload on this kernel.
+    Table(table::Arguments),
     /// Check which module of the daemon knows which.
     Edges,
     /// Do what CI does: format, lints, module edges, policies, and every test.
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Table(arguments) => table::run(&arguments),
         Command::Edges => edges::check().map(|()| true),
         Command::Ci => ci::run(),
     };

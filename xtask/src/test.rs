@@ -7,10 +7,12 @@ use anyhow::{Result, bail};
 use nix::unistd::Uid;
 
 pub use self::area::Area;
-use self::suite::{Suite, Tally};
+use self::suite::Suite;
+pub use self::suite::Tally;
 use crate::{
     build, fuzz,
     prerequisites::{self, Need},
+    table,
 };
 
 /// How long each fuzz target is fed in a test run.
@@ -59,6 +61,9 @@ pub fn all(areas: &[Area]) -> Result<bool> {
     for area in areas {
         for suite in suites.iter().filter(|suite| suite.area == *area) {
             tally += suite.run()?;
+        }
+        if *area == Area::Capture {
+            tally += table::test(&programs)?;
         }
         if *area == Area::Laws && fuzz::available() {
             tally += smoke()?;

@@ -4,11 +4,12 @@
 //! token from the daemon that no network could know; then it tries what must fail. `portcullis run` is the canary of
 //! its own command, between its enrolment and `exec`; the daemon repeats the proof with a child.
 
+mod attempts;
+
 use std::{
     collections::{HashMap, VecDeque},
-    io::{self, BufRead, Read},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+    io::{self, BufRead},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::Stdio,
     str::FromStr,
     time::Duration,
@@ -20,6 +21,8 @@ use tokio::io::AsyncWriteExt;
 
 use super::{Capture, CaptureError, Loopback, Origin, Tree};
 use crate::target::OriginalDestination;
+
+pub use attempts::{Attempt, attempts, probe};
 
 /// RFC 5737, TEST-NET-1: no host has it.
 pub const DESTINATION_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 1);
@@ -163,144 +166,6 @@ impl Canary {
             stream.write_all(&token.0).await?;
         }
         stream.shutdown().await
-    }
-}
-
-/// Proves that this process is captured: call it between its admission and `exec`. Makes no threads, leaves no sockets.
-///
-/// Dials documentation addresses, and beyond that only itself on the loopback: even where capture is missing, nothing
-/// reaches anybody. IPv6 may be refused rather than redirected.
-pub fn probe(token: &Token, loopback: Loopback) -> Result<(), CanaryError> {
-    tried(loopback).try_for_each(|(_, attempt)| attempt(token))
-}
-
-/// One thing that a canary tried, and what came of it.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Attempt {
-    pub name: &'static str,
-    /// Whether capture held.
-    pub held: bool,
-    pub outcome: String,
-}
-
-/// Tries everything that [`probe`] tries, and goes on after what got out.
-pub fn attempts(token: &Token, loopback: Loopback) -> Vec<Attempt> {
-    let tried = tried(loopback).map(|(name, attempt)| match attempt(token) {
-        Ok(()) => Attempt { name, held: true, outcome: "captured or refused".to_owned() },
-        Err(error) => Attempt { name, held: false, outcome: error.to_string() },
-    });
-    tried.collect()
-}
-
-/// What is to be tried: on a jail's loopback there are no services but the workload's own.
-fn tried(loopback: Loopback) -> impl Iterator<Item = &'static (&'static str, Try)> {
-    let shared: &[_] = match loopback {
-        Loopback::Shared => SHARED_ATTEMPTS,
-        Loopback::Private => &[],
-    };
-    ATTEMPTS.iter().chain(shared)
-}
-
-type Try = fn(&Token) -> Result<(), CanaryError>;
-
-const ATTEMPTS: &[(&str, Try)] = &[
-    ("TCP over IPv4 to an address outside", |token| hear(DESTINATION_V4, token)),
-    ("TCP over IPv6 to an address outside", hear_v6),
-    ("UDP", |_| send_no_datagram(Some(DESTINATION_V4))),
-    ("a raw socket", |_| make_no_socket("a raw socket", libc::SOCK_RAW, libc::IPPROTO_ICMP)),
-    ("a ping socket", |_| make_no_socket("a ping socket", libc::SOCK_DGRAM, libc::IPPROTO_ICMP)),
-    ("an MPTCP socket", |_| make_no_socket("an MPTCP socket", libc::SOCK_STREAM, libc::IPPROTO_MPTCP)),
-    ("the choice of an interface", |_| choose_no_interface()),
-];
-
-const SHARED_ATTEMPTS: &[(&str, Try)] = &[
-    ("TCP to a service of this host", |_| stay_off_local_services()),
-    ("UDP to a service of this host", |_| send_no_datagram(None)),
-];
-
-fn hear_v6(token: &Token) -> Result<(), CanaryError> {
-    match TcpStream::connect_timeout(&DESTINATION_V6, ANSWER_TIMEOUT) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        // No IPv6 in this kernel, or none in this network namespace.
-        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkUnreachable) => {
-            Ok(())
-        }
-        Err(error) => Err(CanaryError::NoAnswer(DESTINATION_V6, error)),
-        Ok(stream) => compare(DESTINATION_V6, stream, token),
-    }
-}
-
-fn hear(destination: SocketAddr, token: &Token) -> Result<(), CanaryError> {
-    let stream = TcpStream::connect_timeout(&destination, ANSWER_TIMEOUT)
-        .map_err(|error| CanaryError::NoAnswer(destination, error))?;
-    compare(destination, stream, token)
-}
-
-fn compare(destination: SocketAddr, mut stream: TcpStream, token: &Token) -> Result<(), CanaryError> {
-    let mut heard = [0; TOKEN_LENGTH];
-    stream
-        .set_read_timeout(Some(ANSWER_TIMEOUT))
-        .and_then(|()| stream.read_exact(&mut heard))
-        .map_err(|error| CanaryError::NoAnswer(destination, error))?;
-    if heard == token.0 { Ok(()) } else { Err(CanaryError::WrongAnswer(destination)) }
-}
-
-/// Dials a listener of its own: the daemon must get the connection, the listener must not.
-fn stay_off_local_services() -> Result<(), CanaryError> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
-    listener.set_nonblocking(true).map_err(CanaryError::Preparation)?;
-    let address = listener.local_addr().map_err(CanaryError::Preparation)?;
-    if let Ok(mut connection) = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT) {
-        connection.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(CanaryError::Preparation)?;
-        // Until the daemon has closed it: it is a canary's attempt only while this still is the canary.
-        let _ = connection.read(&mut [0]);
-    }
-    match listener.accept() {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        Ok(_) => Err(CanaryError::Possible("a connection to a local service")),
-        Err(error) => Err(CanaryError::Preparation(error)),
-    }
-}
-
-/// Sends to an address, or else to a socket of its own, by both ways.
-fn send_no_datagram(destination: Option<SocketAddr>) -> Result<(), CanaryError> {
-    let receiver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(CanaryError::Preparation)?;
-    let own = receiver.local_addr().map_err(CanaryError::Preparation)?;
-    let address = destination.unwrap_or(own);
-    let sender = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map_err(CanaryError::Preparation)?;
-    if sender.send_to(b"canary", address).is_ok() {
-        return Err(CanaryError::Possible("a datagram"));
-    }
-    if sender.connect(address).is_ok() {
-        return Err(CanaryError::Possible("a connected datagram socket"));
-    }
-    Ok(())
-}
-
-fn make_no_socket(what: &'static str, kind: libc::c_int, protocol: libc::c_int) -> Result<(), CanaryError> {
-    match socket(kind, protocol) {
-        Ok(_) => Err(CanaryError::Possible(what)),
-        Err(_) => Ok(()),
-    }
-}
-
-fn choose_no_interface() -> Result<(), CanaryError> {
-    let socket = socket(libc::SOCK_STREAM, 0).map_err(CanaryError::Preparation)?;
-    let name = *b"lo\0";
-    // SAFETY: the value is as long as said.
-    let chosen = unsafe {
-        let (value, length) = (name.as_ptr().cast(), name.len() as libc::socklen_t);
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, value, length)
-    };
-    if chosen == 0 { Err(CanaryError::Possible("the choice of an interface")) } else { Ok(()) }
-}
-
-fn socket(kind: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
-    // SAFETY: a new descriptor that is ours.
-    unsafe {
-        let socket = libc::socket(libc::AF_INET, kind | libc::SOCK_CLOEXEC, protocol);
-        if socket < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(socket)) }
     }
 }
 

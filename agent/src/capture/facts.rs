@@ -90,15 +90,27 @@ fn lsm() -> Fact {
     }
 }
 
+/// Those that `portcullis run` needs, and the daemon does not.
+const OF_RUN: &[Capability] = &[Capability::CAP_SETUID, Capability::CAP_SETPCAP];
+
 const CAPABILITIES: &[(Capability, &str)] = &[
     (Capability::CAP_BPF, "loads programs and maps"),
     (Capability::CAP_NET_ADMIN, "attaches programs to cgroups"),
     (Capability::CAP_PERFMON, "lets programs read the kernel's clock and sockets"),
-    (Capability::CAP_SYS_ADMIN, "mounts the BPF file system"),
+    (Capability::CAP_SYS_ADMIN, "mounts the BPF file system, enters network namespaces"),
     (Capability::CAP_DAC_READ_SEARCH, "finds a cgroup by its id"),
     (Capability::CAP_SETUID, "`portcullis run` becomes another user"),
     (Capability::CAP_SETPCAP, "`portcullis run` empties the bounding set"),
 ];
+
+/// The first capability that the daemon needs and this process lacks, and what it is for (capabilities(7)).
+pub(super) fn missing_capability() -> Option<(Capability, &'static str)> {
+    let holds = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    let implied = |capability| matches!(capability, Capability::CAP_BPF | Capability::CAP_PERFMON);
+    let needed = CAPABILITIES.iter().filter(|(capability, _)| !OF_RUN.contains(capability));
+    let lacks = |capability| !holds(capability) && !(implied(capability) && holds(Capability::CAP_SYS_ADMIN));
+    needed.copied().find(|(capability, _)| lacks(*capability))
+}
 
 fn held(capability: Capability, meaning: &'static str) -> Fact {
     let present = caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);

@@ -72,10 +72,10 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     if args.json {
         json(&attempts)?;
     } else {
-        let mut rows = table(["", "ATTEMPT", "WHAT HAPPENED"]);
+        let mut rows = table(["", "ATTEMPT", "LAYER", "WHAT HAPPENED"]);
         for attempt in &attempts {
             let held = if attempt.held { "held" } else { "GOT OUT" };
-            rows.add_row([held.to_owned(), attempt.name.to_owned(), attempt.outcome.clone()]);
+            rows.add_row([held, attempt.name, attempt.layer, &attempt.outcome]);
         }
         print_table(rows)?;
     }

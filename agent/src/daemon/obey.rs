@@ -41,8 +41,8 @@ const PROOF_WINDOW: Duration = Duration::from_secs(30);
 pub struct Daemon {
     pub(super) gatehouse: Arc<Gatehouse>,
     pub(super) namespaces: Arc<Namespaces>,
-    pub(super) doorways: Arc<Doorways>,
     pub(super) roll: Arc<Roll>,
+    pub(super) doorways: Arc<Doorways>,
     pub(super) audit: Arc<Audit>,
     pub(super) attempts: Arc<Attempts>,
     pub(super) prover: Arc<Prover>,
@@ -222,8 +222,8 @@ impl Daemon {
         let mut tasks = JoinSet::new();
         tasks.spawn(tend::follow_policy(gatehouse.clone(), audit.clone()));
         tasks.spawn(tend::tend_namespaces(self.namespaces.clone()));
-        tasks.spawn(tend::tend_doorways(self.doorways.clone()));
         tasks.spawn(tend::tend_workloads(self.roll.clone()));
+        tasks.spawn(tend::tend_doorways(self.doorways.clone()));
         tasks.spawn(self.roll.clone().keep_examining());
         tasks.spawn(tend::refresh_targets(gatehouse.clone()));
         tasks.spawn(self.attempts.clone().keep_telling());

@@ -12,10 +12,12 @@ pub enum Area {
     Connects,
     Latency,
     Memory,
+    /// What capture costs a connect: no scenario of the server's.
+    Capture,
 }
 
 impl Area {
-    const ALL: [Self; 5] = [Self::Throughput, Self::Rows, Self::Connects, Self::Latency, Self::Memory];
+    const ALL: [Self; 6] = [Self::Throughput, Self::Rows, Self::Connects, Self::Latency, Self::Memory, Self::Capture];
 
     /// Those of the given names; all of them when none is named.
     pub fn chosen(names: &[String]) -> Result<Vec<Self>> {
@@ -37,6 +39,7 @@ impl Area {
             Self::Connects => "connects",
             Self::Latency => "latency",
             Self::Memory => "memory",
+            Self::Capture => "capture",
         }
     }
 }

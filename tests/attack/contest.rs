@@ -1,0 +1,231 @@
+//! One attempt after another, in every place: who it was, what it said, and where it was heard.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU16, Ordering},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use portcullis_tests::guard::{Guard, Refusals};
+use serde_json::Value;
+
+use crate::{
+    attacker::{self, Said},
+    attempts::{Attempt, Entry, Evidence},
+    field::{Callers, Field, Listeners},
+    outside::{Doors, Luggage, USER, Victim},
+    place::Place,
+    scene::{RESOLVER, Scene},
+};
+
+/// How long helpers get to hear what was said to them.
+const SETTLE: Duration = Duration::from_millis(20);
+/// How much longer on a machine without acceleration.
+const GUEST_FACTOR: u32 = 10;
+/// In a network namespace of our own nobody else has it.
+const DAEMON_PORT: u16 = 15_001;
+/// So many reasons for one attempt are a canary's.
+const CANARY_REASONS: usize = 2;
+/// The first port of attempts; each has its own.
+const PORTS: u16 = 7_000;
+
+/// What came of one attempt in one place.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub said: Said,
+    pub heard: BTreeSet<String>,
+    /// What the kernel refused meanwhile.
+    pub refusals: Refusals,
+}
+
+impl Outcome {
+    pub fn leaked(&self, attempt: &Attempt) -> bool {
+        !self.heard.is_empty() || (attempt.evidence == Evidence::Consent && self.said == Said::Went)
+    }
+}
+
+/// Everything that attempts need, set up once.
+pub struct Contest {
+    guard: Guard,
+    _doors: Doors,
+    victims: [Victim; 2],
+    program: PathBuf,
+    directory: tempfile::TempDir,
+    field: Field,
+    instance: String,
+    ports: AtomicU16,
+    guest: bool,
+    /// What `portcullis run` itself tries and is refused, before its command begins.
+    probing: Refusals,
+}
+
+impl Contest {
+    pub fn set_up(portcullis: &Path, guest: bool) -> Result<Self> {
+        let field = Field::build().context("building the field")?;
+        let instance = format!("portcullis-attack-{}", std::process::id());
+        // Not in /tmp, which a jail has of its own: what is hidden has to be hidden on purpose.
+        let directory = tempfile::Builder::new().prefix(&instance).tempdir_in("/var/lib")?;
+        let doors_directory = directory.path().join("doors");
+        fs::create_dir(&doors_directory)?;
+        for open in [directory.path(), &doors_directory] {
+            fs::set_permissions(open, fs::Permissions::from_mode(0o755))?;
+        }
+        let program = directory.path().join("attacker");
+        fs::copy(std::env::current_exe()?, &program)?;
+        field.name_far_host(&directory.path().join("far"))?;
+        let doors = Doors::open(&doors_directory, &instance, &field).context("opening helpers' doors")?;
+        let setuid = doors_directory.join("setuid");
+        fs::copy(&program, &setuid)?;
+        fs::set_permissions(&setuid, fs::Permissions::from_mode(0o4755))?;
+        let victims = [Victim::start(&program, 0, &field)?, Victim::start(&program, USER, &field)?];
+        let guard = Guard::start(portcullis, directory.path(), &instance, DAEMON_PORT, RESOLVER)
+            .context("starting the daemon")?;
+        let mut contest = Self {
+            guard,
+            _doors: doors,
+            victims,
+            program,
+            directory,
+            field,
+            instance,
+            ports: AtomicU16::new(PORTS),
+            guest,
+            probing: Refusals::new(),
+        };
+        contest.probing = contest.probing()?;
+        Ok(contest)
+    }
+
+    /// Makes one attempt in one place; again where the daemon's canary got between, which is refused a lot at once.
+    pub fn attempt(&mut self, attempt: &Attempt, place: Place) -> Result<Outcome> {
+        let outcome = self.once(attempt, place)?;
+        if outcome.refusals.len() < CANARY_REASONS { Ok(outcome) } else { self.once(attempt, place) }
+    }
+
+    fn once(&mut self, attempt: &Attempt, place: Place) -> Result<Outcome> {
+        let nothing = |said| Outcome { said, heard: BTreeSet::new(), refusals: Refusals::new() };
+        if (attempt.guest_only && !self.guest) || (attempt.entry == Entry::Moved && place == Place::Jail) {
+            return Ok(nothing(Said::NotTried));
+        }
+        let scene = self.scene(place)?;
+        let before = self.refusals(place)?;
+        let luggage = Luggage::pack(&self.field)?;
+        let called = attempt.entry == Entry::Called;
+        let listeners = if called { None } else { Some(Listeners::open(&self.field, scene.port)?) };
+        // What is on the wire so far is the rig's own.
+        self.field.pass_fence()?;
+        self.field.ear.listen(&scene);
+        let callers = if called { Some(Callers::start(&self.field, scene.port)?) } else { None };
+
+        let captured = &self.guard.captured;
+        let mut command = attacker::equip(self.command(place), (attempt, place), &scene, &luggage, captured)?;
+        let said = attacker::follow(command.spawn().context("starting an attacker")?, attempt, place, captured)?;
+        drop(callers);
+        thread::sleep(if self.guest { SETTLE * GUEST_FACTOR } else { SETTLE });
+        self.field.pass_fence()?;
+        if let Some(listeners) = listeners {
+            listeners.collect();
+        }
+        self.victims.iter().for_each(|victim| victim.listen(&self.field.ear));
+        let heard = self.field.ear.close();
+        let refusals = self.refused_since(&before, place)?;
+        if attempt.breaks && place == Place::CgroupRoot {
+            self.guard.restart().context("putting the guard back")?;
+        }
+        Ok(Outcome { said, heard, refusals })
+    }
+
+    /// The layers that `portcullis doctor` says are there.
+    pub fn layers(&self) -> Result<BTreeSet<String>> {
+        let output = self.guard.command(&["doctor", "--json"]).output()?;
+        let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
+        let listed = facts.as_array().or_else(|| facts.get("facts")?.as_array()).context("no facts")?;
+        let present = listed.iter().filter(|fact| fact.get("present").and_then(Value::as_bool) == Some(true));
+        let names = present.filter_map(|fact| fact.get("name")?.as_str()?.strip_prefix("layer "));
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Whether `portcullis run` lets a command be root.
+    pub fn root_may_enter(&self) -> Result<bool> {
+        let output = self.guard.command(&["run", "--user", "root", "--", "true"]).output()?;
+        Ok(output.status.success())
+    }
+
+    fn scene(&self, place: Place) -> Result<Scene> {
+        let port = self.ports.fetch_add(1, Ordering::SeqCst);
+        let mut scene = Scene {
+            marker: format!("marker-{port:05}-{}", std::process::id()),
+            port,
+            daemon_port: self.guard.port,
+            control: self.directory.path().join("control.sock").display().to_string(),
+            directory: self.directory.path().join("doors").display().to_string(),
+            instance: self.instance.clone(),
+            free_cgroup: self.guard.free.display().to_string(),
+            own_cgroup: if place.governed() { &self.guard.captured } else { &self.guard.free }.display().to_string(),
+            far_namespace: self.directory.path().join("far").display().to_string(),
+            links: self.guard.links()?.display().to_string(),
+            guest: self.guest,
+            governed: place.governed(),
+            ..Scene::default()
+        };
+        let [root, user] = &self.victims;
+        if place.root() { root } else { user }.introduce(&mut scene)?;
+        Ok(scene)
+    }
+
+    /// Counters of the kernel's programs, and when the canary was last proven; those who are free move none.
+    fn refusals(&self, place: Place) -> Result<(Refusals, Option<u64>)> {
+        if place.governed() { self.guard.refusals() } else { Ok((Refusals::new(), None)) }
+    }
+
+    /// What the attempt itself was refused: not the proof before a jailed command, nor the daemon's canary.
+    fn refused_since(&self, (before, proven): &(Refusals, Option<u64>), place: Place) -> Result<Refusals> {
+        let (after, proven_since) = self.refusals(place)?;
+        let mut refused = difference(&after, before);
+        for _ in 0..usize::from(place == Place::Jail) + usize::from(*proven != proven_since) {
+            refused = difference(&refused, &self.probing);
+        }
+        Ok(refused)
+    }
+
+    fn probing(&self) -> Result<Refusals> {
+        let (before, _) = self.guard.refusals()?;
+        let output = self.run().arg("true").output()?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "`portcullis run -- true` failed: {error}");
+        Ok(difference(&self.guard.refusals()?.0, &before))
+    }
+
+    /// As the user whom the victim outside belongs to: the harder case.
+    fn run(&self) -> Command {
+        self.guard.command(&["run", "--name", "attacker", "--user", &USER.to_string(), "--"])
+    }
+
+    /// What an attacker is started by.
+    fn command(&self, place: Place) -> Command {
+        match place {
+            Place::Jail => {
+                let mut command = self.run();
+                command.arg(&self.program);
+                command
+            }
+            Place::FreeRoot | Place::FreeUser | Place::CgroupRoot | Place::CgroupUser => Command::new(&self.program),
+        }
+    }
+}
+
+fn difference(after: &Refusals, before: &Refusals) -> Refusals {
+    let more = after.iter().map(|(name, count)| (name, count.saturating_sub(before.get(name).copied().unwrap_or(0))));
+    more.filter(|(_, count)| *count > 0).map(|(name, count)| (name.clone(), count)).collect()
+}
+
+/// The kernel's release.
+pub fn kernel() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
