@@ -87,7 +87,7 @@ pub fn up(config: &Config, takeover: bool) -> anyhow::Result<()> {
             Ended::Stopped => return Ok(()),
             Ended::Asked(predecessor) => match predecessor.hand_over() {
                 Handed::Over => return Ok(()),
-                Handed::Back { inheritance, reason } => Start::again(inheritance, reason),
+                Handed::Back { inheritance, reason } => Start::again(*inheritance, reason),
             },
         };
     }
@@ -118,7 +118,7 @@ impl Start {
 enum Ended {
     Stopped,
     /// Another daemon is to go on.
-    Asked(Predecessor),
+    Asked(Box<Predecessor>),
 }
 
 async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
@@ -194,7 +194,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
             }
             close_record(&gatehouse, &audit).await;
             let inheritance = daemon.leave(control, sockets).await?;
-            Ok(Ended::Asked(Predecessor { successor: by, stream, inheritance }))
+            Ok(Ended::Asked(Box::new(Predecessor { successor: by, stream, inheritance })))
         }
         stopped => {
             ready::tell_stopping();
