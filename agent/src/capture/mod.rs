@@ -271,6 +271,11 @@ impl Capture {
         Ok(WorkloadId { name, cgroup: path })
     }
 
+    /// The id of a cgroup, by its path below the mount.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Result<u64, CaptureError> {
+        self.hierarchy.id_of(cgroup).map_err(at("look at the cgroup", cgroup))
+    }
+
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
     pub fn governs(&self, cgroup: &Path) -> bool {
         self.name_of(cgroup).is_some()
