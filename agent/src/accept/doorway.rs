@@ -78,7 +78,7 @@ impl Doorway {
         if process.is_some_and(|process| !is_there(&process)) {
             return Err(DoorwayError::Gone { pid });
         }
-        let cgroup_id = capture.cgroup_id(&cgroup).map_err(|_| DoorwayError::Gone { pid })?;
+        let cgroup_id = capture.cgroup_id(&cgroup).ok_or(DoorwayError::Gone { pid })?;
         let is_own = match &self.keeper {
             Keeper::Jail(tree) => cgroup.starts_with(tree),
             Keeper::Workload(name) => capture.workload(cgroup_id).is_ok_and(|workload| workload.name == *name),

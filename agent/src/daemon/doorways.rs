@@ -9,7 +9,7 @@
 //! a mount of one leads to the sockets of the next daemon; until that listens, a connect is refused.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
     fs::{self, Permissions},
     io,
     os::{
@@ -109,9 +109,10 @@ impl Doorways {
             remove_directory(&self.enrolled.join(&*name))?;
         }
         for name in names {
-            if !standing.contains_key(&name) {
-                let open = self.stand(&name).with_context(|| format!("failed to open the doorways of `{name}`"))?;
-                standing.insert(name, open);
+            if let Entry::Vacant(place) = standing.entry(name) {
+                let name = place.key();
+                let open = self.stand(name).with_context(|| format!("failed to open the doorways of `{name}`"))?;
+                place.insert(open);
             }
         }
         drop(standing);

@@ -178,7 +178,10 @@ impl Greeting {
             // Once: who asks again after it was refused does not speak the protocol.
             return match std::mem::replace(&mut self.refused_tls, true) {
                 true => Err(GreetingError::AskedTwice),
-                false => Ok(wire.tell_workload(Bytes::from_static(b"N"))),
+                false => {
+                    wire.tell_workload(Bytes::from_static(b"N"));
+                    Ok(())
+                }
             };
         }
         self.is_securing = true;
