@@ -31,9 +31,7 @@ impl Names {
     }
 
     fn workload(&self, words: &[&str]) -> Command {
-        let mut command = self.pair.gate.workload(&self.pair.server, words);
-        command.current_dir("/");
-        command
+        self.pair.gate.workload(&self.pair.server, words)
     }
 
     fn asks(&self, how: &str, server: &str, name: &str) -> Command {
