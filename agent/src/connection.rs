@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Doorway, DoorwayError, Identities, Places, Standings, Workloads, places::NoPlace},
+    accept::{
+        Closures, Doorway, DoorwayError, Identities, Places, Standings, Workloads,
+        places::{NoPlace, Turn},
+    },
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
@@ -83,14 +86,14 @@ enum Refusal {
 }
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
-pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
-    tell(admit(stream, &gatehouse).await);
+pub async fn serve(stream: TcpStream, turn: Turn, gatehouse: Arc<Gatehouse>) {
+    tell(admit(stream, turn, &gatehouse).await);
 }
 
 /// Serves one connection that a doorway has accepted.
-pub async fn serve_doorway(stream: UnixStream, doorway: Arc<Doorway>, gatehouse: Arc<Gatehouse>) {
+pub async fn serve_doorway(stream: UnixStream, turn: Turn, doorway: Arc<Doorway>, gatehouse: Arc<Gatehouse>) {
     let admitted = match doorway.origin(&stream, &gatehouse.capture) {
-        Ok(origin) => go_on(stream.into(), &origin, &gatehouse).await,
+        Ok(origin) => go_on(stream.into(), turn, &origin, &gatehouse).await,
         Err(error) => Err(record_intruder(&doorway, error, &gatehouse)),
     };
     tell(admitted);
@@ -103,13 +106,13 @@ fn tell(admitted: Result<(), Refusal>) {
     }
 }
 
-async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
+async fn admit(stream: TcpStream, turn: Turn, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     let origin = gatehouse.capture.origin(&stream)?;
-    go_on(stream.into(), &origin, gatehouse).await
+    go_on(stream.into(), turn, &origin, gatehouse).await
 }
 
 /// Serves a connection whose origin is known.
-async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
+async fn go_on(stream: Socket, turn: Turn, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     if Canary::is_destination(&origin.destination) {
         return Ok(gatehouse.canary.answer(origin, stream).await?);
     }
@@ -124,12 +127,13 @@ async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> R
             return Err(refusal.into());
         }
     };
+    drop(turn);
     let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
     let principal = Arc::new(gatehouse.identities.principal(origin, &known, &workload.cgroup));
     stream.hurry();
     match gatehouse.targets.find(&origin.destination) {
         Some(target) => {
-            let closed = closed(&principal, gatehouse).map(|(message, _)| message.to_owned());
+            let closed = closed(&principal, gatehouse).map(|denial| denial.message);
             converse(stream, origin, principal, target, closed, gatehouse).await
         }
         // A canary also tries what is nobody's target; that is no session. Once it has become its command, it is none.
@@ -144,15 +148,14 @@ async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> R
     }
 }
 
-/// Why the gate is closed for the tree that the process is in, or the process is in none: in words for the workload,
-/// and as the end of a session.
-fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<(&'static str, fn() -> Denial)> {
+/// What a session ends with for whose tree the gate is closed, and that of a process that is in no tree.
+fn closed(principal: &Principal, gatehouse: &Gatehouse) -> Option<Denial> {
     let cgroup = principal.process.cgroup.as_ref();
     let tree = gatehouse.capture.tree_of(cgroup);
     if tree.is_none_or(|tree| gatehouse.closures.is_closed(&tree)) {
-        return Some((Closures::MESSAGE, Closures::denial));
+        return Some(Closures::denial());
     }
-    gatehouse.standings.refusal(cgroup).map(|_| (Standings::MESSAGE, Standings::denial as fn() -> Denial))
+    gatehouse.standings.refusal(cgroup).map(|_| Standings::denial())
 }
 
 /// Whether the connecting process still runs this program.
@@ -270,9 +273,9 @@ async fn converse(
     let place = LiveSession::new(recorder.id(), &principal, &target, origin.destination.clone(), sender.clone());
     let _live = gatehouse.live.enter(place);
     // Closed in the meantime: those who close end the sessions that have entered.
-    if was_open && let Some((_, denial)) = self::closed(&principal, gatehouse) {
+    if was_open && let Some(denial) = self::closed(&principal, gatehouse) {
         // The receiver is held by the session that begins below.
-        let _ = sender.send(Signal::End(denial()));
+        let _ = sender.send(Signal::End(denial));
     }
     let Engine::Session(open) = protocol.engine;
     let drive_with = Drive {

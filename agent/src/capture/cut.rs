@@ -64,7 +64,7 @@ impl Capture {
         };
         let mut destroyed = 0;
         for namespace in namespaces(&members)? {
-            let cut = enter_and(namespace.as_fd(), || destroy(&uncaptured));
+            let cut = enter_and(namespace.as_fd(), || destroy(uncaptured));
             destroyed += cut.map_err(CaptureError::Destroy)?;
         }
         Ok(destroyed)

@@ -166,6 +166,18 @@ impl Capture {
     /// [`CaptureError::HoldsDaemon`]; [`CaptureError::OfInstance`]; [`CaptureError::MissingLayer`].
     pub fn capture_existing(&self, existing: &Existing) -> Result<u64, CaptureError> {
         let _one_at_a_time = self.capturing.lock();
+        self.check_existing(existing)?;
+        let path = existing.path();
+        let cgroup = open(&self.hierarchy, existing, &self.root)?.ok_or(CaptureError::NoCgroup(path))?;
+        let id = cgroup.id();
+        self.existing.add(existing.clone(), self.attach(existing, cgroup)?);
+        self.govern()?;
+        Ok(id)
+    }
+
+    /// Whether a cgroup could be captured, as far as that shows without doing it; the errors are the same.
+    pub fn check_existing(&self, existing: &Existing) -> Result<(), CaptureError> {
+        existing.check()?;
         self.programs.require(&[Scope::Existing], &self.allow_missing)?;
         let path = existing.path();
         check_place(&path, &self.root)?;
@@ -176,14 +188,10 @@ impl Capture {
         if self.existing.all().len() >= EXISTING_MAX {
             return Err(CaptureError::TooManyTrees);
         }
-        if !self.hierarchy.directory(&path).is_dir() {
-            return Err(CaptureError::NoCgroup(path));
+        match self.hierarchy.directory(&path).is_dir() {
+            true => Ok(()),
+            false => Err(CaptureError::NoCgroup(path)),
         }
-        let cgroup = open(&self.hierarchy, existing, &self.root)?.ok_or(CaptureError::NoCgroup(path))?;
-        let id = cgroup.id();
-        self.existing.add(existing.clone(), self.attach(existing, cgroup)?);
-        self.govern()?;
-        Ok(id)
     }
 
     fn attach(&self, existing: &Existing, cgroup: Cgroup) -> Result<Attachment, CaptureError> {

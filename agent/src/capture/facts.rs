@@ -1,6 +1,6 @@
 //! What this kernel and this process allow: the facts that `portcullis doctor` shows.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use caps::{CapSet, Capability};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -93,15 +93,27 @@ fn hooks(programs: &mut Programs) -> Fact {
     }
 }
 
+/// Those that `portcullis run` needs, and the daemon does not.
+const OF_RUN: &[Capability] = &[Capability::CAP_SETUID, Capability::CAP_SETPCAP];
+
 const CAPABILITIES: &[(Capability, &str)] = &[
     (Capability::CAP_BPF, "loads programs and maps"),
     (Capability::CAP_NET_ADMIN, "attaches programs to cgroups"),
     (Capability::CAP_PERFMON, "lets programs read the kernel's clock and sockets"),
-    (Capability::CAP_SYS_ADMIN, "mounts the BPF file system"),
+    (Capability::CAP_SYS_ADMIN, "mounts the BPF file system, enters network namespaces"),
     (Capability::CAP_DAC_READ_SEARCH, "finds a cgroup by its id"),
     (Capability::CAP_SETUID, "`portcullis run` becomes another user"),
     (Capability::CAP_SETPCAP, "`portcullis run` empties the bounding set"),
 ];
+
+/// The first capability that the daemon needs and this process lacks, and what it is for (capabilities(7)).
+pub(super) fn missing_capability() -> Option<(Capability, &'static str)> {
+    let holds = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    let implied = |capability| matches!(capability, Capability::CAP_BPF | Capability::CAP_PERFMON);
+    let needed = CAPABILITIES.iter().filter(|(capability, _)| !OF_RUN.contains(capability));
+    let has = |capability| holds(capability) || (implied(capability) && holds(Capability::CAP_SYS_ADMIN));
+    needed.copied().find(|(capability, _)| !has(*capability))
+}
 
 fn held(capability: Capability, meaning: &'static str) -> Fact {
     let present = caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
@@ -138,10 +150,6 @@ fn layers() -> Vec<Fact> {
         }
     };
     Layer::ALL.into_iter().map(fact).chain([hooks]).collect()
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]

@@ -103,7 +103,16 @@ pub enum CaptureError {
     InvalidName(String),
     #[error("port {port} is in the ephemeral range {low}–{high}, where any process may be given it")]
     EphemeralPort { port: u16, low: u16, high: u16 },
-    #[error("another daemon runs as instance `{0}`")]
+    #[error(
+        "this process lacks {capability}, which {purpose}\n  hint: run it as root; a service gets it by `CapabilityBoundingSet=`"
+    )]
+    Capability { capability: String, purpose: &'static str },
+    #[error(
+        "no cgroup v2 hierarchy is mounted, and workloads are cgroups\n  \
+         hint: `mount -t cgroup2 none /sys/fs/cgroup/unified`, beside version 1 or in its place"
+    )]
+    NoHierarchy(#[source] io::Error),
+    #[error("another daemon runs as instance `{0}`\n  hint: stop it, or go on in its place with --takeover")]
     InstanceInUse(String),
     #[error("the cgroup {} holds the daemon itself", .0.display())]
     HoldsDaemon(PathBuf),
@@ -196,7 +205,10 @@ impl Capture {
     pub fn load_with(config: &CaptureConfig, lock: Option<OwnedFd>) -> Result<Self, CaptureError> {
         check_name(&config.instance)?;
         check_port(config.port)?;
-        let hierarchy = Hierarchy::find().map_err(at("find a cgroup v2 hierarchy below", "/proc/self/mountinfo"))?;
+        if let Some((capability, purpose)) = facts::missing_capability() {
+            return Err(CaptureError::Capability { capability: capability.to_string(), purpose });
+        }
+        let hierarchy = Hierarchy::find().map_err(CaptureError::NoHierarchy)?;
         let root = Path::new("/portcullis").join(&config.instance);
         let daemon = open(&hierarchy, &root.join("daemon"))?;
         let workloads = open(&hierarchy, &root.join("workloads"))?;
@@ -284,9 +296,9 @@ impl Capture {
         Ok(WorkloadId { name, cgroup: path })
     }
 
-    /// The id of a cgroup, by its path below the mount.
-    pub fn cgroup_id(&self, cgroup: &Path) -> Result<u64, CaptureError> {
-        self.hierarchy.id_of(cgroup).map_err(at("look at the cgroup", cgroup))
+    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
+        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
     }
 
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.

@@ -224,8 +224,9 @@ fn become_user(uid: u32, keep_raw: bool, sealed: bool) -> io::Result<()> {
 fn filter() -> io::Result<()> {
     let allow = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_ALLOW };
     let program = libc::sock_fprog { len: 1, filter: (&raw const allow).cast_mut() };
-    // SAFETY: the program lives until the call returns.
-    match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0) } {
+    let (mode, threads) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
+    // SAFETY: the program lives until the call returns. The test harness's thread is sealed and filtered as well.
+    match unsafe { libc::syscall(libc::SYS_seccomp, mode, threads, &raw const program) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -72,9 +72,14 @@ fn a_process_among_others_is_moved_with_its_children_and_released_to_where_it_wa
     let mut actor = Actor::fit_in(&cgroup);
     actor.connects(&echo);
     let child: u32 = actor.ask("child").parse().unwrap();
-    let enrolled =
-        host.json(&["enrol", "--pid", &actor.pid().to_string(), "--name", "one", "--accept-risk", "shared-user"]);
-    assert_eq!((&enrolled["moved"], &enrolled["cut"]), (&2.into(), &1.into()));
+    let pid = actor.pid().to_string();
+    // Its connection was made where it was, and is cut; it keeps the socket until it notices.
+    let error = host.ask(&["enrol", "--pid", &pid, "--name", "one"]).unwrap_err();
+    assert!(error.contains("sockets (descriptor"), "{error}");
+    assert_eq!(rig::cgroup_of(actor.pid()), cgroup.path, "who is refused is put back");
+    assert!(actor.ask("say").starts_with("lost"));
+    let enrolled = host.json(&["enrol", "--pid", &pid, "--name", "one"]);
+    assert_eq!((&enrolled["moved"], &enrolled["cut"]), (&2.into(), &0.into()));
     let place = enrolled["cgroup"].as_str().unwrap().to_owned();
     for pid in [actor.pid(), child] {
         assert_eq!(rig::cgroup_of(pid), place);

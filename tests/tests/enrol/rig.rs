@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -154,8 +154,15 @@ impl Drop for Host {
         if !down.as_ref().is_ok_and(|down| down.status.success()) {
             eprintln!("a capture is left: {down:?}");
         }
+        // The daemon makes anew what it captures and somebody removes.
+        for directory in DROPPED.lock().unwrap().drain(..) {
+            remove(&directory);
+        }
     }
 }
+
+/// Directories of cgroups that were removed while a daemon may have captured them.
+static DROPPED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 /// A cgroup that nobody governs. Dropping it ends its processes and removes it.
 pub struct Cgroup {
@@ -189,6 +196,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let _ = fs::write(self.directory.join("cgroup.kill"), "1");
+        DROPPED.lock().unwrap().push(self.directory.clone());
         for _ in 0..LOOKS_MAX {
             remove(&self.directory);
             if !self.directory.exists() {

@@ -130,7 +130,7 @@ fn outsiders(capture: &Capture, processes: &[Process]) -> Result<Found, ExamineE
         if members.contains(&pid) {
             continue;
         }
-        let Ok(Some(process)) = Process::read(pid) else { continue };
+        let Ok(Some(process)) = Process::read_first(pid) else { continue };
         let Some(uid) = process.uids.iter().find(|uid| users.contains(uid)) else { continue };
         // One that has ended, or has been started in the tree since, is none.
         if cgroup_of(pid).is_some_and(|cgroup| !capture.governs(&cgroup)) {

@@ -41,23 +41,44 @@ const HARMLESS: [Capability; 8] = [
 ];
 
 impl Process {
-    /// `None`: it has ended.
+    /// What its threads may do, all together: each has privileges of its own. `None`: it has ended.
     pub(super) fn read(pid: u32) -> io::Result<Option<Self>> {
         let folder = PathBuf::from(format!("/proc/{pid}"));
-        let status = match fs::read_to_string(folder.join("status")) {
-            Ok(status) => status,
+        let threads = match fs::read_dir(folder.join("task")) {
+            Ok(threads) => threads,
             Err(error) if is_gone(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let Some(mut process) = Self::parse(pid, &status) else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is missing in its status"));
-        };
-        // Of one that has ended in the meantime, what was read above stands.
-        process.in_other_users = match (users(&folder), users(Path::new("/proc/self"))) {
-            (Ok(of_process), Ok(own)) => of_process != own,
-            (Err(_), _) | (_, Err(_)) => false,
-        };
-        Ok(Some(process))
+        let mut process: Option<Self> = None;
+        for thread in threads {
+            let Some(thread) = thread.and_then(|thread| read_thread(pid, &thread.path())).or_else(ended)? else {
+                continue;
+            };
+            process = Some(match process {
+                Some(process) => process.and(thread),
+                None => thread,
+            });
+        }
+        Ok(process)
+    }
+
+    /// What its first thread may do, which says whose it is.
+    pub(super) fn read_first(pid: u32) -> io::Result<Option<Self>> {
+        read_thread(pid, Path::new(&format!("/proc/{pid}"))).or_else(ended)
+    }
+
+    /// What either may do.
+    fn and(mut self, other: Self) -> Self {
+        self.uids.extend(other.uids);
+        self.gids.extend(other.gids);
+        // What counts in another user namespace only is not mixed with what counts here.
+        if !other.in_other_users {
+            self.capabilities = other.capabilities | if self.in_other_users { 0 } else { self.capabilities };
+            self.in_other_users = false;
+        }
+        self.no_new_privileges &= other.no_new_privileges;
+        self.is_filtered &= other.is_filtered;
+        self
     }
 
     fn parse(pid: u32, status: &str) -> Option<Self> {
@@ -115,7 +136,24 @@ impl Process {
     }
 }
 
-pub(super) fn is_gone(error: &io::Error) -> bool {
+fn read_thread(pid: u32, folder: &Path) -> io::Result<Option<Process>> {
+    let status = fs::read_to_string(folder.join("status"))?;
+    let Some(mut thread) = Process::parse(pid, &status) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a line is missing in its status"));
+    };
+    // Of one that has ended in the meantime, what was read above stands.
+    thread.in_other_users = match (users(folder), users(Path::new("/proc/self"))) {
+        (Ok(of_thread), Ok(own)) => of_thread != own,
+        (Err(_), _) | (_, Err(_)) => false,
+    };
+    Ok(Some(thread))
+}
+
+fn ended(error: io::Error) -> io::Result<Option<Process>> {
+    if is_gone(&error) { Ok(None) } else { Err(error) }
+}
+
+fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 
@@ -169,6 +207,20 @@ mod tests {
     fn any_of_four_uids_makes_root() {
         assert!(!parse(STATUS).is_root());
         assert!(parse(&STATUS.replace("Uid:\t1000\t1000\t1000\t1000", "Uid:\t1000\t1000\t0\t1000")).is_root());
+    }
+
+    #[test]
+    fn what_one_thread_may_do_the_process_may_do() {
+        let sealed = parse(STATUS);
+        let open = parse(&STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0").replace("Uid:\t1000", "Uid:\t0"));
+        for both in [sealed.clone().and(open.clone()), open.and(sealed)] {
+            assert!(both.is_root() && !both.no_new_privileges && both.is_filtered);
+        }
+        let with = |set: &str| parse(&STATUS.replace("CapPrm:\t0000000000000400", &format!("CapPrm:\t{set}")));
+        let elsewhere = Process { in_other_users: true, ..with("0000000000001000") };
+        for both in [elsewhere.clone().and(with("0000000000002000")), with("0000000000002000").and(elsewhere)] {
+            assert_eq!(both.harmful_capabilities(), ["NET_RAW"]);
+        }
     }
 
     #[test]

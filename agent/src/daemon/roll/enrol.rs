@@ -65,10 +65,12 @@ impl Roll {
         anyhow::ensure!(!holds(1), "{} holds the host's first process, and would cut the host off", path.display());
 
         let capture = &self.gatehouse.capture;
+        let existing = Existing { name: wish.name.clone(), cgroup: path.display().to_string() };
+        capture.check_existing(&existing)?;
         self.check_before(&path, &wish.accepted).await?;
         let id = capture.cgroup_id(&path).with_context(|| format!("there is no cgroup {}", path.display()))?;
         let (existing, how) = match lasting {
-            true => (Existing { name: wish.name.clone(), cgroup: path.display().to_string() }, list::Place::Lasting),
+            true => (existing, list::Place::Lasting),
             false => (Existing::passing(&wish.name, &path, id), list::Place::Passing { cgroup_id: id }),
         };
         let kept = Kept { name: wish.name.clone(), cgroup: path.clone(), place: how, accepted: wish.accepted.clone() };
@@ -90,7 +92,6 @@ impl Roll {
 
     /// Refuses what would be refused afterwards, as far as that shows before anything is touched.
     async fn check_before(self: &Arc<Self>, path: &Path, accepted: &[Risk]) -> anyhow::Result<()> {
-        anyhow::ensure!(self.gatehouse.capture.cgroup_id(path).is_ok(), "there is no cgroup {}", path.display());
         let (roll, cgroup) = (self.clone(), path.to_owned());
         let findings = tokio::task::spawn_blocking(move || examine(&roll.gatehouse.capture, &cgroup)).await??;
         // What is connected is cut, and may then be closed.
