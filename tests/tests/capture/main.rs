@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod attempts;
+mod hooks;
 mod rig;
 mod unix;
 mod wire;
@@ -26,6 +27,7 @@ fn role() {
     match std::env::var(rig::ROLE).as_deref() {
         Ok("daemon") => rig::daemon(),
         Ok("client") => attempts::client(),
+        Ok("subject") => hooks::subject(),
         Ok("canary") => canary::child().unwrap(),
         _ => {}
     }

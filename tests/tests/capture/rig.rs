@@ -165,7 +165,7 @@ pub struct Role {
 }
 
 impl Role {
-    fn start(role: &str, prepare: impl FnOnce(&mut Command)) -> Self {
+    pub fn start(role: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         let mut command = role_command(role);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         prepare(&mut command);
