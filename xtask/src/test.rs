@@ -12,7 +12,7 @@ pub use self::suite::Tally;
 use crate::{
     build, fuzz,
     prerequisites::{self, Need},
-    table,
+    table, vm,
 };
 
 /// How long each fuzz target is fed in a test run.
