@@ -1,6 +1,6 @@
 //! What this kernel and this process allow: the facts that `portcullis doctor` shows.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use caps::{CapSet, Capability};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -150,10 +150,6 @@ fn layers() -> Vec<Fact> {
         }
     };
     Layer::ALL.into_iter().map(fact).chain([hooks]).collect()
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]

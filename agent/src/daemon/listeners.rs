@@ -165,11 +165,12 @@ async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Res
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (visit, gatehouse) = (gatehouse.live.visit(), gatehouse.clone());
-                tokio::spawn(async move {
+                let (visit, served) = (gatehouse.live.visit(), gatehouse.clone());
+                let serve = |turn| async move {
                     let _visit = visit;
-                    connection::serve(stream, gatehouse).await;
-                });
+                    connection::serve(stream, turn, served).await;
+                };
+                gatehouse.places.in_turn(serve).await;
             }
             Err(error) => {
                 // Out of descriptors, most often: what waits is refused by the backlog, never let through.

@@ -72,11 +72,12 @@ impl Daemon {
         let owner = owner_of(peer);
         let enrolment = self.gatehouse.capture.enrol(&name)?;
         let (id, token) = (enrolment.cgroup_id(), Token::random()?);
+        let tree = self.gatehouse.capture.workload(id)?.cgroup;
         self.gatehouse.workloads.enrol(Workload {
             name: name.as_str().into(),
             groups: self.config.workload_defaults.groups.clone(),
             owner: Some(owner.clone()),
-            cgroup: self.gatehouse.capture.workload(id)?.cgroup,
+            cgroup: tree.clone(),
             cgroup_id: id,
         });
         let Some(uid) = self.gatehouse.workloads.claim_user(id, &self.config.run.uids) else {
@@ -84,7 +85,14 @@ impl Daemon {
             enrolment.release()?;
             anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
         };
-        let doorways = self.doorways.open(id).context("failed to listen on the workload's Unix sockets")?;
+        let doorways = match self.doorways.open(id, &tree) {
+            Ok(doorways) => doorways,
+            Err(error) => {
+                self.gatehouse.workloads.release(id);
+                enrolment.release()?;
+                return Err(error.context("failed to listen on the workload's Unix sockets"));
+            }
+        };
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -158,6 +166,7 @@ impl Daemon {
             workloads: self.workloads(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
+            warnings: self.config.unix.warnings(),
             refusals: gatehouse
                 .capture
                 .refusals()

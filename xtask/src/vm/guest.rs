@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -68,7 +68,7 @@ impl Guest {
         anyhow::bail!("the guest {why}; its console ({}) says\n{}", console.display(), last_lines(&read(&console)));
     }
 
-    fn qemu(&self, initramfs: &Path, console: &PathBuf, said: &PathBuf) -> Result<Child> {
+    fn qemu(&self, initramfs: &Path, console: &Path, said: &Path) -> Result<Child> {
         let modules = if self.bpf_lsm { "landlock,lockdown,yama,bpf" } else { "landlock,lockdown,yama" };
         let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", &MEMORY_MIB.to_string()]);

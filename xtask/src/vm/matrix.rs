@@ -92,15 +92,17 @@ fn attacks(found: Option<&Table>) -> String {
 pub fn json(rows: &[Row]) -> Value {
     rows.iter()
         .map(|row| {
-            let mut value = match &row.findings {
+            let found = match &row.findings {
                 Ok(found) => found.json(),
                 Err(why) => json!({ "failure": why }),
             };
-            value["kernel"] = row.kernel.into();
-            value["release"] = row.release.as_str().into();
-            value["bpf_lsm"] = row.bpf_lsm.into();
-            value["holds"] = row.holds().into();
-            value
+            json!({
+                "kernel": row.kernel,
+                "release": row.release,
+                "bpf_lsm": row.bpf_lsm,
+                "holds": row.holds(),
+                "found": found,
+            })
         })
         .collect()
 }
