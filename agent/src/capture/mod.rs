@@ -371,6 +371,15 @@ impl Capture {
         self.maps.set_unix_allowed(names)
     }
 
+    /// Whether the capture lets processes of a cgroup, captured where it is or about to be, dial a Unix socket by its
+    /// path: always where the kernel cannot refuse it, and in workloads of its own, which a jail is to hold.
+    pub fn reaches_unix(&self, cgroup: &Path, path: &str) -> Result<bool, CaptureError> {
+        if self.tree_of(cgroup) == Some(Tree::Runs) || self.programs.missing(Layer::Unix).is_some() {
+            return Ok(true);
+        }
+        path.parse().map_or(Ok(true), |name| self.maps.is_unix_allowed(&name))
+    }
+
     /// The layers that this kernel lacks.
     pub fn missing_layers(&self) -> Vec<Layer> {
         Layer::ALL.into_iter().filter(|layer| self.programs.missing(*layer).is_some()).collect()
