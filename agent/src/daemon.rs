@@ -80,7 +80,7 @@ pub fn up(config: &Config, takeover: bool) -> anyhow::Result<()> {
             Ended::Stopped => return Ok(()),
             Ended::Asked(predecessor) => match predecessor.hand_over() {
                 Handed::Over => return Ok(()),
-                Handed::Back { inheritance, reason } => Start::again(inheritance, reason),
+                Handed::Back { inheritance, reason } => Start::again(*inheritance, reason),
             },
         };
     }
@@ -90,7 +90,7 @@ pub fn up(config: &Config, takeover: bool) -> anyhow::Result<()> {
 enum Ended {
     Stopped,
     /// Another daemon is to go on.
-    Asked(Predecessor),
+    Asked(Box<Predecessor>),
 }
 
 async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
@@ -162,7 +162,8 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
             audit.note(&Event::HandingOver { to: asked.by.clone() });
             stop_accepting(&mut accepting, &daemon).await;
             let inheritance = daemon.leave(control, sockets).await?;
-            Ok(Ended::Asked(Predecessor { successor: asked.by, stream: asked.stream, inheritance }))
+            let predecessor = Predecessor { successor: asked.by, stream: asked.stream, inheritance };
+            Ok(Ended::Asked(Box::new(predecessor)))
         }
         Ok(None) => anyhow::bail!("nobody can ask for a takeover any more"),
         Err(stopped) => {

@@ -108,7 +108,7 @@ pub(super) fn missing_capability() -> Option<(Capability, &'static str)> {
     let holds = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
     let implied = |capability| matches!(capability, Capability::CAP_BPF | Capability::CAP_PERFMON);
     let needed = CAPABILITIES.iter().filter(|(capability, _)| !OF_RUN.contains(capability));
-    let lacks = |capability| !holds(capability) && !(implied(capability) && holds(Capability::CAP_SYS_ADMIN));
+    let lacks = |capability| !(holds(capability) || implied(capability) && holds(Capability::CAP_SYS_ADMIN));
     needed.copied().find(|(capability, _)| lacks(*capability))
 }
 

@@ -29,7 +29,7 @@ struct State {
     bytes: u64,
     /// Events that could not be written, since the last that could.
     missed: u64,
-    missed_ever: u64,
+    missed_in_all: u64,
     policy_generation: u64,
     closed: bool,
 }
@@ -54,14 +54,14 @@ impl Audit {
         }
         if let Err(error) = self.write(&mut state, event) {
             state.missed += 1;
-            state.missed_ever += 1;
+            state.missed_in_all += 1;
             tracing::error!(%error, event = event.name(), "the host's record misses an event");
         }
     }
 
     /// How many events are in no record.
-    pub fn missed(&self) -> u64 {
-        self.state.lock().missed_ever
+    pub fn missed_in_all(&self) -> u64 {
+        self.state.lock().missed_in_all
     }
 
     /// Ends the record; later events are only logged.
@@ -176,7 +176,7 @@ mod tests {
         let session = audit.state.lock().session.take();
         audit.note(&Event::Stopping);
         audit.note(&Event::Stopping);
-        assert_eq!(audit.missed(), 2);
+        assert_eq!(audit.missed_in_all(), 2);
         audit.state.lock().session = session;
         audit.note(&Event::Policy { generation: 2 });
         audit.close();
