@@ -427,7 +427,8 @@ fn the_canary_proves_capture_and_misses_a_program() {
 
     fs::remove_file(rig.links().join("workloads/sendmsg4")).unwrap();
     // The kernel lets go of a link some moments after its last reference; until then its pin is missed.
-    let mut proofs = std::iter::repeat_with(|| rig.ask("prove")).take(1000);
+    let later = || std::thread::sleep(Duration::from_millis(20));
+    let mut proofs = std::iter::repeat_with(|| (later(), rig.ask("prove")).1).take(1000);
     assert!(proofs.any(|proof| proof.starts_with("`sendmsg4` is not attached to ")));
     rig.kill_daemon();
     rig.start_daemon();
