@@ -9,7 +9,10 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Doorway, DoorwayError, Identities, Places, Standings, Workloads, places::NoPlace},
+    accept::{
+        Closures, Doorway, DoorwayError, Identities, Places, Standings, Workloads,
+        places::{NoPlace, Turn},
+    },
     approval::Desk,
     capture::{Capture, CaptureError, Origin, canary::Canary},
     config::Targets,
@@ -83,14 +86,14 @@ enum Refusal {
 }
 
 /// Serves one accepted connection. Whatever goes wrong ends this connection alone.
-pub async fn serve(stream: TcpStream, gatehouse: Arc<Gatehouse>) {
-    tell(admit(stream, &gatehouse).await);
+pub async fn serve(stream: TcpStream, turn: Turn, gatehouse: Arc<Gatehouse>) {
+    tell(admit(stream, turn, &gatehouse).await);
 }
 
 /// Serves one connection that a doorway has accepted.
-pub async fn serve_doorway(stream: UnixStream, doorway: Arc<Doorway>, gatehouse: Arc<Gatehouse>) {
+pub async fn serve_doorway(stream: UnixStream, turn: Turn, doorway: Arc<Doorway>, gatehouse: Arc<Gatehouse>) {
     let admitted = match doorway.origin(&stream, &gatehouse.capture) {
-        Ok(origin) => go_on(stream.into(), &origin, &gatehouse).await,
+        Ok(origin) => go_on(stream.into(), turn, &origin, &gatehouse).await,
         Err(error) => Err(record_intruder(&doorway, error, &gatehouse)),
     };
     tell(admitted);
@@ -103,13 +106,13 @@ fn tell(admitted: Result<(), Refusal>) {
     }
 }
 
-async fn admit(stream: TcpStream, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
+async fn admit(stream: TcpStream, turn: Turn, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     let origin = gatehouse.capture.origin(&stream)?;
-    go_on(stream.into(), &origin, gatehouse).await
+    go_on(stream.into(), turn, &origin, gatehouse).await
 }
 
 /// Serves a connection whose origin is known.
-async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
+async fn go_on(stream: Socket, turn: Turn, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> Result<(), Refusal> {
     if Canary::is_destination(&origin.destination) {
         return Ok(gatehouse.canary.answer(origin, stream).await?);
     }
@@ -124,6 +127,7 @@ async fn go_on(stream: Socket, origin: &Origin, gatehouse: &Arc<Gatehouse>) -> R
             return Err(refusal.into());
         }
     };
+    drop(turn);
     let known = gatehouse.workloads.find(origin.cgroup_id, &workload);
     let principal = Arc::new(gatehouse.identities.principal(origin, &known, &workload.cgroup));
     stream.hurry();

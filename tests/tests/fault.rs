@@ -26,6 +26,7 @@ use portcullis_tests::{
     gate::{Gate, Setup},
     postgres::Postgres,
 };
+use serde_json::Value;
 
 /// How many deaths are tried unless all are.
 const SAMPLE: usize = 24;
@@ -130,7 +131,6 @@ fn start_and_kill(configuration: &Path, notices: &Path, at: Option<usize>) -> Re
     unsafe {
         command.pre_exec(|| ptrace::traceme().map_err(Into::into));
     }
-    #[expect(clippy::zombie_processes, reason = "it is waited for below, by its process group")]
     let child = command.spawn()?;
     let pid = Pid::from_raw(i32::try_from(child.id())?);
     let group = Pid::from_raw(-pid.as_raw());
@@ -201,7 +201,7 @@ fn builds_the_guard(thread: Pid, process: Pid) -> bool {
 /// The directory of this instance's workloads.
 fn workloads(gate: &Gate) -> Result<PathBuf> {
     let status = gate.json(["status"])?;
-    let instance = status["instance"].as_str().context("an instance")?.to_owned();
+    let instance = status.get("instance").and_then(Value::as_str).context("an instance")?.to_owned();
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let line = mounts.lines().find(|line| line.contains(" - cgroup2 ")).context("cgroup v2")?;
     Ok(Path::new(line.split(' ').nth(4).context("its mount")?).join("portcullis").join(instance).join("workloads"))

@@ -16,6 +16,7 @@ use portcullis_tests::{
     place,
     postgres::Postgres,
 };
+use serde_json::Value;
 
 /// A program that asks for the daemon's status by one connection, and again whenever it is told.
 const ASKER: &str = r#"
@@ -26,7 +27,7 @@ do { print $socket qq({"command":"live_sessions"}\n); print scalar(<$socket>) //
 
 /// The directory of this daemon's workloads.
 fn workloads(gate: &Gate) -> Result<PathBuf> {
-    let instance = gate.json(["status"])?["instance"].as_str().context("an instance")?.to_owned();
+    let instance = gate.json(["status"])?.get("instance").and_then(Value::as_str).context("an instance")?.to_owned();
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     let line = mounts.lines().find(|line| line.contains(" - cgroup2 ")).context("cgroup v2")?;
     Ok(Path::new(line.split(' ').nth(4).context("its mount")?).join("portcullis").join(instance).join("workloads"))

@@ -9,13 +9,16 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Most connections of one workload at once; fewer where the daemon may open few files.
 pub const WORKLOAD_CONNECTIONS_MAX: usize = 1024;
+/// Most connections at once of which it is not known yet whose they are; what comes meanwhile waits in the backlog.
+pub const UNKNOWN_MAX: usize = 128;
 /// Descriptors that a connection may need: its own, one upstream, and one while either is set up.
 const DESCRIPTORS_PER_CONNECTION: usize = 3;
 /// Descriptors that connections leave to the rest of the daemon.
-const DESCRIPTORS_KEPT: usize = 256;
+const DESCRIPTORS_KEPT: usize = 256 + UNKNOWN_MAX;
 /// How often it is told that a workload has no place left.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -35,6 +38,7 @@ pub struct Places {
     of_workload: usize,
     in_all: usize,
     taken: Mutex<Taken>,
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +61,10 @@ pub struct Place {
     workload: Arc<str>,
 }
 
+/// A connection's turn to be identified.
+#[derive(Debug)]
+pub struct Turn(#[expect(dead_code, reason = "held until it is dropped")] Option<OwnedSemaphorePermit>);
+
 impl Places {
     /// As many as this process may open files for, which is raised to what the kernel allows it.
     pub fn of_process() -> Self {
@@ -69,8 +77,32 @@ impl Places {
 impl Places {
     fn with_files(files: usize) -> Self {
         let in_all = (files.saturating_sub(DESCRIPTORS_KEPT) / DESCRIPTORS_PER_CONNECTION).max(1);
+        let turns = Arc::new(Semaphore::new(UNKNOWN_MAX));
         // Half at most, so that one workload alone leaves room for another.
-        Self { of_workload: WORKLOAD_CONNECTIONS_MAX.min(in_all.div_ceil(2)), in_all, taken: Mutex::default() }
+        Self { of_workload: WORKLOAD_CONNECTIONS_MAX.min(in_all.div_ceil(2)), in_all, taken: Mutex::default(), turns }
+    }
+
+    /// Serves an accepted connection in a task of its own, which gives its turn back once it is known whose it is.
+    /// Waits until it has a turn: accept no other before.
+    ///
+    /// Cancel safe: the connection is served in any case.
+    pub async fn in_turn<F>(&self, serve: impl FnOnce(Turn) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if let Ok(turn) = self.turns.clone().try_acquire_owned() {
+            tokio::spawn(serve(Turn(Some(turn))));
+            return;
+        }
+        let (turns, (begin, begun)) = (self.turns.clone(), oneshot::channel());
+        tokio::spawn(async move {
+            // Nobody closes the turns; if somebody did, connections would only not wait.
+            let turn = Turn(turns.acquire_owned().await.ok());
+            let _ = begin.send(());
+            serve(turn).await;
+        });
+        // Ends early only with the runtime.
+        let _ = begun.await;
     }
 
     /// A place for one more connection of a workload.
@@ -109,6 +141,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::mpsc;
+
     use super::*;
 
     /// Room for ten connections.
@@ -134,6 +168,26 @@ mod tests {
         drop(held);
         assert_eq!(places.taken.lock().in_all, 0);
         assert!(places.taken.lock().by_workload.values().all(|count| count.taken == 0));
+    }
+
+    #[tokio::test]
+    async fn who_is_not_known_yet_waits_for_a_turn_and_is_served_after_all() {
+        let places = places();
+        let (held, mut turns) = mpsc::unbounded_channel();
+        let hold = || {
+            let held = held.clone();
+            places.in_turn(|turn| async move { drop(held.send(turn)) })
+        };
+        for _ in 0..UNKNOWN_MAX {
+            hold().await;
+        }
+        let first = turns.recv().await.unwrap();
+        let waited = tokio::time::timeout(Duration::from_millis(20), hold());
+        assert!(waited.await.is_err(), "every turn is taken");
+        drop(first);
+        for _ in 0..UNKNOWN_MAX {
+            drop(turns.recv().await.unwrap());
+        }
     }
 
     #[test]

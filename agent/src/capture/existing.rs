@@ -171,13 +171,14 @@ impl Capture {
         let cgroup = open(&self.hierarchy, existing, &self.root)?.ok_or(CaptureError::NoCgroup(path))?;
         let id = cgroup.id();
         self.existing.add(existing.clone(), self.attach(existing, cgroup)?);
+        self.govern()?;
         Ok(id)
     }
 
     /// Whether a cgroup could be captured, as far as that shows without doing it; the errors are the same.
     pub fn check_existing(&self, existing: &Existing) -> Result<(), CaptureError> {
-        self.programs.require(&[Scope::Existing], &self.allow_missing)?;
         existing.check()?;
+        self.programs.require(&[Scope::Existing], &self.allow_missing)?;
         let path = existing.path();
         check_place(&path, &self.root)?;
         self.existing.check_apart(&path)?;
@@ -211,6 +212,8 @@ impl Capture {
         attachment.let_go();
         self.pins.remove_links(&tree.existing.pins())?;
         self.existing.remove(name);
+        drop(attachment);
+        self.govern()?;
         Ok(true)
     }
 
@@ -250,6 +253,7 @@ impl Capture {
         let Some(cgroup) = open(&self.hierarchy, &tree.existing, &self.root)? else { return passed() };
         let name = tree.existing.pins();
         *tree.attachment.lock() = Attachment::ensure(&self.programs, &self.pins, &name, cgroup, Scope::Existing)?;
+        self.govern()?;
         Ok(true)
     }
 

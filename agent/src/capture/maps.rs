@@ -87,6 +87,14 @@ impl Maps {
         names.iter().try_for_each(|name| map.insert(name.kept(), 1, 0).map_err(of("UNIX_ALLOWED")))
     }
 
+    pub(super) fn is_unix_allowed(&self, name: &UnixName) -> Result<bool, CaptureError> {
+        match self.unix_allowed.lock().get(name.kept(), 0) {
+            Ok(_) => Ok(true),
+            Err(MapError::KeyNotFound) => Ok(false),
+            Err(source) => Err(CaptureError::Map { map: "UNIX_ALLOWED", source }),
+        }
+    }
+
     pub(super) fn origin(&self, accepted: &impl AsRawFd) -> Result<Origin, CaptureError> {
         match self.origins.get(accepted, 0) {
             Ok(kept) => Ok(Origin::of(&kept)),

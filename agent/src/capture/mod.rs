@@ -42,6 +42,7 @@ pub mod namespace;
 mod attachment;
 mod attempt;
 mod bpf;
+mod btf;
 mod cgroup;
 mod cut;
 mod enrolment;
@@ -49,6 +50,7 @@ mod existing;
 mod facts;
 mod kernel;
 mod layer;
+mod lsm;
 mod maps;
 mod members;
 mod object;
@@ -63,9 +65,11 @@ use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
 use existing::Trees;
 use layer::Scope;
+use lsm::{Domain, Lsm};
 use maps::Maps;
 use namespace::NamespaceId;
 use pins::Pins;
+use portcullis_common::Governed;
 use programs::Programs;
 
 /// What to capture, and where to send it.
@@ -126,6 +130,8 @@ pub enum CaptureError {
     TooManyTrees,
     #[error("failed to {action} {}", .path.display())]
     Path { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("security hooks do not mind what is captured")]
+    Lsm(#[from] lsm::LsmError),
     #[error("failed to load the programs")]
     Object(#[from] Box<aya::EbpfError>),
     #[error("the object has no program `{0}`")]
@@ -176,6 +182,7 @@ pub struct Capture {
     programs: Programs,
     allow_missing: Vec<Layer>,
     maps: Maps,
+    lsm: Option<Lsm>,
     /// Its lock lasts as long as it is open.
     daemon: Cgroup,
     workloads: parking_lot::Mutex<Attachment>,
@@ -231,12 +238,30 @@ impl Capture {
             existing.add(tree.clone(), Attachment::ensure(&programs, &pins, &tree.pins(), cgroup, Scope::Existing)?);
         }
         pins.release_links_except(&config.existing.iter().map(Existing::pins).collect::<Vec<_>>())?;
+        let lsm = attach_lsm(programs.maps(), &pins);
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&programs, &pins, "daemon", daemon_cgroup, Scope::Daemon)?;
         let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
         let allow_missing = config.allow_missing.clone();
-        Ok(Self { hierarchy, root, pins, programs, allow_missing, maps, daemon, workloads, existing, capturing })
+        let capture =
+            Self { hierarchy, root, pins, programs, allow_missing, maps, lsm, daemon, workloads, existing, capturing };
+        capture.govern()?;
+        Ok(capture)
+    }
+
+    /// Has security hooks mind the processes of what is captured now, and of nothing else.
+    fn govern(&self) -> Result<(), CaptureError> {
+        let Some(lsm) = &self.lsm else { return Ok(()) };
+        let runs = self.workloads.lock().cgroup().id();
+        let runs = Domain { id: runs, path: self.root.join("workloads"), governed: Governed::Runs };
+        let existing = self.existing.all();
+        let existing = existing.iter().map(|tree| Domain {
+            id: tree.attachment.lock().cgroup().id(),
+            path: tree.path.clone(),
+            governed: Governed::Existing,
+        });
+        Ok(lsm.govern(&[runs].into_iter().chain(existing).collect::<Vec<_>>())?)
     }
 
     /// The lock of the instance, for the daemon that goes on in this one's place.
@@ -346,6 +371,15 @@ impl Capture {
         self.maps.set_unix_allowed(names)
     }
 
+    /// Whether the capture lets processes of a cgroup, captured where it is or about to be, dial a Unix socket by its
+    /// path: always where the kernel cannot refuse it, and in workloads of its own, which a jail is to hold.
+    pub fn reaches_unix(&self, cgroup: &Path, path: &str) -> Result<bool, CaptureError> {
+        if self.tree_of(cgroup) == Some(Tree::Runs) || self.programs.missing(Layer::Unix).is_some() {
+            return Ok(true);
+        }
+        path.parse().map_or(Ok(true), |name| self.maps.is_unix_allowed(&name))
+    }
+
     /// The layers that this kernel lacks.
     pub fn missing_layers(&self) -> Vec<Layer> {
         Layer::ALL.into_iter().filter(|layer| self.programs.missing(*layer).is_some()).collect()
@@ -353,6 +387,9 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
+        if let Some(program) = self.lsm.as_ref().and_then(Lsm::unpinned) {
+            return Err(CaptureError::Unpinned { program, cgroup: self.root.clone() });
+        }
         self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
@@ -370,6 +407,17 @@ impl Capture {
     /// [`ATTEMPTS_PER_SECOND_MAX`] of one cgroup, and those for which the buffer had no room.
     pub fn lost_attempts(&self) -> Result<u64, CaptureError> {
         self.maps.lost_attempts()
+    }
+}
+
+/// Attaches programs to security hooks where the kernel takes them. What an earlier daemon left stays where it does not.
+fn attach_lsm(ebpf: &mut aya::Ebpf, pins: &Pins) -> Option<Lsm> {
+    match Lsm::attach(ebpf, pins) {
+        Ok(lsm) => Some(lsm),
+        Err(error) => {
+            tracing::info!(reason = &error as &dyn std::error::Error, "there are no programs on security hooks");
+            None
+        }
     }
 }
 

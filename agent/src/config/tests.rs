@@ -132,8 +132,8 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!((&files.chain, &files.key), (&at("app.pem"), &at("app.key")));
 
     let cgroup = PathBuf::from("/system.slice/ci-runner.service");
-    let accepted = vec![Risk::NewPrivileges, Risk::SystemCalls];
-    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups: vec!["ci".into()], accepted }]);
+    let (groups, accepted) = (vec!["ci".into()], vec![Risk::NewPrivileges, Risk::SystemCalls]);
+    assert_eq!(config.workloads, [Workload { name: "ci-runner".into(), cgroup, groups, accepted }]);
     assert_eq!(config.approvers, [Approvers { group: "sre-oncall".into(), unix_group: "root".into() }]);
 }
 

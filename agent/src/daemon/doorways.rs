@@ -105,8 +105,9 @@ impl Doorways {
         }
         for name in names {
             if let Entry::Vacant(place) = standing.entry(name) {
-                let name = place.key().clone();
-                place.insert(self.stand(&name).with_context(|| format!("failed to open the doorways of `{name}`"))?);
+                let name = place.key();
+                let open = self.stand(name).with_context(|| format!("failed to open the doorways of `{name}`"))?;
+                place.insert(open);
             }
         }
         drop(standing);
@@ -248,7 +249,9 @@ async fn accept(listener: UnixListener, doorway: Arc<Doorway>, gatehouse: Arc<Ga
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection::serve_doorway(stream, doorway.clone(), gatehouse.clone()));
+                let (doorway, served) = (doorway.clone(), gatehouse.clone());
+                let serve = move |turn| connection::serve_doorway(stream, turn, doorway, served);
+                gatehouse.places.in_turn(serve).await;
             }
             Err(error) => {
                 tracing::error!(path = %doorway.path(), %error, "cannot accept");

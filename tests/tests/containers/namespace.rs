@@ -95,6 +95,7 @@ fn a_namespace_that_cannot_be_served_is_not_enrolled() -> Result<()> {
     let pair = Pair::start()?;
     let listen = pair.gate.json(["status"])?["listen"][0].as_str().unwrap_or_default().to_owned();
     let port = listen.rsplit_once(':').context("a port")?.1.to_owned();
+    let place = portcullis_tests::place::temporary()?;
     // As long as its parent, which becomes the command.
     let squatter = format!(
         "import os, socket, time\nparent = os.getppid()\ns = socket.create_server((\"127.0.0.1\", {port}))\n\
@@ -102,7 +103,7 @@ fn a_namespace_that_cannot_be_served_is_not_enrolled() -> Result<()> {
     );
     let squat = format!("{LOOPBACK_UP}; python3 -c '{squatter}' & while [ ! -e squats ]; do sleep 0.05; done");
     for (prepare, complaint) in [("true", "loopback interface is down"), (squat.as_str(), "port is taken")] {
-        let output = enrolled(&pair, prepare, &["echo", "it ran"]).output()?;
+        let output = enrolled(&pair, prepare, &["echo", "it ran"]).current_dir(place.path()).output()?;
         ensure!(said(&output).contains(complaint), "no `{complaint}` in: {}", said(&output));
         ensure!(!said(&output).contains("it ran"), "a workload ran without the gate");
     }

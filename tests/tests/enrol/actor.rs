@@ -148,9 +148,9 @@ impl Hands {
             "chroot" => chroot(rest).and(done),
             // Uid, whether a capability is kept, whether privileges are sealed, whether there is a filter.
             "become" => {
-                let words: Vec<&str> = rest.split(' ').collect();
-                become_user(words[0].parse().unwrap(), words.contains(&"raw"), words.contains(&"sealed"))?;
-                if words.contains(&"filtered") { filter().and(done) } else { done }
+                let (uid, words) = rest.split_once(' ').unwrap_or((rest, ""));
+                become_user(uid.parse().unwrap(), words.contains("raw"), words.contains("sealed"))?;
+                if words.contains("filtered") { filter().and(done) } else { done }
             }
             "become-fit" => become_user(own_uid(), false, true).and_then(|()| filter()).and(done),
             other => panic!("{other}"),

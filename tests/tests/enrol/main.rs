@@ -1,6 +1,6 @@
 //! Process trees that somebody else started, put under capture by a real daemon: needs root, touches loopback only.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod actor;
 mod crowds;

@@ -151,13 +151,14 @@ fn a_shell_in_the_jail_has_job_control() {
     terminal.expect("/dev/pts/0");
     terminal.expect("size 40 400");
     terminal.expect("inside> ");
-    terminal.enter("sh -c 'trap \"echo resumed\" CONT; echo begun; while :; do sleep 0.1; done'");
+    terminal.enter("sh -c 'echo begun; exec cat'");
     terminal.expect("\nbegun");
     terminal.press("\x1a");
     terminal.expect("Stopped");
     terminal.expect("inside> ");
     terminal.enter("fg");
-    terminal.expect("\nresumed");
+    terminal.enter("typed");
+    terminal.expect("\ntyped\r\n");
     terminal.press("\x03");
     terminal.expect("inside> ");
     terminal.enter("echo status $?");

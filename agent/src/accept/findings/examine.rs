@@ -51,7 +51,7 @@ pub enum ExamineError {
 /// over Unix sockets and have not yet received is not seen.
 pub fn examine(capture: &Capture, cgroup: &Path) -> Result<Vec<Finding>, ExamineError> {
     let processes = read(&capture.processes(cgroup)?)?;
-    let mut found = privileges(capture, &processes)?;
+    let mut found = privileges(capture, &processes, |path| capture.reaches_unix(cgroup, path))?;
     // A canary of the daemon's own may be among those who hold something.
     let known: BTreeSet<u32> = processes.iter().map(|process| process.pid).collect();
     for held in capture.held(cgroup)?.into_iter().filter(|held| known.contains(&held.pid)) {
@@ -63,7 +63,7 @@ pub fn examine(capture: &Capture, cgroup: &Path) -> Result<Vec<Finding>, Examine
 
 /// The risks of processes that are in no cgroup of their own yet: what they hold is not looked at.
 pub fn examine_family(capture: &Capture, pids: &[u32]) -> Result<Vec<Finding>, ExamineError> {
-    Ok(privileges(capture, &read(pids)?)?.findings())
+    Ok(privileges(capture, &read(pids)?, |_| Ok(true))?.findings())
 }
 
 /// The processes that are there, but for the daemon's own children.
@@ -76,10 +76,20 @@ fn read(pids: &[u32]) -> Result<Vec<Process>, ExamineError> {
     Ok(processes)
 }
 
-fn privileges(capture: &Capture, processes: &[Process]) -> Result<Found, ExamineError> {
+/// `reaches` tells whether the capture lets these processes dial a Unix socket.
+fn privileges(
+    capture: &Capture,
+    processes: &[Process],
+    reaches: impl Fn(&str) -> Result<bool, CaptureError>,
+) -> Result<Found, ExamineError> {
     let mut found = outsiders(capture, processes)?;
     for process in processes {
         look_at(process, &mut found);
+        for path in helpers(process).into_iter().map(|path| format!("/{path}")) {
+            if reaches(&path)? {
+                found.add(Risk::Helpers, path, process);
+            }
+        }
     }
     Ok(found)
 }
@@ -97,9 +107,6 @@ fn look_at(process: &Process, found: &mut Found) {
     }
     if !process.is_filtered {
         found.add(Risk::SystemCalls, "no system call filter".into(), process);
-    }
-    for helper in helpers(process) {
-        found.add(Risk::Helpers, format!("/{helper}"), process);
     }
 }
 
