@@ -54,7 +54,7 @@ cgroup = "{}"
             tree.display()
         );
         let gate = Gate::with(&server, &Setup { extra, ..defaults })?;
-        let sleeper = Sleeper(gate.workload(&server, ["sleep", "600"]).current_dir("/").stdout(Stdio::null()).spawn()?);
+        let sleeper = Sleeper(gate.workload(&server, ["sleep", "600"]).stdout(Stdio::null()).spawn()?);
         let mut local = Self { sleeper, pair: Pair { gate, server }, cgroup: PathBuf::new(), tree };
         local.cgroup = local.settled()?;
         Ok(local)
@@ -152,7 +152,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
 fn jailed(pair: &Pair, script: &str) -> Result<Command> {
     let mut command = pair.gate.workload(&pair.server, ["sh", "-c", script]);
     let directory = pair.server.socket().parent().context("no directory")?.to_owned();
-    command.env("PGHOST", directory).current_dir("/");
+    command.env("PGHOST", directory);
     Ok(command)
 }
 
@@ -324,7 +324,9 @@ fn an_allowed_socket_is_in_the_jail_and_its_neighbour_is_not() -> Result<()> {
         directory.path().display()
     );
     let child = jailed(&pair, &script)?.stdout(Stdio::piped()).spawn()?;
-    std::io::Write::write_all(&mut listener.accept()?.0, b"hello")?;
+    listener.set_nonblocking(true)?;
+    let (mut dialled, _) = wait_for("the workload at the allowed socket", || listener.accept().ok())?;
+    std::io::Write::write_all(&mut dialled, b"hello")?;
     let shown = said(&child.wait_with_output()?);
     contains(&shown, "allowed.sock\nb'hello'\n")?;
     contains(&shown, "FileNotFoundError")?;
