@@ -6,7 +6,7 @@
 #![no_std]
 
 /// The version of the maps' layout; it stands in the path under which maps are pinned.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// Most connections that are between their SYN and their accept at one moment.
 pub const FLOWS_MAX: usize = 65_536;
@@ -31,6 +31,12 @@ pub const ATTEMPTS_PER_SECOND_MAX: u64 = 100;
 
 /// Most cgroups whose attempts are counted at one moment.
 pub const SPENDERS_MAX: usize = 4096;
+
+/// Most cgroups that are governed, counting the one of all workloads as one.
+pub const GOVERNED_MAX: usize = 8192;
+
+/// Deepest level of a governed cgroup below the mount of cgroup v2, which is level 0.
+pub const GOVERNED_LEVEL_MAX: u32 = 15;
 
 /// The port of DNS: datagrams to it go to the daemon, as every TCP connect does.
 pub const DNS_PORT: u16 = 53;
@@ -159,6 +165,82 @@ pub struct Tally {
     pub count: u64,
 }
 
+/// Whose processes a governed cgroup has.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Governed {
+    /// Each child is a workload of its own, and was started in a jail.
+    Runs = 1,
+    /// It is one workload, which somebody else started.
+    Existing = 2,
+}
+
+/// Where fields are in this kernel's structures, in bytes: from its BTF, by the names beside them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Fields {
+    /// `socket.sk`
+    pub socket_sock: u32,
+    /// `sock.__sk_common.skc_family`
+    pub sock_family: u32,
+    /// `sock.sk_cgrp_data.cgroup`
+    pub sock_cgroup: u32,
+    /// `unix_sock.addr`
+    pub unix_address: u32,
+    /// `unix_address.len`
+    pub unix_length: u32,
+    /// `unix_address.name`
+    pub unix_name: u32,
+    /// `task_struct.cgroups`
+    pub task_set: u32,
+    /// `css_set.dfl_cgrp`
+    pub set_cgroup: u32,
+    /// `cgroup.level`
+    pub cgroup_level: u32,
+    /// `cgroup.ancestors` (pointers) or `cgroup.ancestor_ids` (numbers)
+    pub cgroup_ancestors: u32,
+    /// Whether the ancestors are numbers, as they were before Linux 6.1.
+    pub ancestors_are_ids: u32,
+    /// `cgroup.kn`
+    pub cgroup_node: u32,
+    /// `kernfs_node.id`
+    pub node_id: u32,
+    /// `file.f_inode`
+    pub file_inode: u32,
+    /// `file.private_data`
+    pub file_data: u32,
+    /// `inode.i_sb`
+    pub inode_superblock: u32,
+    /// `inode.i_mode`
+    pub inode_mode: u32,
+    /// `inode.i_rdev`
+    pub inode_device: u32,
+    /// `super_block.s_magic`
+    pub superblock_magic: u32,
+    /// `vfsmount.mnt_sb`
+    pub mount_superblock: u32,
+}
+
+/// A security hook; of [`Refusal::Hook`], the attempt's protocol.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hook {
+    SocketCreate = 1,
+    SocketConnect = 2,
+    SocketSendmsg = 3,
+    SocketSetsockopt = 4,
+    UnixStreamConnect = 5,
+    UnixMaySend = 6,
+    FileReceive = 7,
+    FileOpen = 8,
+    InodePermission = 9,
+    SbUmount = 10,
+    PtraceAccessCheck = 11,
+    TaskKill = 12,
+    Bpf = 13,
+    KeyAlloc = 14,
+}
+
 /// Why a program refused; the index into the map of counters.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -183,10 +265,12 @@ pub enum Refusal {
     Inbound = 8,
     /// A Unix socket that is not allowed by its name.
     Unix = 9,
+    /// What a security hook refused; the attempt's protocol is a [`Hook`].
+    Hook = 10,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Namespace,
         Self::Connect,
         Self::Loop,
@@ -197,6 +281,7 @@ impl Refusal {
         Self::Packet,
         Self::Inbound,
         Self::Unix,
+        Self::Hook,
     ];
 
     pub fn name(self) -> &'static str {
@@ -211,6 +296,7 @@ impl Refusal {
             Self::Packet => "packet",
             Self::Inbound => "inbound",
             Self::Unix => "unix",
+            Self::Hook => "hook",
         }
     }
 }
@@ -225,4 +311,6 @@ mod user {
     unsafe impl aya::Pod for super::Flow {}
     // SAFETY: as above.
     unsafe impl aya::Pod for super::UnixName {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for super::Fields {}
 }

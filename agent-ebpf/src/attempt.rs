@@ -10,7 +10,7 @@ use aya_ebpf::{
     programs::{SkBuffContext, SockAddrContext, SockContext, SockoptContext},
 };
 use portcullis_common::{
-    ATTEMPTS_PER_SECOND_MAX, Address, Attempt, BURST_NANOSECONDS, Burst, Origin, Refusal, Tally, UnixName,
+    ATTEMPTS_PER_SECOND_MAX, Address, Attempt, BURST_NANOSECONDS, Burst, Hook, Origin, Refusal, Tally, UnixName,
 };
 
 use crate::{
@@ -42,6 +42,12 @@ pub fn refuse_option(ctx: &SockoptContext, level: i32, number: i32) -> bool {
 #[inline(always)]
 pub fn refuse_packet(ctx: &SkBuffContext, refusal: Refusal, protocol: u32, address: Address, port: u16) -> bool {
     refuse(refusal, protocol, process::owner(ctx, address, port), [0; 16])
+}
+
+/// Refuses what a process does to something that is no socket of its own.
+#[inline(never)]
+pub fn refuse_act(hook: Hook) -> bool {
+    refuse(Refusal::Hook, hook as u32, process::actor(), process::name())
 }
 
 /// Refuses the name of a Unix socket. A function of its own, with a stack frame that is gone when the name is read.

@@ -33,6 +33,12 @@ pub fn maker(ctx: &SockContext) -> Origin {
     Origin { pid: pid(), ..current(unsafe { bpf_get_netns_cookie(ctx.sock.cast()) }) }
 }
 
+/// The running process, where nothing else is known.
+#[inline(always)]
+pub fn actor() -> Origin {
+    Origin { pid: pid(), ..current(0) }
+}
+
 /// The process that sets an option, with the option's number for a port, and the process's name.
 #[inline(always)]
 pub fn setter(ctx: &SockoptContext, number: u16) -> (Origin, [u8; 16]) {

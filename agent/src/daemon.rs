@@ -7,6 +7,7 @@ mod attempts;
 mod audit;
 mod datagrams;
 mod doorways;
+mod end;
 mod event;
 mod inheritance;
 mod listeners;
@@ -17,17 +18,13 @@ mod prove;
 mod quota;
 mod ready;
 mod roll;
+mod start;
 mod state;
 mod takeover;
 mod tend;
 mod walk;
 
 use std::{
-    collections::HashMap,
-    fs, io,
-    os::fd::OwnedFd,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -42,12 +39,11 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Closures, Identities, Places, Standings, Workload, Workloads},
-    capture::{self, Capture, CaptureConfig, canary::Canary, namespace::NamespaceFile},
+    accept::{Closures, Identities, Places, Standings, Workloads},
+    capture::{self, Capture, CaptureConfig, canary::Canary},
     config::{self, Config},
     connection::Gatehouse,
     control, credential, dns,
-    gate::Denial,
     lanes::Lanes,
     mask::Masker,
     policy,
@@ -59,18 +55,15 @@ use attempts::Attempts;
 use audit::Audit;
 use doorways::Doorways;
 pub use doorways::remove as remove_doorways;
+pub use end::DRAIN_TIMEOUT;
 use event::Event;
-use inheritance::Inheritance;
 use listeners::Sockets;
 use namespaces::Namespaces;
-use obey::Asked;
 pub use obey::Daemon;
 use prove::Prover;
 use roll::Roll;
-use takeover::{Handed, Predecessor, Successor};
-
-/// How long running sessions have to end when the daemon stops.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+use start::{Left, Start};
+use takeover::{Handed, Predecessor};
 
 /// How long tasks that block have to end when a daemon ends or hands over.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -87,30 +80,9 @@ pub fn up(config: &Config, takeover: bool) -> anyhow::Result<()> {
             Ended::Stopped => return Ok(()),
             Ended::Asked(predecessor) => match predecessor.hand_over() {
                 Handed::Over => return Ok(()),
-                Handed::Back { inheritance, reason } => Start::again(inheritance, reason),
+                Handed::Back { inheritance, reason } => Start::again(*inheritance, reason),
             },
         };
-    }
-}
-
-/// What a daemon begins with: nothing, or what another has left.
-#[derive(Debug, Default)]
-struct Start {
-    inheritance: Option<Inheritance>,
-    /// The other daemon waits for this one.
-    successor: Option<Successor>,
-    /// A handover came to nothing, for this reason.
-    resumed: Option<String>,
-}
-
-impl Start {
-    fn after_another(config: &Config) -> anyhow::Result<Self> {
-        let (successor, inheritance) = Successor::ask(config)?;
-        Ok(Self { inheritance: Some(inheritance), successor: Some(successor), resumed: None })
-    }
-
-    fn again(inheritance: Inheritance, reason: String) -> Self {
-        Self { inheritance: Some(inheritance), successor: None, resumed: Some(reason) }
     }
 }
 
@@ -118,7 +90,7 @@ impl Start {
 enum Ended {
     Stopped,
     /// Another daemon is to go on.
-    Asked(Predecessor),
+    Asked(Box<Predecessor>),
 }
 
 async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
@@ -162,7 +134,7 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     let mut accepting = JoinSet::new();
     sockets.try_clone()?.serve(&gatehouse, &mut accepting)?;
     daemon.namespaces.adopt().await.context("failed to listen in the network namespaces of workloads")?;
-    daemon.doorways.adopt(config).context("failed to listen on the Unix sockets of workloads")?;
+    daemon.doorways.adopt().context("failed to listen on the Unix sockets of workloads")?;
     let mut tasks = daemon.tend(refused);
     daemon.prover.prove_all().await.context("capture is not proven, so the daemon does not start")?;
     tasks.spawn(daemon.prover.clone().keep_proving());
@@ -181,57 +153,22 @@ async fn run(config: &Config, start: Start) -> anyhow::Result<Ended> {
     ready::tell();
     tracing::info!(control = %config.control.display(), instance = %daemon.instance(), "ready");
 
-    let reason = tokio::select! {
-        stopped = until_stopped(&mut tasks, &mut accepting, &gatehouse) => stopped.map(|()| None),
+    let asked = tokio::select! {
+        stopped = until_stopped(&mut tasks, &mut accepting, &gatehouse) => Err(stopped),
         asked = asked.recv() => Ok(asked),
     };
-    match reason {
-        Ok(Some(Asked { by, stream })) => {
-            audit.note(&Event::HandingOver { to: by.clone() });
+    match asked {
+        Ok(Some(asked)) => {
+            audit.note(&Event::HandingOver { to: asked.by.clone() });
             stop_accepting(&mut accepting, &daemon).await;
-            if !gatehouse.live.wait_until_left(DRAIN_TIMEOUT).await {
-                drain(&gatehouse, "the gate is being replaced").await;
-            }
-            close_record(&gatehouse, &audit).await;
             let inheritance = daemon.leave(control, sockets).await?;
-            Ok(Ended::Asked(Predecessor { successor: by, stream, inheritance }))
+            Ok(Ended::Asked(Box::new(Predecessor { successor: asked.by, stream: asked.stream, inheritance })))
         }
-        stopped => {
-            ready::tell_stopping();
-            audit.note(&Event::Stopping);
-            drain(&gatehouse, "the gate is stopping").await;
-            close_record(&gatehouse, &audit).await;
-            // The next daemon makes its own.
-            let _ = fs::remove_file(&config.control);
-            stopped.map(|_| Ended::Stopped)
+        Ok(None) => anyhow::bail!("nobody can ask for a takeover any more"),
+        Err(stopped) => {
+            daemon.stop().await;
+            stopped.map(|()| Ended::Stopped)
         }
-    }
-}
-
-/// What a daemon builds on: made anew, or left by another.
-struct Left {
-    lock: Option<OwnedFd>,
-    control: std::os::unix::net::UnixListener,
-    host: Option<Sockets>,
-    namespaces: HashMap<NamespaceFile, Sockets>,
-    doorways: HashMap<PathBuf, std::os::unix::net::UnixListener>,
-    workloads: Vec<Workload>,
-    from: Option<u32>,
-    /// How many sockets were left.
-    sockets: usize,
-}
-
-impl Left {
-    fn claim(config: &Config) -> anyhow::Result<Self> {
-        let control = claim_socket(&config.control)?;
-        let (namespaces, doorways, workloads) = (HashMap::new(), HashMap::new(), Vec::new());
-        Ok(Self { lock: None, control, host: None, namespaces, doorways, workloads, from: None, sockets: 0 })
-    }
-
-    fn of(inheritance: Inheritance) -> Self {
-        let sockets = inheritance.sockets();
-        let Inheritance { lock, control, host, namespaces, doorways, workloads, from } = inheritance;
-        Self { lock: Some(lock), control, host: Some(host), namespaces, doorways, workloads, from: Some(from), sockets }
     }
 }
 
@@ -240,23 +177,6 @@ async fn stop_accepting(accepting: &mut JoinSet<anyhow::Result<()>>, daemon: &Da
     accepting.shutdown().await;
     daemon.namespaces.stop_accepting().await;
     daemon.doorways.stop_accepting().await;
-}
-
-async fn drain(gatehouse: &Gatehouse, why: &str) {
-    let denial = Denial {
-        message: why.to_owned(),
-        rule: None,
-        hint: "connect again when it is back".to_owned(),
-        reference: String::new(),
-    };
-    gatehouse.live.drain(&denial, DRAIN_TIMEOUT).await;
-}
-
-async fn close_record(gatehouse: &Gatehouse, audit: &Audit) {
-    audit.close();
-    if let Err(error) = gatehouse.recorder.flush().await {
-        tracing::error!(%error, "the end of the record waits in the journal for the next start");
-    }
 }
 
 /// Waits for a signal, or for a part that must not end.
@@ -301,6 +221,7 @@ fn build(
         Some(sockets) => sockets.port()?,
         None => listeners::choose_port(config.listen.port)?,
     };
+    listeners::warn_of_squatters(port);
     let capture_config = CaptureConfig {
         instance: config.instance(),
         port,
@@ -345,31 +266,6 @@ fn build(
         setups: Arc::default(),
     };
     Ok((gatehouse, sockets, refused))
-}
-
-/// Takes the control socket, unless another daemon answers there.
-fn claim_socket(path: &Path) -> anyhow::Result<std::os::unix::net::UnixListener> {
-    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        anyhow::bail!(
-            "another daemon answers at {}\n  hint: stop it, or set `control` to another path",
-            path.display()
-        );
-    }
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("failed to remove the stale socket {}", path.display()));
-        }
-        Ok(()) | Err(_) => {}
-    }
-    let listener = std::os::unix::net::UnixListener::bind(path)
-        .with_context(|| format!("failed to listen on {}", path.display()))?;
-    // Everyone may ask; what they may do follows from who they are.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
 }
 
 /// Seconds since the epoch.

@@ -220,6 +220,13 @@ impl Contest {
     }
 }
 
+impl Drop for Contest {
+    fn drop(&mut self) {
+        // A mounted file keeps its directory from being removed.
+        let _ = nix::mount::umount(&self.directory.path().join("far"));
+    }
+}
+
 fn difference(after: &Refusals, before: &Refusals) -> Refusals {
     let more = after.iter().map(|(name, count)| (name, count.saturating_sub(before.get(name).copied().unwrap_or(0))));
     more.filter(|(_, count)| *count > 0).map(|(name, count)| (name.clone(), count)).collect()

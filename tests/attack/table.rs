@@ -9,6 +9,9 @@ use crate::{
     row::{Cell, Row, said},
 };
 
+/// Most open ways that the summary names.
+const NAMED_MAX: usize = 4;
+
 /// All rows of one run.
 pub struct Table {
     pub kernel: String,
@@ -95,24 +98,29 @@ impl Table {
         );
         for place in [Place::Jail, Place::CgroupUser, Place::CgroupRoot] {
             let mut holders: BTreeMap<String, usize> = BTreeMap::new();
-            let (mut held, mut open) = (0, 0);
+            let (mut held, mut open) = (0, Vec::new());
             for row in &self.rows {
                 match row.cell(place) {
                     Cell::Held(how) => {
                         held += 1;
                         *holders.entry(how).or_default() += 1;
                     }
-                    Cell::Leaked => open += 1,
+                    Cell::Leaked => open.push(row.attempt.name),
                     Cell::Powerless(_) | Cell::NotTried => {}
                 }
             }
             let mut holders: Vec<_> = holders.into_iter().collect();
             holders.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), name.clone()));
             let by: Vec<_> = holders.iter().map(|(name, count)| format!("{name} {count}")).collect();
-            let tried = held + open;
+            let tried = held + open.len();
+            let named = match open.as_slice() {
+                [] => "0 open".to_owned(),
+                few if few.len() <= NAMED_MAX => format!("{} open ({})", few.len(), few.join(", ")),
+                many => format!("{} open", many.len()),
+            };
             let _ = writeln!(
                 text,
-                "  {:<22}{tried:>4} that work free: {held} held, {open} open; by {}",
+                "  {:<22}{tried:>4} that work free: {held} held, {named}; by {}",
                 place.name(),
                 by.join(", ")
             );

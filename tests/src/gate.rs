@@ -85,6 +85,7 @@ impl Gate {
             None => binary::portcullis()?,
         };
         let mut gate = Self { service: None, binary, directory: place::temporary()?, taken_away: false };
+        fs::create_dir(gate.place()).context("making the workloads' directory")?;
         gate.configure(server, setup)?;
         gate.resume()?;
         Ok(gate)
@@ -201,11 +202,15 @@ impl Gate {
         bail!("not {count} sessions have ended: {listed}")
     }
 
-    /// A command as a workload of this daemon: `portcullis run --name agent -- WORDS…`, in libpq's environment.
+    /// The one directory that workloads have in common with the tests: they start in it.
+    pub fn place(&self) -> PathBuf {
+        self.path("place")
+    }
+
+    /// A command as a workload of this daemon: `portcullis run --name agent --bind . -- WORDS…`, in libpq's environment.
     pub fn workload<S: AsRef<OsStr>>(&self, server: &Postgres, words: impl IntoIterator<Item = S>) -> Command {
-        let mut command = self.command(["run", "--name", "agent", "--"]);
-        // Its user may not be able to enter where the tests run.
-        postgres::environment(&mut command, server.port()).args(words).current_dir(self.directory.path());
+        let mut command = self.command(["run", "--name", "agent", "--bind", ".", "--"]);
+        postgres::environment(&mut command, server.port()).args(words).current_dir(self.place());
         command
     }
 

@@ -31,8 +31,7 @@ fn directly(client: Client) -> Result<()> {
 fn gated(client: Client) -> Result<()> {
     let server = Postgres::start()?;
     let gate = Gate::with(&server, &Setup::default())?;
-    let place = place::temporary()?;
-    let mut command = gate.workload(&server, client.words(place.path())?);
+    let mut command = gate.workload(&server, client.words(&gate.place())?);
     let steps = Steps::of(&command.output()?).with_context(|| format!("the daemon's log:\n{}", gate.log()))?;
     assert_eq!(steps.lines, EXPECTED);
     assert_ne!(steps.email, EMAIL);

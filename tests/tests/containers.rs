@@ -4,16 +4,18 @@
 mod dns;
 #[path = "containers/namespace.rs"]
 mod namespace;
+#[path = "containers/pod.rs"]
+mod pod;
+#[path = "containers/podman.rs"]
+mod podman;
 #[path = "containers/resolver.rs"]
 mod resolver;
+#[path = "containers/sandbox.rs"]
+mod sandbox;
 #[path = "containers/tree.rs"]
 mod tree;
 
-use std::{
-    process::{Command, Output},
-    thread,
-    time::Duration,
-};
+use std::{process::Output, thread, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 use portcullis_tests::{gate::Gate, postgres::Postgres};
@@ -40,22 +42,6 @@ impl Pair {
 fn said(output: &Output) -> String {
     let both = [&output.stdout[..], &output.stderr[..]].concat();
     String::from_utf8_lossy(&both).into_owned()
-}
-
-/// The same command, run in a network namespace of its own in which `prepare` has been run by a shell.
-fn in_new_namespace(prepare: &str, command: &Command) -> Command {
-    let mut inside = Command::new("unshare");
-    let script = format!("{prepare}; exec \"$@\"");
-    inside.args(["--net", "sh", "-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            inside.env(name, value);
-        }
-    }
-    if let Some(directory) = command.get_current_dir() {
-        inside.current_dir(directory);
-    }
-    inside
 }
 
 /// Looks until it is there; an error says `what` was missing.

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// Where this daemon's links on the tree of `portcullis run` are pinned.
 fn links(gate: &Gate) -> Result<PathBuf> {
-    let instance = status(gate)?["instance"].as_str().context("an instance")?.replace('.', "+");
+    let instance = status(gate)?.get("instance").and_then(Value::as_str).context("an instance")?.replace('.', "+");
     Ok(Path::new("/sys/fs/bpf/portcullis").join(instance).join("links/workloads"))
 }
 
@@ -31,9 +31,10 @@ fn status(gate: &Gate) -> Result<Value> {
 /// Why the tree of this name is closed.
 fn closed(gate: &Gate, tree: &str) -> Result<Option<String>> {
     let status = status(gate)?;
-    let trees = status["trees"].as_array().context("trees")?;
-    let found = trees.iter().find(|known| known["name"] == tree).context("the tree")?;
-    Ok(found["closed"].as_str().map(str::to_owned))
+    let trees = status.get("trees").and_then(Value::as_array).context("trees")?;
+    let found =
+        trees.iter().find(|known| known.get("name").and_then(Value::as_str) == Some(tree)).context("the tree")?;
+    Ok(found.get("closed").and_then(Value::as_str).map(str::to_owned))
 }
 
 fn wait_until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {

@@ -10,6 +10,7 @@ mod prerequisites;
 mod progress;
 mod table;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Feed hostile bytes to everything that reads bytes from outside; needs nightly Rust.
     Fuzz(fuzz::Arguments),
+    /// Boot kernels in virtual machines, and try capture on each of them.
+    Vm(vm::Arguments),
     /// Try every known way out of a workload on this kernel.
     Table(table::Arguments),
     /// Check which module of the daemon knows which.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Vm(arguments) => vm::run(&arguments),
         Command::Table(arguments) => table::run(&arguments),
         Command::Edges => edges::check().map(|()| true),
         Command::Ci => ci::run(),

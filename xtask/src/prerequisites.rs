@@ -46,6 +46,8 @@ pub enum Need {
     Peers,
     /// cargo-fuzz.
     Fuzz,
+    /// An emulator, and what unpacks kernels for it.
+    Vm,
 }
 
 /// Finds or installs all that the needs name.
@@ -57,7 +59,7 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
-            Need::Postgres | Need::Containers | Need::Tools | Need::Peers => {}
+            Need::Postgres | Need::Containers | Need::Tools | Need::Peers | Need::Vm => {}
         }
     }
     Ok(())
@@ -122,6 +124,15 @@ fn wanted(need: Need) -> Vec<Wanted> {
         ],
         Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
         Need::Fuzz => Vec::new(),
+        Need::Vm => vec![
+            Program("qemu-system-x86_64", "qemu-system-x86"),
+            Program("busybox", "busybox-static"),
+            Program("depmod", "kmod"),
+            Program("xz", "xz-utils"),
+            Program("zstd", "zstd"),
+            Program("strip", "binutils"),
+            Program("ip", "iproute2"),
+        ],
     }
 }
 

@@ -1,9 +1,10 @@
 //! Who came through a doorway: the daemon's listening socket where a workload expects a server's.
 
 use std::{
-    io,
+    fmt, io,
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     path::PathBuf,
+    sync::Arc,
 };
 
 use nix::time::{ClockId, clock_gettime};
@@ -11,7 +12,7 @@ use tokio::net::UnixStream;
 
 use super::identity::cgroup_of;
 use crate::{
-    capture::{Capture, CaptureError, Origin},
+    capture::{Capture, Origin},
     target::{OriginalDestination, SocketPath},
 };
 
@@ -22,8 +23,25 @@ const SO_PEERPIDFD: libc::c_int = 77;
 #[derive(Clone, Debug)]
 pub struct Doorway {
     path: SocketPath,
-    /// The workload's cgroup, below the mount.
-    tree: PathBuf,
+    keeper: Keeper,
+}
+
+/// Whose doorway it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Keeper {
+    /// The jail's in this cgroup, below the mount.
+    Jail(PathBuf),
+    /// The workload's of this name, in whichever cgroups it was found.
+    Workload(Arc<str>),
+}
+
+impl fmt::Display for Keeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jail(cgroup) => write!(f, "in `{}`", cgroup.display()),
+            Self::Workload(name) => write!(f, "of the workload `{name}`"),
+        }
+    }
 }
 
 /// Why a connection through a doorway was refused.
@@ -33,15 +51,13 @@ pub enum DoorwayError {
     Unnamed(#[source] io::Error),
     #[error("the connecting process {pid} has ended")]
     Gone { pid: u32 },
-    #[error("process {pid} of user {uid} is in `{}`, not in `{}`", cgroup.display(), tree.display())]
-    Stranger { pid: u32, uid: u32, cgroup: PathBuf, tree: PathBuf },
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
+    #[error("process {pid} of user {uid} in `{}` is not {keeper}", cgroup.display())]
+    Stranger { pid: u32, uid: u32, cgroup: PathBuf, keeper: Keeper },
 }
 
 impl Doorway {
-    pub fn new(path: SocketPath, tree: PathBuf) -> Self {
-        Self { path, tree }
+    pub fn new(path: SocketPath, keeper: Keeper) -> Self {
+        Self { path, keeper }
     }
 
     /// What the workload dials.
@@ -62,14 +78,19 @@ impl Doorway {
         if process.is_some_and(|process| !is_there(&process)) {
             return Err(DoorwayError::Gone { pid });
         }
-        if !cgroup.starts_with(&self.tree) {
-            return Err(DoorwayError::Stranger { pid, uid, cgroup, tree: self.tree.clone() });
+        let cgroup_id = capture.cgroup_id(&cgroup).ok_or(DoorwayError::Gone { pid })?;
+        let is_own = match &self.keeper {
+            Keeper::Jail(tree) => cgroup.starts_with(tree),
+            Keeper::Workload(name) => capture.workload(cgroup_id).is_ok_and(|workload| workload.name == *name),
+        };
+        if !is_own {
+            return Err(DoorwayError::Stranger { pid, uid, cgroup, keeper: self.keeper.clone() });
         }
         Ok(Origin {
             destination: OriginalDestination::Unix(self.path.clone()),
             pid,
             uid,
-            cgroup_id: capture.cgroup_id(&cgroup)?,
+            cgroup_id,
             netns_cookie: 0,
             connected_at: since_boot(),
         })

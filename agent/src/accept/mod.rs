@@ -10,7 +10,7 @@ pub mod users;
 pub mod workloads;
 
 pub use closures::Closures;
-pub use doorway::{Doorway, DoorwayError};
+pub use doorway::{Doorway, DoorwayError, Keeper};
 pub use identity::Identities;
 pub use places::Places;
 pub use standings::Standings;

@@ -41,11 +41,6 @@ impl Hierarchy {
         Cgroup::open(directory)
     }
 
-    /// The id of a cgroup, from its path below the mount.
-    pub(super) fn id_of(&self, path: &Path) -> io::Result<u64> {
-        Ok(fs::metadata(self.mount.join(path.strip_prefix("/").unwrap_or(path)))?.ino())
-    }
-
     /// The path of a live cgroup below the mount, from its id.
     pub(super) fn path_of(&self, id: u64) -> io::Result<PathBuf> {
         let directory = open_by_id(File::open(&self.mount)?.as_fd(), id)?;

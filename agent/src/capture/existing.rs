@@ -171,6 +171,7 @@ impl Capture {
         let cgroup = open(&self.hierarchy, existing, &self.root)?.ok_or(CaptureError::NoCgroup(path))?;
         let id = cgroup.id();
         self.existing.add(existing.clone(), self.attach(existing, cgroup)?);
+        self.govern()?;
         Ok(id)
     }
 
@@ -211,6 +212,8 @@ impl Capture {
         attachment.let_go();
         self.pins.remove_links(&tree.existing.pins())?;
         self.existing.remove(name);
+        drop(attachment);
+        self.govern()?;
         Ok(true)
     }
 
@@ -250,6 +253,7 @@ impl Capture {
         let Some(cgroup) = open(&self.hierarchy, &tree.existing, &self.root)? else { return passed() };
         let name = tree.existing.pins();
         *tree.attachment.lock() = Attachment::ensure(&self.programs, &self.pins, &name, cgroup, Scope::Existing)?;
+        self.govern()?;
         Ok(true)
     }
 

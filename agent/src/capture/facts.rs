@@ -1,6 +1,6 @@
 //! What this kernel and this process allow: the facts that `portcullis doctor` shows.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use caps::{CapSet, Capability};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -11,6 +11,7 @@ use super::{
     cgroup::Hierarchy,
     kernel,
     layer::Scope,
+    lsm,
     programs::{Programs, chain},
 };
 
@@ -29,7 +30,7 @@ pub struct Fact {
 
 /// Reads everything; loads each program once, attached to nothing.
 pub fn facts() -> Vec<Fact> {
-    let mut facts = vec![kernel(), cgroup2(), bpffs(), btf(), lsm()];
+    let mut facts = vec![kernel(), cgroup2(), bpffs(), btf()];
     facts.extend(CAPABILITIES.iter().map(|(capability, meaning)| held(*capability, meaning)));
     facts.extend(layers());
     facts
@@ -79,26 +80,40 @@ fn btf() -> Fact {
     }
 }
 
-fn lsm() -> Fact {
-    let active = read("/sys/kernel/security/lsm");
+/// The programs that no cgroup has, but the whole machine.
+fn hooks(programs: &mut Programs) -> Fact {
+    let refused = lsm::check(programs.maps()).err();
     Fact {
-        name: "BPF LSM".into(),
-        present: active.split(',').any(|module| module == "bpf"),
+        name: "security hooks".into(),
+        present: refused.is_none(),
         required: false,
-        detail: if active.is_empty() { "the list of security modules cannot be read".into() } else { active },
-        meaning: "not used: sockets that no cgroup hook sees are refused by the launcher's system call filter",
+        detail: refused.map_or_else(|| "every program loads".into(), |error| chain(&error)),
+        meaning: "BPF LSM keeps processes that no jail holds, root among them, from sockets and files made outside, from \
+                  other processes, and from the guard itself",
     }
 }
+
+/// Those that `portcullis run` needs, and the daemon does not.
+const OF_RUN: &[Capability] = &[Capability::CAP_SETUID, Capability::CAP_SETPCAP];
 
 const CAPABILITIES: &[(Capability, &str)] = &[
     (Capability::CAP_BPF, "loads programs and maps"),
     (Capability::CAP_NET_ADMIN, "attaches programs to cgroups"),
     (Capability::CAP_PERFMON, "lets programs read the kernel's clock and sockets"),
-    (Capability::CAP_SYS_ADMIN, "mounts the BPF file system"),
+    (Capability::CAP_SYS_ADMIN, "mounts the BPF file system, enters network namespaces"),
     (Capability::CAP_DAC_READ_SEARCH, "finds a cgroup by its id"),
     (Capability::CAP_SETUID, "`portcullis run` becomes another user"),
     (Capability::CAP_SETPCAP, "`portcullis run` empties the bounding set"),
 ];
+
+/// The first capability that the daemon needs and this process lacks, and what it is for (capabilities(7)).
+pub(super) fn missing_capability() -> Option<(Capability, &'static str)> {
+    let holds = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    let implied = |capability| matches!(capability, Capability::CAP_BPF | Capability::CAP_PERFMON);
+    let needed = CAPABILITIES.iter().filter(|(capability, _)| !OF_RUN.contains(capability));
+    let has = |capability| holds(capability) || (implied(capability) && holds(Capability::CAP_SYS_ADMIN));
+    needed.copied().find(|(capability, _)| !has(*capability))
+}
 
 fn held(capability: Capability, meaning: &'static str) -> Fact {
     let present = caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
@@ -108,7 +123,7 @@ fn held(capability: Capability, meaning: &'static str) -> Fact {
 
 /// Whether each layer is there. Those of processes without a jail are needed where there are such processes.
 fn layers() -> Vec<Fact> {
-    let programs = match Programs::load(None) {
+    let mut programs = match Programs::load(None) {
         Ok(programs) => programs,
         Err(error) => {
             return vec![Fact {
@@ -120,6 +135,7 @@ fn layers() -> Vec<Fact> {
             }];
         }
     };
+    let hooks = hooks(&mut programs);
     let fact = |layer: Layer| {
         let missing = programs.missing(layer);
         Fact {
@@ -133,11 +149,7 @@ fn layers() -> Vec<Fact> {
             meaning: layer.meaning(),
         }
     };
-    Layer::ALL.into_iter().map(fact).collect()
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+    Layer::ALL.into_iter().map(fact).chain([hooks]).collect()
 }
 
 #[cfg(test)]

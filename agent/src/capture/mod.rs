@@ -42,6 +42,7 @@ pub mod namespace;
 mod attachment;
 mod attempt;
 mod bpf;
+mod btf;
 mod cgroup;
 mod cut;
 mod enrolment;
@@ -49,6 +50,7 @@ mod existing;
 mod facts;
 mod kernel;
 mod layer;
+mod lsm;
 mod maps;
 mod members;
 mod object;
@@ -63,9 +65,11 @@ use attachment::Attachment;
 use cgroup::{Cgroup, Hierarchy};
 use existing::Trees;
 use layer::Scope;
+use lsm::{Domain, Lsm};
 use maps::Maps;
 use namespace::NamespaceId;
 use pins::Pins;
+use portcullis_common::Governed;
 use programs::Programs;
 
 /// What to capture, and where to send it.
@@ -99,7 +103,16 @@ pub enum CaptureError {
     InvalidName(String),
     #[error("port {port} is in the ephemeral range {low}–{high}, where any process may be given it")]
     EphemeralPort { port: u16, low: u16, high: u16 },
-    #[error("another daemon runs as instance `{0}`")]
+    #[error(
+        "this process lacks {capability}, which {purpose}\n  hint: run it as root; a service gets it by `CapabilityBoundingSet=`"
+    )]
+    Capability { capability: String, purpose: &'static str },
+    #[error(
+        "no cgroup v2 hierarchy is mounted, and workloads are cgroups\n  \
+         hint: `mount -t cgroup2 none /sys/fs/cgroup/unified`, beside version 1 or in its place"
+    )]
+    NoHierarchy(#[source] io::Error),
+    #[error("another daemon runs as instance `{0}`\n  hint: stop it, or go on in its place with --takeover")]
     InstanceInUse(String),
     #[error("the cgroup {} holds the daemon itself", .0.display())]
     HoldsDaemon(PathBuf),
@@ -117,6 +130,8 @@ pub enum CaptureError {
     TooManyTrees,
     #[error("failed to {action} {}", .path.display())]
     Path { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("security hooks do not mind what is captured")]
+    Lsm(#[from] lsm::LsmError),
     #[error("failed to load the programs")]
     Object(#[from] Box<aya::EbpfError>),
     #[error("the object has no program `{0}`")]
@@ -167,6 +182,7 @@ pub struct Capture {
     programs: Programs,
     allow_missing: Vec<Layer>,
     maps: Maps,
+    lsm: Option<Lsm>,
     /// Its lock lasts as long as it is open.
     daemon: Cgroup,
     workloads: parking_lot::Mutex<Attachment>,
@@ -189,7 +205,10 @@ impl Capture {
     pub fn load_with(config: &CaptureConfig, lock: Option<OwnedFd>) -> Result<Self, CaptureError> {
         check_name(&config.instance)?;
         check_port(config.port)?;
-        let hierarchy = Hierarchy::find().map_err(at("find a cgroup v2 hierarchy below", "/proc/self/mountinfo"))?;
+        if let Some((capability, purpose)) = facts::missing_capability() {
+            return Err(CaptureError::Capability { capability: capability.to_string(), purpose });
+        }
+        let hierarchy = Hierarchy::find().map_err(CaptureError::NoHierarchy)?;
         let root = Path::new("/portcullis").join(&config.instance);
         let daemon = open(&hierarchy, &root.join("daemon"))?;
         let workloads = open(&hierarchy, &root.join("workloads"))?;
@@ -219,12 +238,30 @@ impl Capture {
             existing.add(tree.clone(), Attachment::ensure(&programs, &pins, &tree.pins(), cgroup, Scope::Existing)?);
         }
         pins.release_links_except(&config.existing.iter().map(Existing::pins).collect::<Vec<_>>())?;
+        let lsm = attach_lsm(programs.maps(), &pins);
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&programs, &pins, "daemon", daemon_cgroup, Scope::Daemon)?;
         let (workloads, capturing) = (workloads.into(), parking_lot::Mutex::default());
         let allow_missing = config.allow_missing.clone();
-        Ok(Self { hierarchy, root, pins, programs, allow_missing, maps, daemon, workloads, existing, capturing })
+        let capture =
+            Self { hierarchy, root, pins, programs, allow_missing, maps, lsm, daemon, workloads, existing, capturing };
+        capture.govern()?;
+        Ok(capture)
+    }
+
+    /// Has security hooks mind the processes of what is captured now, and of nothing else.
+    fn govern(&self) -> Result<(), CaptureError> {
+        let Some(lsm) = &self.lsm else { return Ok(()) };
+        let runs = self.workloads.lock().cgroup().id();
+        let runs = Domain { id: runs, path: self.root.join("workloads"), governed: Governed::Runs };
+        let existing = self.existing.all();
+        let existing = existing.iter().map(|tree| Domain {
+            id: tree.attachment.lock().cgroup().id(),
+            path: tree.path.clone(),
+            governed: Governed::Existing,
+        });
+        Ok(lsm.govern(&[runs].into_iter().chain(existing).collect::<Vec<_>>())?)
     }
 
     /// The lock of the instance, for the daemon that goes on in this one's place.
@@ -259,9 +296,9 @@ impl Capture {
         Ok(WorkloadId { name, cgroup: path })
     }
 
-    /// The id of a cgroup, by its path below the mount.
-    pub fn cgroup_id(&self, cgroup: &Path) -> Result<u64, CaptureError> {
-        self.hierarchy.id_of(cgroup).map_err(at("look at the cgroup", cgroup))
+    /// The kernel's number of the cgroup that is at this path below the mount; `None`: there is none.
+    pub fn cgroup_id(&self, cgroup: &Path) -> Option<u64> {
+        Cgroup::open(self.hierarchy.directory(cgroup)).ok().map(|cgroup| cgroup.id())
     }
 
     /// Whether a cgroup, by its path below the mount, is a workload's or below one.
@@ -350,6 +387,9 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
+        if let Some(program) = self.lsm.as_ref().and_then(Lsm::unpinned) {
+            return Err(CaptureError::Unpinned { program, cgroup: self.root.clone() });
+        }
         self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
     }
 
@@ -367,6 +407,17 @@ impl Capture {
     /// [`ATTEMPTS_PER_SECOND_MAX`] of one cgroup, and those for which the buffer had no room.
     pub fn lost_attempts(&self) -> Result<u64, CaptureError> {
         self.maps.lost_attempts()
+    }
+}
+
+/// Attaches programs to security hooks where the kernel takes them. What an earlier daemon left stays where it does not.
+fn attach_lsm(ebpf: &mut aya::Ebpf, pins: &Pins) -> Option<Lsm> {
+    match Lsm::attach(ebpf, pins) {
+        Ok(lsm) => Some(lsm),
+        Err(error) => {
+            tracing::info!(reason = &error as &dyn std::error::Error, "there are no programs on security hooks");
+            None
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Program};
 use super::{
     CaptureError, bpf, kernel,
     layer::{Entry, Layer, Scope},
-    object,
+    lsm, object,
 };
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis.bpf"));
@@ -30,6 +30,8 @@ const MAPS: &[&str] = &[
     "BURSTS",
     "SPENT",
     "LOST",
+    "GOVERNED",
+    "LEVELS",
 ];
 
 /// Loaded programs, and what came of those that were not loaded.
@@ -50,6 +52,7 @@ impl Programs {
         }
         let options_know_process = u8::from(kernel::release() >= kernel::OPTIONS_KNOW_PROCESS);
         loader.override_global("OPTIONS_KNOW_PROCESS", &options_know_process, true);
+        lsm::describe(&mut loader);
         let ebpf = loader.load(OBJECT).map_err(Box::new)?;
         let mut programs = Self { ebpf, others: BTreeMap::new(), missing: BTreeMap::new() };
         for layer in Layer::ALL {

@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::{
     ask, findings,
-    output::{json, print_table, table},
+    output::{json, plain, print_table, table},
 };
 use crate::{
     capture::{self, Loopback, canary},
@@ -45,6 +45,10 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
             ]);
         }
         print_table(rows)?;
+    }
+    // Without a daemon the kernel's facts are all there is to say.
+    if let Ok(Reply::Status(status)) = ask(control, &Command::Status) {
+        status.warnings.iter().for_each(|warning| eprintln!("warning: {}", plain(warning)));
     }
     let whole = facts.iter().all(|fact| fact.present || !fact.required);
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -54,6 +54,7 @@ fn show(status: &Status) -> anyhow::Result<()> {
     line("record", &format!("{} in {}", status.recorder, status.state_dir.display()));
     line("sessions", &format!("{} live, {} waiting for approval", status.live_sessions, status.pending_approvals));
     let refusals: Vec<_> = status.refusals.iter().map(|(name, count)| format!("{name} {count}")).collect();
+    status.warnings.iter().for_each(|warning| line("WARNING", &plain(warning)));
     line("refused", &format!("in the kernel: {}", refusals.join(", ")));
     let mut targets = table(["TARGET", "PROTOCOL", "ADDRESSES"]);
     for target in &status.targets {

@@ -3,7 +3,6 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-
 use clap::ValueEnum;
 use tracing_subscriber::{EnvFilter, fmt};
 

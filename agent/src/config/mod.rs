@@ -111,6 +111,14 @@ pub struct UnixSockets {
     pub container_engines: Vec<SocketPath>,
 }
 
+impl UnixSockets {
+    /// What whoever allowed them should not forget.
+    pub fn warnings(&self) -> Vec<String> {
+        let warn = |engine| format!("workloads may reach the container engine at {engine}: whoever does is root here");
+        self.container_engines.iter().map(warn).collect()
+    }
+}
+
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Policy {
     /// `None`: the built-in rules.

@@ -107,6 +107,7 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.capture.allow_missing, [Layer::Unix]);
     let socket = |path: &str| crate::target::SocketPath::parse(path).unwrap();
     let allowed = vec![socket("/run/nscd/socket"), socket("/run/docker.sock")];
+    assert_eq!(config.unix.warnings().len(), 1);
     assert_eq!(config.unix, UnixSockets { allowed, container_engines: vec![socket("/run/docker.sock")] });
     assert_eq!(config.policy, Policy { directory: Some(at("policies")), time_zone: jiff::tz::TimeZone::UTC });
     assert_eq!(config.record, Record { journal_bytes: 64 * 1024 * 1024 });

@@ -69,7 +69,11 @@ impl Client {
     fn exchange(&mut self, command: &Command) -> io::Result<String> {
         let mut line = serde_json::to_vec(command)?;
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line)?;
+        match self.stream.get_mut().write_all(&line) {
+            // Whom the daemon refuses it does not hear out: why is there to be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
         let mut reply = String::new();
         if self.stream.by_ref().take(REPLY_BYTES_MAX).read_line(&mut reply)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -182,6 +182,8 @@ pub struct Status {
     pub pending_approvals: usize,
     /// What the kernel programs have refused, by kind.
     pub refusals: BTreeMap<String, u64>,
+    /// What the configuration allows and nothing here can hold.
+    pub warnings: Vec<String>,
 }
 
 /// The proof of one captured tree.

@@ -60,7 +60,7 @@ impl Audit {
     }
 
     /// How many events are in no record.
-    pub fn missed(&self) -> u64 {
+    pub fn missed_ever(&self) -> u64 {
         self.state.lock().missed_ever
     }
 
@@ -176,7 +176,7 @@ mod tests {
         let session = audit.state.lock().session.take();
         audit.note(&Event::Stopping);
         audit.note(&Event::Stopping);
-        assert_eq!(audit.missed(), 2);
+        assert_eq!(audit.missed_ever(), 2);
         audit.state.lock().session = session;
         audit.note(&Event::Policy { generation: 2 });
         audit.close();

@@ -2,20 +2,18 @@
 //!
 //! ```text
 //! /run/portcullis/<instance>/doorways/run/<cgroup id>/run/postgresql/.s.PGSQL.5432    of a jail, which mounts it
-//! /run/portcullis/<instance>/doorways/enrolled/<name>/run/postgresql/.s.PGSQL.5432    of a configured workload
+//! /run/portcullis/<instance>/doorways/enrolled/<name>/run/postgresql/.s.PGSQL.5432    of one captured where it is
 //! ```
 //!
 //! Below a workload's directory the paths are those that it dials. The directories stay when the daemon goes, so that
 //! a mount of one leads to the sockets of the next daemon; until that listens, a connect is refused.
 
+mod place;
+
 use std::{
-    collections::{HashMap, HashSet},
-    fs::{self, Permissions},
-    io,
-    os::{
-        fd::AsRawFd,
-        unix::{fs::PermissionsExt, net::UnixListener as StdListener},
-    },
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, btree_map::Entry},
+    fs, io,
+    os::unix::net::UnixListener as StdListener,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,17 +23,17 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::{net::UnixListener, task::JoinSet};
 
+pub use place::remove;
+
 use crate::{
-    accept::Doorway,
+    accept::{Doorway, Keeper},
+    capture::UnixName,
     config::{Config, UnixSockets},
     connection::{self, Gatehouse},
     control::{self, Leads},
     socket::{self, Keepers},
     target::{SOCKET_PATH_MAX, SocketPath},
 };
-
-/// Where every instance keeps what does not outlive the host's run.
-const RUNTIME_DIR: &str = "/run/portcullis";
 
 /// How long accepting rests after it failed.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
@@ -45,13 +43,13 @@ pub(super) struct Doorways {
     gatehouse: Arc<Gatehouse>,
     /// Of jails: nobody else may enter.
     jails: PathBuf,
-    /// Of configured workloads, which dial into it.
+    /// Of workloads that were captured where they are, which dial into it.
     enrolled: PathBuf,
     allowed: UnixSockets,
     /// By cgroup.
     open: Mutex<HashMap<u64, Open>>,
-    /// Those of configured workloads, which stay.
-    standing: Mutex<Open>,
+    /// By the name of a workload that was captured where it is.
+    standing: Mutex<BTreeMap<Arc<str>, Open>>,
     /// By where they are: those of the daemon that this one takes over from, until they are needed.
     left: Mutex<HashMap<PathBuf, StdListener>>,
 }
@@ -70,54 +68,86 @@ impl Doorways {
         config: &Config,
         left: HashMap<PathBuf, StdListener>,
     ) -> anyhow::Result<Self> {
-        let root = Path::new(RUNTIME_DIR).join(config.instance()).join("doorways");
+        let root = place::of_instance(&config.instance());
         let (jails, enrolled) = (root.join("run"), root.join("enrolled"));
-        make_directory(&root, 0o711)?;
-        make_directory(&jails, 0o700)?;
-        make_directory(&enrolled, 0o711)?;
+        place::make_directory(&root, 0o711)?;
+        place::make_directory(&jails, 0o700)?;
+        place::make_directory(&enrolled, 0o711)?;
         let allowed = config.unix.clone();
         let (open, standing) = (Mutex::default(), Mutex::default());
         Ok(Self { gatehouse, jails, enrolled, allowed, open, standing, left: Mutex::new(left) })
     }
 
-    /// Listens again for the workloads that are there already, and for those of the configuration.
-    pub(super) fn adopt(&self, config: &Config) -> anyhow::Result<()> {
-        for engine in &self.allowed.container_engines {
-            tracing::warn!(socket = %engine, "workloads may reach a container engine: whoever does is root on this host");
-        }
+    /// Listens again for the workloads that are there already.
+    pub(super) fn adopt(&self) -> anyhow::Result<()> {
+        self.allowed.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.remove_left_over()?;
         for workload in self.gatehouse.workloads.list() {
-            self.open(workload.cgroup_id)?;
+            self.open(workload.cgroup_id, &workload.cgroup)?;
         }
-        for workload in &config.workloads {
-            let directory = self.enrolled.join(&*workload.name);
-            for path in self.gatehouse.targets.sockets() {
-                let place = place(&directory, path);
-                let length = place.as_os_str().len();
-                anyhow::ensure!(
-                    length <= SOCKET_PATH_MAX,
-                    "{} has {length} bytes, expected at most {SOCKET_PATH_MAX}\n  hint: give the workload a shorter name",
-                    place.display()
-                );
-                let doorway = Doorway::new(path.clone(), workload.cgroup.clone());
-                self.serve(doorway, &place, 0o711, &mut self.standing.lock())?;
-                tracing::info!(workload = %workload.name, target_path = %path, doorway = %place.display(), "listening");
-            }
-        }
+        self.follow_captured()?;
+        self.allow()?;
         // Those of targets that are none any more.
         self.left.lock().clear();
         Ok(())
     }
 
+    /// Listens for the workloads that are captured where they are by now, and for no others.
+    pub(super) fn follow_captured(&self) -> anyhow::Result<()> {
+        let names: BTreeSet<Arc<str>> =
+            self.gatehouse.capture.existing().iter().map(|existing| existing.workload().into()).collect();
+        let mut standing = self.standing.lock();
+        if standing.keys().eq(&names) {
+            return Ok(());
+        }
+        for (name, _closed) in standing.extract_if(.., |name, _| !names.contains(name)) {
+            place::remove_directory(&self.enrolled.join(&*name))?;
+        }
+        for name in names {
+            if let Entry::Vacant(place) = standing.entry(name) {
+                let name = place.key();
+                let open = self.stand(name).with_context(|| format!("failed to open the doorways of `{name}`"))?;
+                place.insert(open);
+            }
+        }
+        drop(standing);
+        self.allow()
+    }
+
+    fn stand(&self, name: &Arc<str>) -> anyhow::Result<Open> {
+        let mut open = Open::default();
+        for path in self.gatehouse.targets.sockets() {
+            let place = place::of_socket(&self.enrolled.join(&**name), path);
+            let length = place.as_os_str().len();
+            if length > SOCKET_PATH_MAX {
+                // Nobody could dial it. What is not there is not reached.
+                let place = place.display();
+                tracing::error!(workload = %name, %place, length, "no doorway: its path would be too long for a socket");
+                continue;
+            }
+            self.serve(Doorway::new(path.clone(), Keeper::Workload(name.clone())), &place, 0o711, &mut open)?;
+            tracing::info!(workload = %name, target_path = %path, doorway = %place.display(), "listening");
+        }
+        Ok(open)
+    }
+
+    /// Tells the kernel which paths processes without a jail may dial: the allowed sockets, and their doorways.
+    fn allow(&self) -> anyhow::Result<()> {
+        let allowed = self.allowed.allowed.iter().flat_map(place::spellings);
+        let standing = self.standing.lock();
+        let doorways = standing.values().flat_map(|open| &open.listeners).map(|(place, _)| place.display().to_string());
+        let names = allowed.chain(doorways).map(|name| name.parse()).collect::<Result<Vec<UnixName>, _>>()?;
+        Ok(self.gatehouse.capture.set_unix_allowed(&names)?)
+    }
+
     /// Listens for a workload of `portcullis run`, and says what its jail has to mount.
-    pub(super) fn open(&self, cgroup_id: u64) -> anyhow::Result<Vec<control::Doorway>> {
-        let tree = self.gatehouse.capture.workload(cgroup_id)?.cgroup;
+    pub(super) fn open(&self, cgroup_id: u64, tree: &Path) -> anyhow::Result<Vec<control::Doorway>> {
         let directory = self.jails.join(cgroup_id.to_string());
         let mut open = Open::default();
         let mut doorways = self.to_host();
         for path in self.gatehouse.targets.sockets() {
-            let listener = place(&directory, path);
-            self.serve(Doorway::new(path.clone(), tree.clone()), &listener, 0o755, &mut open)?;
+            let listener = place::of_socket(&directory, path);
+            self.serve(Doorway::new(path.clone(), Keeper::Jail(tree.into())), &listener, 0o755, &mut open)?;
             doorways.push(control::Doorway { path: path.as_path().into(), listener, leads: Leads::ToTarget });
         }
         self.open.lock().insert(cgroup_id, open);
@@ -146,9 +176,9 @@ impl Doorways {
         let directory = place.parent().context("a doorway has no directory")?;
         // Each on the way: whoever dials must be able to enter, whatever this process's mask is.
         let below = directory.ancestors().take_while(|above| **above != self.jails && **above != self.enrolled);
-        below.collect::<Vec<_>>().into_iter().rev().try_for_each(|directory| make_directory(directory, mode))?;
+        below.collect::<Vec<_>>().into_iter().rev().try_for_each(|directory| place::make_directory(directory, mode))?;
         let left = self.left.lock().remove(place);
-        let listener = left.map_or_else(|| listen(place), Ok);
+        let listener = left.map_or_else(|| place::listen(place), Ok);
         let listener = listener.with_context(|| format!("failed to listen on {}", place.display()))?;
         let accepting = UnixListener::from_std(listener.try_clone()?)?;
         open.tasks.spawn(accept(accepting, Arc::new(doorway), self.gatehouse.clone()));
@@ -159,7 +189,7 @@ impl Doorways {
     /// Leaves who connects from now on in the backlogs.
     pub(super) async fn stop_accepting(&self) {
         let mut tasks: Vec<_> = self.open.lock().values_mut().map(|open| std::mem::take(&mut open.tasks)).collect();
-        tasks.push(std::mem::take(&mut self.standing.lock().tasks));
+        tasks.extend(self.standing.lock().values_mut().map(|open| std::mem::take(&mut open.tasks)));
         for mut tasks in tasks {
             tasks.shutdown().await;
         }
@@ -168,7 +198,7 @@ impl Doorways {
     /// Every listener, for the next daemon.
     pub(super) fn leave(&self) -> io::Result<HashMap<PathBuf, StdListener>> {
         let (open, standing) = (self.open.lock(), self.standing.lock());
-        let listeners = open.values().chain([&*standing]).flat_map(|open| &open.listeners);
+        let listeners = open.values().chain(standing.values()).flat_map(|open| &open.listeners);
         listeners.map(|(place, listener)| Ok((place.clone(), listener.try_clone()?))).collect()
     }
 
@@ -183,8 +213,12 @@ impl Doorways {
             if there.contains(cgroup_id) {
                 return true;
             }
-            if let Err(error) = fs::remove_dir_all(self.jails.join(cgroup_id.to_string())) {
-                tracing::warn!(cgroup_id, %error, "the doorways of a workload that has ended are left");
+            if let Err(error) = place::remove_directory(&self.jails.join(cgroup_id.to_string())) {
+                tracing::warn!(
+                    cgroup_id,
+                    error = format!("{error:#}"),
+                    "doorways of a workload that has ended are left"
+                );
             }
             false
         });
@@ -198,56 +232,17 @@ impl Doorways {
         for entry in fs::read_dir(&self.jails).with_context(read)? {
             let entry = entry.with_context(read)?;
             if !entry.file_name().to_str().is_some_and(|name| there.contains(name)) {
-                fs::remove_dir_all(entry.path())
-                    .with_context(|| format!("failed to remove {}", entry.path().display()))?;
+                place::remove_directory(&entry.path())?;
             }
         }
         Ok(())
     }
 }
 
-/// Takes an instance's doorways away, with the directories that jails may have mounted.
-pub fn remove(instance: &str) -> io::Result<()> {
-    let directory = Path::new(RUNTIME_DIR).join(instance);
-    match fs::remove_dir_all(directory.join("doorways")).and_then(|()| fs::remove_dir(directory)) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(()),
-        removed => removed,
-    }
-}
-
-/// Where a path that a workload dials is kept in its directory.
-fn place(directory: &Path, path: &SocketPath) -> PathBuf {
-    directory.join(path.as_path().strip_prefix("/").unwrap_or(path.as_path()))
-}
-
 fn kept_by_root(path: &SocketPath) -> anyhow::Result<()> {
     let found = fs::symlink_metadata(path.as_path())?;
     anyhow::ensure!(std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()), "it is not a socket");
     Ok(socket::check(path, Keepers::Root)?)
-}
-
-fn make_directory(path: &Path, mode: u32) -> anyhow::Result<()> {
-    fs::create_dir_all(path).with_context(|| format!("failed to make {}", path.display()))?;
-    fs::set_permissions(path, Permissions::from_mode(mode))
-        .with_context(|| format!("failed to set the mode of {}", path.display()))
-}
-
-/// Listens at a path of any length, in the place of what an earlier daemon left there.
-fn listen(place: &Path) -> io::Result<StdListener> {
-    let (Some(directory), Some(name)) = (place.parent(), place.file_name()) else {
-        return Err(io::ErrorKind::InvalidInput.into());
-    };
-    match fs::remove_file(place) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    // By the open directory: the whole path may be longer than an address can be.
-    let directory = fs::File::open(directory)?;
-    let listener = StdListener::bind(Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name))?;
-    listener.set_nonblocking(true)?;
-    // The workload's user is nobody's that could be named here; who connects is asked of the kernel.
-    fs::set_permissions(place, Permissions::from_mode(0o666))?;
-    Ok(listener)
 }
 
 async fn accept(listener: UnixListener, doorway: Arc<Doorway>, gatehouse: Arc<Gatehouse>) {
@@ -263,32 +258,5 @@ async fn accept(listener: UnixListener, doorway: Arc<Doorway>, gatehouse: Arc<Ga
                 tokio::time::sleep(ACCEPT_REST).await;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixStream;
-
-    use super::*;
-
-    #[test]
-    fn a_doorway_is_kept_under_the_path_that_is_dialled() {
-        let path = SocketPath::parse("/run/postgresql/.s.PGSQL.5432").unwrap();
-        let kept = place(Path::new("/run/portcullis/main/doorways/run/7"), &path);
-        assert_eq!(kept, Path::new("/run/portcullis/main/doorways/run/7/run/postgresql/.s.PGSQL.5432"));
-    }
-
-    #[test]
-    fn a_new_daemon_listens_where_the_last_one_did_however_deep() {
-        let above = tempfile::tempdir().unwrap();
-        let deep = above.path().join("a".repeat(SOCKET_PATH_MAX));
-        fs::create_dir(&deep).unwrap();
-        let place = deep.join("s");
-        drop(listen(&place).unwrap());
-        let listener = listen(&place).unwrap();
-        let directory = fs::File::open(&deep).unwrap();
-        UnixStream::connect(format!("/proc/self/fd/{}/s", directory.as_raw_fd())).unwrap();
-        listener.accept().unwrap();
     }
 }

@@ -181,11 +181,11 @@ fn receive_descriptor(from: &UnixStream) -> io::Result<OwnedFd> {
     let mut space = nix::cmsg_space!(RawFd);
     let message = recvmsg::<()>(from.as_raw_fd(), &mut bytes, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
     for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(descriptors) = control {
-            if let [descriptor] = *descriptors {
-                // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
-                return Ok(unsafe { OwnedFd::from_raw_fd(descriptor) });
-            }
+        if let ControlMessageOwned::ScmRights(descriptors) = control
+            && let [descriptor] = *descriptors
+        {
+            // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+            return Ok(unsafe { OwnedFd::from_raw_fd(descriptor) });
         }
     }
     Err(io::ErrorKind::UnexpectedEof.into())

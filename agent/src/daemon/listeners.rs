@@ -106,6 +106,19 @@ impl Sockets {
     }
 }
 
+/// Says when any user of this host could listen on the port while no daemon does, and hear what workloads say.
+pub(super) fn warn_of_squatters(port: u16) {
+    const UNPRIVILEGED: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let start = std::fs::read_to_string(UNPRIVILEGED).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    if start.is_none_or(|start| u32::from(port) >= start) {
+        tracing::warn!(
+            port,
+            "any user of this host may listen on the gate's port while the daemon is down; \
+             where there are others, choose a port below 1024 under [listen]"
+        );
+    }
+}
+
 /// Never with `SO_REUSEPORT`: a second listener of somebody else's would get a share of the connections.
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

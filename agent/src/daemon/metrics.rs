@@ -43,7 +43,7 @@ impl Daemon {
         gauge(registry, "record_broken", "Whether nothing can be recorded", recorder.broken().is_some());
         gauge(registry, "record_journal_bytes", "Bytes that wait in the journal", waiting);
         gauge(registry, "record_journal_capacity_bytes", "Bytes that the journal holds", capacity);
-        let missed = ConstCounter::new(self.audit.missed());
+        let missed = ConstCounter::new(self.audit.missed_ever());
         registry.register("audit_missed", "Events that are missing in the host's record", missed);
     }
 

@@ -8,23 +8,21 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::sync::mpsc;
 
 use super::{
     attempts::Attempts,
     audit::Audit,
     doorways::Doorways,
     event::Event,
-    inheritance::Inheritance,
-    listeners::Sockets,
     namespaces::Namespaces,
     prove::Prover,
     roll::{Roll, Wish},
-    tend, unix,
+    unix,
 };
 use crate::{
     accept::{Closures, Workload, findings::Risk, standings::Standing},
-    capture::{self, Loopback, Tree, canary::Token},
+    capture::{Loopback, Tree, canary::Token},
     config::{Approvers, Config},
     connection::Gatehouse,
     control::{
@@ -74,11 +72,12 @@ impl Daemon {
         let owner = owner_of(peer);
         let enrolment = self.gatehouse.capture.enrol(&name)?;
         let (id, token) = (enrolment.cgroup_id(), Token::random()?);
+        let tree = self.gatehouse.capture.workload(id)?.cgroup;
         self.gatehouse.workloads.enrol(Workload {
             name: name.as_str().into(),
             groups: self.config.workload_defaults.groups.clone(),
             owner: Some(owner.clone()),
-            cgroup: self.gatehouse.capture.workload(id)?.cgroup,
+            cgroup: tree.clone(),
             cgroup_id: id,
         });
         let Some(uid) = self.gatehouse.workloads.claim_user(id, &self.config.run.uids) else {
@@ -86,7 +85,14 @@ impl Daemon {
             enrolment.release()?;
             anyhow::bail!("every user for workloads is a running workload's\n  hint: widen `uids` under [run]");
         };
-        let doorways = self.doorways.open(id).context("failed to listen on the workload's Unix sockets")?;
+        let doorways = match self.doorways.open(id, &tree) {
+            Ok(doorways) => doorways,
+            Err(error) => {
+                self.gatehouse.workloads.release(id);
+                enrolment.release()?;
+                return Err(error.context("failed to listen on the workload's Unix sockets"));
+            }
+        };
         self.gatehouse.canary.expect(id, token.clone());
         enrolment.admit(peer.pid).context("failed to move the process into its cgroup")?;
         self.gatehouse.workloads.settle(id);
@@ -160,6 +166,7 @@ impl Daemon {
             workloads: self.workloads(),
             live_sessions: gatehouse.live.count(),
             pending_approvals: gatehouse.desk.list().len(),
+            warnings: self.config.unix.warnings(),
             refusals: gatehouse
                 .capture
                 .refusals()
@@ -203,38 +210,6 @@ impl Daemon {
             let done = !matches!(reply, Reply::Refused { .. });
             self.audit.note(&Event::Command { command, done, by: by.clone() });
         }
-    }
-}
-
-impl Daemon {
-    /// Starts what is done again and again.
-    pub(super) fn tend(&self, refused: Option<capture::Attempts>) -> JoinSet<anyhow::Result<()>> {
-        let (gatehouse, audit) = (&self.gatehouse, &self.audit);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(tend::follow_policy(gatehouse.clone(), audit.clone()));
-        tasks.spawn(tend::tend_namespaces(self.namespaces.clone()));
-        tasks.spawn(tend::tend_workloads(self.roll.clone()));
-        tasks.spawn(tend::tend_doorways(self.doorways.clone()));
-        tasks.spawn(self.roll.clone().keep_examining());
-        tasks.spawn(tend::refresh_targets(gatehouse.clone()));
-        tasks.spawn(self.attempts.clone().keep_telling());
-        if let Some(refused) = refused {
-            tasks.spawn(self.attempts.clone().follow(refused));
-        }
-        tasks
-    }
-
-    /// Puts together what the next daemon needs. Nothing is accepted any more.
-    pub(super) async fn leave(
-        &self,
-        control: std::os::unix::net::UnixListener,
-        host: Sockets,
-    ) -> anyhow::Result<Inheritance> {
-        let workloads = self.gatehouse.workloads.list().iter().map(|workload| (**workload).clone()).collect();
-        let lock = self.gatehouse.capture.lock().context("failed to pass the lock on")?;
-        let namespaces = self.namespaces.leave().await.context("failed to pass sockets on")?;
-        let doorways = self.doorways.leave().context("failed to pass doorways on")?;
-        Ok(Inheritance { lock, control, host, namespaces, doorways, workloads, from: std::process::id() })
     }
 }
 

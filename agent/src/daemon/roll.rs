@@ -175,7 +175,7 @@ impl Roll {
         let gatehouse = &self.gatehouse;
         let there: BTreeSet<PathBuf> = gatehouse.capture.existing().iter().map(Existing::path).collect();
         for (cgroup, standing) in gatehouse.standings.list() {
-            if !there.contains(&cgroup) && gatehouse.capture.cgroup_id(&cgroup).is_err() {
+            if !there.contains(&cgroup) && gatehouse.capture.cgroup_id(&cgroup).is_none() {
                 gatehouse.standings.forget(&cgroup);
                 let (workload, path) = (standing.workload.to_string(), cgroup.display().to_string());
                 self.list.lock().remove_cgroup(&cgroup)?;

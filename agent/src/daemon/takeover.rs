@@ -99,7 +99,7 @@ pub(super) enum Handed {
     /// The new daemon serves.
     Over,
     /// It does not, and will not; everything is as it was.
-    Back { inheritance: Inheritance, reason: String },
+    Back { inheritance: Box<Inheritance>, reason: String },
 }
 
 impl Predecessor {
@@ -114,7 +114,7 @@ impl Predecessor {
             Err(error) => {
                 // What it has opened of the record ends with it.
                 wait_until_gone(self.successor.pid);
-                Handed::Back { reason: format!("{error:#}"), inheritance: self.inheritance }
+                Handed::Back { reason: format!("{error:#}"), inheritance: Box::new(self.inheritance) }
             }
         }
     }

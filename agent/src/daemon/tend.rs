@@ -4,9 +4,12 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::MissedTickBehavior;
 
-use super::{audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
+use tokio::task::JoinSet;
+
+use super::{Daemon, audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
 use crate::{
     accept::Workload,
+    capture,
     config::Config,
     connection::{Gatehouse, announce_policy},
 };
@@ -15,6 +18,25 @@ use crate::{
 pub const TEND_INTERVAL: Duration = Duration::from_millis(500);
 /// How often host names of targets are resolved again.
 pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+
+impl Daemon {
+    /// Starts what is done again and again.
+    pub(super) fn tend(&self, refused: Option<capture::Attempts>) -> JoinSet<anyhow::Result<()>> {
+        let (gatehouse, audit) = (&self.gatehouse, &self.audit);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follow_policy(gatehouse.clone(), audit.clone()));
+        tasks.spawn(tend_namespaces(self.namespaces.clone()));
+        tasks.spawn(tend_workloads(self.roll.clone()));
+        tasks.spawn(tend_doorways(self.doorways.clone()));
+        tasks.spawn(self.roll.clone().keep_examining());
+        tasks.spawn(refresh_targets(gatehouse.clone()));
+        tasks.spawn(self.attempts.clone().keep_telling());
+        if let Some(refused) = refused {
+            tasks.spawn(self.attempts.clone().follow(refused));
+        }
+        tasks
+    }
+}
 
 /// Takes over the workloads of an earlier daemon. Who owned them is known only where that daemon has told.
 pub(super) fn adopt_workloads(config: &Config, gatehouse: &Gatehouse, told: &[Workload]) -> anyhow::Result<()> {
@@ -80,11 +102,14 @@ fn release_ended(gatehouse: &Gatehouse, audit: &Audit) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Closes the doorways of workloads that have ended.
+/// Closes the doorways of workloads that have ended, and opens those of workloads that were captured.
 pub(super) async fn tend_doorways(doorways: Arc<Doorways>) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(TEND_INTERVAL).await;
         doorways.close_released();
+        if let Err(error) = doorways.follow_captured() {
+            tracing::error!(error = format!("{error:#}"), "a workload has not the doorways that it should have");
+        }
     }
 }
 

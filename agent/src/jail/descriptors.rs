@@ -1,13 +1,17 @@
 //! What a command finds open: input, output and error, and only what cannot reach around the gate.
 
 use std::{
+    fs::File,
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
-use nix::sys::{
-    socket::{SockType, SockaddrStorage, getpeername, getsockopt, sockopt},
-    stat::{SFlag, fstat, major, minor},
+use nix::{
+    sys::{
+        socket::{SockType, SockaddrStorage, getpeername, getsockopt, sockopt},
+        stat::{SFlag, fstat, major, minor},
+    },
+    unistd::{dup2_stderr, dup2_stdin, dup2_stdout},
 };
 
 use super::error::{LaunchError, check, system};
@@ -24,6 +28,15 @@ pub(super) fn refuse_inherited() -> Result<(), LaunchError> {
         }
     }
     Ok(())
+}
+
+/// Lets go of input, output and, where said, error: who reads what is written there sees the end of it when others let
+/// go as well.
+pub(super) fn let_go(error: bool) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    if error { Ok(dup2_stderr(&null)?) } else { Ok(()) }
 }
 
 /// Closes everything above error. The caller holds nothing there yet.

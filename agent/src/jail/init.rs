@@ -4,7 +4,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
     io,
     os::{fd::AsFd, unix::net::UnixListener},
     path::Path,
@@ -19,7 +18,7 @@ use nix::{
         signalfd::SignalFd,
         stat::{Mode, umask},
     },
-    unistd::{ForkResult, Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, fork, setpgid, setsid},
+    unistd::{ForkResult, Pid, chdir, fork, setpgid, setsid},
 };
 
 use super::{
@@ -77,7 +76,8 @@ fn start(task: &Task<'_>, channel: &Channel) -> Result<Pid, LaunchError> {
     // SAFETY: this process has one thread, so that the child may do what it likes.
     match unsafe { fork() }.map_err(system("start another process"))? {
         ForkResult::Parent { child } => {
-            let_go_of_files().map_err(system("let go of input and output"))?;
+            chdir("/").map_err(system("leave the working directory"))?;
+            descriptors::let_go(true).map_err(system("let go of input and output"))?;
             // Without it, clients of container daemons find nobody, and say less clearly why.
             let _ = refuse_containers(refusing);
             // Until the end: without a holder, the terminal would hang up while the command still runs.
@@ -132,16 +132,6 @@ fn become_command(task: &Task<'_>, terminal: Option<&Inner>) -> LaunchError {
         }
         Err(error) => error,
     }
-}
-
-/// So that who reads the command's output sees its end.
-fn let_go_of_files() -> io::Result<()> {
-    chdir("/")?;
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    dup2_stdin(null.as_fd())?;
-    dup2_stdout(null.as_fd())?;
-    dup2_stderr(null.as_fd())?;
-    Ok(())
 }
 
 /// Carries orders out and collects children until the command has ended, or the supervisor is gone.

@@ -139,6 +139,10 @@ impl Jail {
             }
             ForkResult::Parent { child } => {
                 drop((task, theirs));
+                if terminal.is_none() {
+                    // Errors of the jail are still told.
+                    descriptors::let_go(false).map_err(system("let go of input and output"))?;
+                }
                 confinement::confine(identity)?;
                 confinement::close_to_others()?;
                 supervisor::supervise(child, ours, &signals, terminal)

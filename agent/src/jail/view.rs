@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sched::{CloneFlags, unshare};
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::statfs::{TMPFS_MAGIC, statfs},
+};
 
 use super::{
     Identity, Opening,
@@ -83,7 +86,13 @@ impl View {
         }
         self.cover_sockets()?;
         for (path, opening) in &self.openings {
-            place_over(path, opening).map_err(at("open the way to", path))?;
+            match place_over(path, opening) {
+                // What does not exist here cannot be dialled either, and is no reason to run nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    eprintln!("warning: {} is not on this host, so no way is opened there", path.display());
+                }
+                placed => placed.map_err(at("open the way to", path))?,
+            }
         }
         Ok(())
     }
@@ -109,7 +118,7 @@ impl View {
 
     fn cover_sockets(&self) -> Result<(), LaunchError> {
         let cover = Path::new(COVER);
-        let made = fs::File::create(cover).and_then(|file| file.set_permissions(fs::Permissions::from_mode(0)));
+        let made = fs::File::create(cover).and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o000)));
         made.map_err(at("make", cover))?;
         hidden::cover(&self.sockets, cover)?;
         fs::remove_file(cover).map_err(at("remove", cover))
@@ -163,10 +172,14 @@ fn place_over(target: &Path, mount: &Detached) -> io::Result<()> {
     mount.attach(&fs::canonicalize(target)?)
 }
 
-/// Makes something to mount over, where nothing stands: in the jail's own directories.
+/// Makes something to mount over, where nothing stands: in the jail's own directories, never on the host's.
 fn stand(target: &Path, mount: &Detached) -> io::Result<()> {
     if target.exists() {
         return Ok(());
+    }
+    let existing = target.ancestors().skip(1).find_map(|above| fs::canonicalize(above).ok()).unwrap_or_default();
+    if statfs(&existing)?.filesystem_type() != TMPFS_MAGIC {
+        return Err(io::ErrorKind::NotFound.into());
     }
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent)?;

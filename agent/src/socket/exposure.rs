@@ -39,10 +39,21 @@ impl Exposure {
 }
 
 /// Checks that nobody but the keepers can put a socket, or a symbolic link, at this path.
+///
+/// # Errors
+/// [`Exposure::is_missing`] where the directory is missing, and only root can make it.
 pub fn check(path: &SocketPath, keepers: Keepers) -> Result<(), Exposure> {
     let directory = path.directory();
     let unreadable = |source| Exposure::Unreadable { directory: directory.into(), source };
-    let real = fs::canonicalize(directory).map_err(unreadable)?;
+    let real = match fs::canonicalize(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(above) = directory.ancestors().find(|above| above.exists()) {
+                above.ancestors().try_for_each(|ancestor| check_directory(ancestor, ancestor == above, None))?;
+            }
+            return Err(unreadable(error));
+        }
+        found => found.map_err(unreadable)?,
+    };
     if real != directory {
         return Err(Exposure::Link { directory: directory.into(), real });
     }
@@ -141,5 +152,7 @@ mod tests {
     fn a_server_that_has_not_started_is_not_exposed_but_missing() {
         let path = SocketPath::parse("/nonexistent/server/s").unwrap();
         assert!(check(&path, Keepers::Server).unwrap_err().is_missing());
+        let anyones = SocketPath::parse("/tmp/nonexistent-server/s").unwrap();
+        assert!(matches!(check(&anyones, Keepers::Server), Err(Exposure::Everyone(_))), "anyone can make it");
     }
 }

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use nix::libc::{self, AF_INET, AF_INET6, SOCK_DGRAM, SOL_SOCKET};
 
-use super::Attempt;
+use super::{Attempt, needs};
 use crate::{
     scene::{DEVICE, FAR_V4, FAR_V6, RESOLVER, Scene},
     sys::{self, At, Refused, Tried, address, ancillary, option, switch_on},
@@ -55,7 +55,8 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("dns-resolver-pktinfo", "the same with the interface in IP_PKTINFO", |scene| {
         pktinfo(scene, dns(RESOLVER))
     }),
-    Attempt::new("dns-tunnel", "a query of the resolver, with what is to get out as the name", tunnel),
+    Attempt::new("dns-tunnel", "a query of the resolver, with what is to get out as the name", tunnel)
+        .left_to(needs::NAMES),
 ];
 
 fn dns(host: Ipv4Addr) -> SocketAddr {

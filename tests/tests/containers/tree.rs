@@ -18,6 +18,9 @@ use portcullis_tests::{
 
 use super::{Pair, latest_workload, said};
 
+/// Container runtimes are root with all that goes with it: whoever captures them has accepted that.
+const ACCEPTED: &str = r#"accept_risks = ["root", "capabilities", "new-privileges", "helpers", "system-calls"]"#;
+
 /// A cgroup that the configuration names, as it would name a unit's. Dropped, it is removed.
 pub struct Tree {
     /// Below the mount.
@@ -40,7 +43,7 @@ impl Tree {
     /// A gate that governs it, as the workload `tree`.
     pub fn gate(&self) -> Result<Pair> {
         let server = Postgres::start()?;
-        let extra = format!("[[workload]]\nname = \"tree\"\ncgroup = {:?}", self.path);
+        let extra = format!("[[workload]]\nname = \"tree\"\ncgroup = {:?}\n{ACCEPTED}", self.path);
         let gate = Gate::with(&server, &Setup { extra, ..Setup::default() })?;
         Ok(Pair { gate, server })
     }
@@ -56,20 +59,27 @@ impl Tree {
 
 impl Drop for Tree {
     fn drop(&mut self) {
-        // Who has just been killed takes some moments to leave.
         let _ = fs::write(self.directory.join("cgroup.kill"), "1");
+        // Who has just been killed takes some moments to leave.
         for _ in 0..100 {
             match remove(&self.directory) {
-                Ok(()) => return,
+                Ok(()) => break,
                 Err(_) => thread::sleep(Duration::from_millis(50)),
             }
         }
-        let _ = writeln!(std::io::stderr(), "{} is left", self.directory.display());
+        // Container runtimes make the same path in each hierarchy of version 1 that the host has.
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        for hierarchy in hierarchies {
+            let _ = remove(&hierarchy.path().join(self.path.trim_start_matches('/')));
+        }
+        if self.directory.exists() {
+            let _ = writeln!(std::io::stderr(), "{} is left", self.directory.display());
+        }
     }
 }
 
 fn remove(directory: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)?.filter_map(std::result::Result::ok) {
+    for entry in fs::read_dir(directory)?.flatten() {
         if entry.file_type()?.is_dir() {
             remove(&entry.path())?;
         }

@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Lines},
     os::unix::process::ExitStatusExt,
-    process::{Child, Stdio},
+    process::{Child, ChildStdout, Stdio},
 };
 
 use nix::{
@@ -108,7 +108,7 @@ fn output_ends_for_its_reader_when_the_command_closes_it() {
 }
 
 /// A command whose first line has been heard, and its further lines.
-fn started(daemon: &Daemon, script: &str) -> (Child, impl Iterator<Item = std::io::Result<String>>) {
+fn started(daemon: &Daemon, script: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut command = daemon.run(&[], ["bash", "-c", script]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

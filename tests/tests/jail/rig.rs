@@ -34,10 +34,22 @@ impl Daemon {
         static RUNNING: Mutex<Weak<Daemon>> = Mutex::new(Weak::new());
         let mut running = RUNNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         running.upgrade().unwrap_or_else(|| {
-            let daemon = Arc::new(Self::start());
+            let daemon = Arc::new(Self::start_apart());
             *running = Arc::downgrade(&daemon);
             daemon
         })
+    }
+
+    /// A service ends with the thread that started it, so a thread that does nothing else starts this one.
+    fn start_apart() -> Self {
+        let (send, started) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            send.send(Self::start()).unwrap();
+            loop {
+                thread::park();
+            }
+        });
+        started.recv().unwrap()
     }
 
     fn start() -> Self {

@@ -16,7 +16,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use portcullis_tests::place;
+use portcullis_tests::{
+    place,
+    service::{Service, Signal},
+};
 
 use crate::rig::{Daemon, Project, said};
 
@@ -78,13 +81,15 @@ fn other_processes_are_neither_seen_nor_reached() {
     let pid = std::process::id();
     // More processes than a jail has: their numbers are free inside.
     let outside = 100_000.max(pid);
-    let mut sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
-    let attempts = [format!("signal {}", sleeper.id()), format!("signal {outside}"), format!("trace {}", sleeper.id())];
+    let place = place::temporary().unwrap();
+    let mut sleep = Command::new("sleep");
+    let sleeper = Service::start("sleep", sleep.arg("1000"), &place.path().join("log"), Signal::SIGTERM).unwrap();
+    let sleeps = sleeper.pid();
+    let attempts = [format!("signal {sleeps}"), format!("signal {outside}"), format!("trace {sleeps}")];
     daemon.assert_refused(&[], &attempts, &["ESRCH", "EPERM"]);
     let seen = said(&daemon.shell(&[], "ls -d /proc/[0-9]* | wc -l")).parse::<u32>().unwrap();
     assert!(seen < 10, "{seen} processes");
-    sleeper.kill().unwrap();
-    sleeper.wait().unwrap();
+    drop(sleeper);
 
     let own = lines(&["read /proc/1/mem", "read /proc/1/environ", "list /proc/1/fd", "list /proc/1/cwd/", "trace 1"]);
     daemon.assert_refused(&[], &own, &["EACCES", "EPERM"]);

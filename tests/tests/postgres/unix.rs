@@ -94,8 +94,12 @@ cgroup = "{}"
 
     /// What psql says through a doorway, from inside a cgroup, or from that of the tests.
     fn psql(&self, cgroup: Option<&Path>, uid: u32, door: &Path, sql: &str) -> Result<String> {
+        self.psql_as("app", cgroup, uid, door, sql)
+    }
+
+    fn psql_as(&self, role: &str, cgroup: Option<&Path>, uid: u32, door: &Path, sql: &str) -> Result<String> {
         let mut command = Command::new("psql");
-        command.args(["-X", "-q", "-t", "-A", "-v", "VERBOSITY=verbose", "-U", "app", "-d", "shop", "-c", sql]);
+        command.args(["-X", "-q", "-t", "-A", "-v", "VERBOSITY=verbose", "-U", role, "-d", "shop", "-c", sql]);
         command.arg("-h").arg(door).arg("-p").arg(self.pair.server.port().to_string()).current_dir("/");
         let members = cgroup.map(|cgroup| fs::File::options().write(true).open(cgroup.join("cgroup.procs")));
         let members = members.transpose()?;
@@ -214,11 +218,11 @@ fn a_process_of_no_workload_is_refused_at_a_doorway_and_recorded() -> Result<()>
     let local = Local::start()?;
     let shown = local.psql(None, 0, &local.jail_door()?, "select 'came in'")?;
     lacks(&shown, "came in")?;
-    contains(&local.pair.gate.log(), "user 0 is in")?;
+    contains(&local.pair.gate.log(), "of user 0 in")?;
     let sessions = local.pair.gate.ended_sessions(1, &[])?;
     let (path, session) = (local.pair.server.socket().display().to_string(), &sessions[0]);
     assert!(session["destination"] == path.as_str() && session["workload"].is_null(), "{session}");
-    contains(&local.pair.gate.ask(["sessions", "show", "latest"])?, "user 0 is in")
+    contains(&local.pair.gate.ask(["sessions", "show", "latest"])?, "of user 0 in")
 }
 
 #[test]
@@ -243,6 +247,19 @@ fn a_workload_of_the_configuration_has_a_doorway_that_its_user_can_reach() -> Re
     lacks(&shown, "came in")?;
     let shown = local.psql(Some(&local.cgroup), NOBODY, &local.jail_door()?, "select 'came in'")?;
     lacks(&shown, "came in")
+}
+
+/// The superuser is let in there without a password, and nothing but the kernel stands before it.
+#[test]
+fn a_workload_without_a_jail_cannot_dial_the_servers_own_socket() -> Result<()> {
+    let local = Local::start()?;
+    let other = unified()?.join(local.tree.strip_prefix("/")?);
+    let superuser =
+        |cgroup: Option<&Path>| local.psql_as("postgres", cgroup, 0, &local.server_directory(), "select 'in'");
+    contains(&superuser(None)?, "in\n")?;
+    let shown = superuser(Some(&other))?;
+    lacks(&shown, "in\n")?;
+    contains(&shown, "Operation not permitted")
 }
 
 #[test]
@@ -285,4 +302,33 @@ fn a_stranger_at_the_servers_path_gets_no_credential() -> Result<()> {
     contains(&shown, "cannot reach the server")?;
     assert!(stranger.accept().is_err(), "the daemon dialled a stranger");
     contains(&local.pair.gate.log(), "everyone may put a socket into")
+}
+
+#[test]
+fn an_allowed_socket_is_in_the_jail_and_its_neighbour_is_not() -> Result<()> {
+    let server = Postgres::start()?;
+    // In a directory that only root may write to.
+    let directory = tempfile::Builder::new().prefix("portcullis-test-").tempdir_in("/run")?;
+    portcullis_tests::place::open(directory.path(), 0o755)?;
+    let (allowed, neighbour) = (directory.path().join("allowed.sock"), directory.path().join("neighbour.sock"));
+    let listeners = [&allowed, &neighbour].map(std::os::unix::net::UnixListener::bind);
+    let [listener, other] = listeners;
+    let (listener, other) = (listener?, other?);
+    [&allowed, &neighbour].into_iter().try_for_each(|socket| portcullis_tests::place::open(socket, 0o666))?;
+    let setup = Setup { extra: format!("[unix]\nallow = [{allowed:?}]\n"), ..Setup::default() };
+    let pair = Pair { gate: Gate::with(&server, &setup)?, server };
+
+    let dial = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1])";
+    let script = format!(
+        "ls -A {0}; for s in allowed neighbour; do python3 -c '{dial}; print(s.recv(5))' {0}/$s.sock 2>&1; done",
+        directory.path().display()
+    );
+    let child = jailed(&pair, &script)?.stdout(Stdio::piped()).spawn()?;
+    std::io::Write::write_all(&mut listener.accept()?.0, b"hello")?;
+    let shown = said(&child.wait_with_output()?);
+    contains(&shown, "allowed.sock\nb'hello'\n")?;
+    contains(&shown, "FileNotFoundError")?;
+    other.set_nonblocking(true)?;
+    assert!(other.accept().is_err(), "the workload reached what is not allowed");
+    Ok(())
 }

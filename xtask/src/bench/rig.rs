@@ -86,7 +86,11 @@ impl Rig {
     /// A client's command on a route, with nothing asked and no TLS.
     pub fn client(&self, route: Route, words: &[&str]) -> Command {
         let mut command = match route {
-            Route::Gate => self.gate.command(["run", "--name", "agent", "--"].iter().chain(words)),
+            Route::Gate => {
+                let mut command = self.gate.command(["run", "--name", "agent", "--bind", ".", "--"]);
+                command.args(words);
+                command
+            }
             Route::Direct | Route::Relay | Route::Pgbouncer => {
                 let (program, arguments) = words.split_first().unwrap_or((&"true", &[]));
                 let mut command = Command::new(program);

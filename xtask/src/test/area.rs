@@ -14,11 +14,12 @@ pub enum Area {
     Postgres,
     Clients,
     Containers,
+    Vm,
 }
 
 impl Area {
     /// All of them, those that answer soonest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unit,
         Self::Laws,
         Self::Sql,
@@ -28,6 +29,7 @@ impl Area {
         Self::Postgres,
         Self::Clients,
         Self::Containers,
+        Self::Vm,
     ];
 
     pub fn name(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Area {
             Self::Postgres => "postgres",
             Self::Clients => "clients",
             Self::Containers => "containers",
+            Self::Vm => "vm",
         }
     }
 
@@ -55,6 +58,9 @@ impl Area {
             Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
             Self::Clients => "clients that agents use, directly and through the gate (root)",
             Self::Containers => "network namespaces and containers under the gate, and DNS in them (root)",
+            Self::Vm => {
+                "capture on one distribution kernel in QEMU, with and without BPF LSM; `cargo xtask vm` has more"
+            }
         }
     }
 
@@ -64,7 +70,7 @@ impl Area {
 
     pub fn needs_root(self) -> bool {
         match self {
-            Self::Unit | Self::Laws | Self::Sql => false,
+            Self::Unit | Self::Laws | Self::Sql | Self::Vm => false,
             Self::Record | Self::Capture | Self::Jail | Self::Postgres | Self::Clients | Self::Containers => true,
         }
     }
@@ -77,6 +83,7 @@ impl Area {
             Self::Postgres => &[Need::Build, Need::Postgres, Need::Releases],
             Self::Clients => &[Need::Build, Need::Postgres, Need::Clients],
             Self::Containers => &[Need::Build, Need::Postgres, Need::Containers],
+            Self::Vm => &[Need::Build, Need::Vm],
         }
     }
 }

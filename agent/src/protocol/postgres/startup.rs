@@ -176,10 +176,11 @@ impl Greeting {
         wire.drop_down(length);
         if self.has_no_tls {
             // Once: who asks again after it was refused does not speak the protocol.
-            return match std::mem::replace(&mut self.refused_tls, true) {
-                true => Err(GreetingError::AskedTwice),
-                false => Ok(wire.tell_workload(Bytes::from_static(b"N"))),
-            };
+            if std::mem::replace(&mut self.refused_tls, true) {
+                return Err(GreetingError::AskedTwice);
+            }
+            wire.tell_workload(Bytes::from_static(b"N"));
+            return Ok(());
         }
         self.is_securing = true;
         wire.tell_workload(Bytes::from_static(b"S"));

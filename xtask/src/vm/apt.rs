@@ -1,0 +1,109 @@
+//! Packages of other releases, fetched by apt in a directory of its own: nothing is installed, nothing of the
+//! machine's own apt is touched.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::source::{Archive, Source};
+use crate::progress;
+
+const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Debian's copy of the keys with which Ubuntu signs.
+const UBUNTU_KEYS: &str = "usr/share/keyrings/ubuntu-archive-keyring.gpg";
+const UBUNTU_KEYS_PACKAGE: &str = "ubuntu-keyring";
+
+/// apt with lists, cache and sources under one directory.
+pub struct Apt {
+    directory: PathBuf,
+}
+
+impl Apt {
+    /// Reads the index of a source's suites. Signatures are checked; dates are not, because an archive of a past
+    /// release no longer renews them.
+    pub fn of(source: &Source, directory: &Path) -> Result<Self> {
+        let keys = match source.archive {
+            Archive::Debian => PathBuf::from(DEBIAN_KEYS),
+            Archive::Ubuntu => ubuntu_keys(&directory.join("keys"))?,
+        };
+        let suites = source.suites.iter().map(|suite| {
+            let (uri, name) = (source.archive.uri(*suite), suite.name);
+            format!("deb [arch=amd64 signed-by={}] {uri} {name} main\n", keys.display())
+        });
+        Self::with(&suites.collect::<String>(), directory, &format!("package lists for {}", source.name))
+    }
+
+    fn with(sources: &str, directory: &Path, title: &str) -> Result<Self> {
+        for part in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(directory.join(part)).with_context(|| format!("making {}", directory.display()))?;
+        }
+        fs::write(directory.join("sources.list"), sources)?;
+        let apt = Self { directory: directory.to_owned() };
+        progress::run(title, apt.command("apt-get").args(["--quiet", "update"]))?;
+        Ok(apt)
+    }
+
+    /// What a package depends on, by name.
+    pub fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let output = self.command("apt-cache").args(["depends", package]).output().context("starting apt-cache")?;
+        if !output.status.success() {
+            bail!("the archive has no package `{package}`: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        Ok(text.lines().filter_map(|line| line.trim().strip_prefix("Depends: ").map(str::to_owned)).collect())
+    }
+
+    pub fn has(&self, package: &str) -> bool {
+        self.depends(package).is_ok()
+    }
+
+    /// Downloads packages and unpacks them into `tree`; runs no maintainer script.
+    pub fn unpack(&self, packages: &[String], tree: &Path) -> Result<()> {
+        let arrived = self.directory.join("arrived");
+        fs::create_dir_all(&arrived)?;
+        let title = format!("fetching {}", packages.join(", "));
+        let mut download = self.command("apt-get");
+        progress::run(&title, download.args(["--quiet", "download"]).args(packages).current_dir(&arrived))?;
+        for package in fs::read_dir(&arrived)? {
+            let package = package?.path();
+            let title = format!("unpacking {}", package.file_name().unwrap_or_default().to_string_lossy());
+            progress::run(&title, Command::new("dpkg-deb").arg("--extract").arg(&package).arg(tree))?;
+        }
+        fs::remove_dir_all(&arrived).context("removing downloaded packages")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let own = |part: &str| self.directory.join(part).display().to_string();
+        for option in [
+            format!("Dir::Etc::sourcelist={}", own("sources.list")),
+            "Dir::Etc::sourceparts=-".to_owned(),
+            format!("Dir::State::lists={}", own("lists")),
+            "Dir::State::status=/dev/null".to_owned(),
+            format!("Dir::Cache={}", own("cache")),
+            "Debug::NoLocking=1".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+            "Acquire::Check-Valid-Until=false".to_owned(),
+            "APT::Sandbox::User=root".to_owned(),
+        ] {
+            command.arg("-o").arg(option);
+        }
+        command
+    }
+}
+
+/// Ubuntu's keys come from Debian's archive, which signs them.
+fn ubuntu_keys(directory: &Path) -> Result<PathBuf> {
+    let keys = directory.join("tree").join(UBUNTU_KEYS);
+    if !keys.exists() {
+        let sources = format!("deb [signed-by={DEBIAN_KEYS}] http://deb.debian.org/debian trixie main\n");
+        let apt = Apt::with(&sources, directory, "package lists for Ubuntu's keys")?;
+        apt.unpack(&[UBUNTU_KEYS_PACKAGE.to_owned()], &directory.join("tree"))?;
+    }
+    Ok(keys)
+}
