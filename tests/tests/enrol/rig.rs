@@ -1,13 +1,14 @@
 //! A daemon, cgroups of nobody's, and a server that must not be reached.
 
 use std::{
+    cell::RefCell,
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -155,14 +156,16 @@ impl Drop for Host {
             eprintln!("a capture is left: {down:?}");
         }
         // The daemon makes anew what it captures and somebody removes.
-        for directory in DROPPED.lock().unwrap().drain(..) {
+        for directory in DROPPED.take() {
             remove(&directory);
         }
     }
 }
 
-/// Directories of cgroups that were removed while a daemon may have captured them.
-static DROPPED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+thread_local! {
+    /// Directories of this test's cgroups that were removed while a daemon may have captured them.
+    static DROPPED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A cgroup that nobody governs. Dropping it ends its processes and removes it.
 pub struct Cgroup {
@@ -196,7 +199,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let _ = fs::write(self.directory.join("cgroup.kill"), "1");
-        DROPPED.lock().unwrap().push(self.directory.clone());
+        DROPPED.with_borrow_mut(|dropped| dropped.push(self.directory.clone()));
         for _ in 0..LOOKS_MAX {
             remove(&self.directory);
             if !self.directory.exists() {
