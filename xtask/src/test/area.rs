@@ -53,7 +53,7 @@ impl Area {
             Self::Laws => "the laws that every protocol's session obeys; a short fuzz run where nightly Rust is",
             Self::Sql => "SQL text to accesses and lineage",
             Self::Record => "recorder, verifier, and what a crash of the daemon leaves (root)",
-            Self::Capture => "the kernel programs, on this kernel (root)",
+            Self::Capture => "the kernel programs, the daemon around them and the attack table, on this kernel (root)",
             Self::Jail => "what a command can and cannot do under `portcullis run`, with ordinary tools (root)",
             Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
             Self::Clients => "clients that agents use, directly and through the gate (root)",

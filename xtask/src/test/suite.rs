@@ -111,7 +111,7 @@ fn daemon_library(program: &Program, daemon: &Path) -> Vec<Suite> {
 /// The area of one file under `tests/tests`.
 fn integration(name: &str) -> Result<Area> {
     Ok(match name {
-        "capture" | "enrol" => Area::Capture,
+        "capture" | "enrol" | "fault" | "guard" | "proof" | "takeover" => Area::Capture,
         "jail" => Area::Jail,
         "postgres" | "releases" => Area::Postgres,
         "clients" => Area::Clients,
