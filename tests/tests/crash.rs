@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Result, ensure};
 use portcullis_tests::{
     gate::{Gate, Setup, files_with},
-    place,
     postgres::Postgres,
 };
 
@@ -21,11 +20,10 @@ const WORKLOADS: usize = 3;
 /// A workload that connects and asks, again and again, until `stop` exists. Each statement names itself once.
 ///
 /// It notes every attempt, so that the test knows that attempts were made while nobody listened.
-fn load(gate: &Gate, server: &Postgres, directory: &Path, number: usize) -> Result<Child> {
+fn load(gate: &Gate, server: &Postgres, number: usize) -> Result<Child> {
     let script = format!(
-        "cd {place}; n=0; while [ ! -e stop ]; do n=$((n+1)); echo $n > attempts-{number}; \
-         psql -X -q -t -A -c \"select 'marker-{number}-$n-end'\" > /dev/null 2>&1 || sleep 0.02; done",
-        place = directory.display()
+        "n=0; while [ ! -e stop ]; do n=$((n+1)); echo $n > attempts-{number}; \
+         psql -X -q -t -A -c \"select 'marker-{number}-$n-end'\" > /dev/null 2>&1 || sleep 0.02; done"
     );
     let mut command = gate.workload(server, ["sh", "-c", &script]);
     Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?)
@@ -87,24 +85,22 @@ fn recorded(directory: &Path) -> Result<Vec<u8>> {
 fn a_killed_daemon_means_refused_and_nothing_permitted_is_lost() -> Result<()> {
     let server = Postgres::start()?;
     let mut gate = Gate::with(&server, &Setup::default())?;
-    let directory = place::temporary()?;
-    place::open(directory.path(), 0o777)?;
-    let workloads: Vec<_> =
-        (0..WORKLOADS).map(|number| load(&gate, &server, directory.path(), number)).collect::<Result<_>>()?;
+    let directory = gate.place();
+    let workloads: Vec<_> = (0..WORKLOADS).map(|number| load(&gate, &server, number)).collect::<Result<_>>()?;
 
     for _ in 0..2 {
-        wait_for_attempts(directory.path(), 10)?;
+        wait_for_attempts(&directory, 10)?;
         gate.kill()?;
         quiet(&server)?;
         let before = connections(&server);
-        wait_for_attempts(directory.path(), 30)?;
+        wait_for_attempts(&directory, 30)?;
         ensure!(connections(&server) == before, "a workload reached the server while the daemon was dead");
         gate.resume()?;
         let ran = permitted(&server).len();
-        wait_for_attempts(directory.path(), 10)?;
+        wait_for_attempts(&directory, 10)?;
         ensure!(permitted(&server).len() > ran, "no new session works after the restart:\n{}", gate.log());
     }
-    fs::write(directory.path().join("stop"), "")?;
+    fs::write(directory.join("stop"), "")?;
     for mut workload in workloads {
         workload.wait()?;
     }
@@ -125,16 +121,15 @@ fn a_killed_daemon_means_refused_and_nothing_permitted_is_lost() -> Result<()> {
 fn a_stopped_daemon_means_refused_too() -> Result<()> {
     let server = Postgres::start()?;
     let mut gate = Gate::with(&server, &Setup::default())?;
-    let directory = place::temporary()?;
-    place::open(directory.path(), 0o777)?;
-    let mut workload = load(&gate, &server, directory.path(), 0)?;
-    wait_for_attempts(directory.path(), 3)?;
+    let directory = gate.place();
+    let mut workload = load(&gate, &server, 0)?;
+    wait_for_attempts(&directory, 3)?;
     gate.stop()?;
     quiet(&server)?;
     let before = connections(&server);
-    wait_for_attempts(directory.path(), 10)?;
+    wait_for_attempts(&directory, 10)?;
     ensure!(connections(&server) == before, "a workload reached the server while no daemon ran");
-    fs::write(directory.path().join("stop"), "")?;
+    fs::write(directory.join("stop"), "")?;
     workload.wait()?;
     Ok(())
 }

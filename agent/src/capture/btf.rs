@@ -61,10 +61,15 @@ impl Types {
         let place = |index: usize| Ok::<_, BtfError>(types.word(4 + 4 * index)? as usize);
         // Length of the header, then place and length of types and of strings, counted from the header's end.
         let (header, first, length, strings) = (place(0)?, place(1)?, place(2)?, place(3)?);
+        let strings_length = place(4)?;
         let malformed = || BtfError::Malformed(4);
         let mut at = header.checked_add(first).ok_or_else(malformed)?;
         let end = at.checked_add(length).ok_or_else(malformed)?;
         types.strings = header.checked_add(strings).ok_or_else(malformed)?;
+        let last = types.strings.checked_add(strings_length).ok_or_else(malformed)?;
+        if last.max(end) > types.bytes.len() {
+            return Err(malformed());
+        }
         while at < end {
             types.types.push(at);
             at = types.end_of(at)?;
