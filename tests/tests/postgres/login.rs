@@ -89,12 +89,12 @@ fn a_server_that_is_down_is_told_and_comes_back() -> Result<()> {
 #[test]
 fn tls_downstream_is_verified_against_the_local_authority() -> Result<()> {
     let pair = Pair::start()?;
-    let authority = tempfile::NamedTempFile::new()?;
-    place::open(authority.path(), 0o644)?;
-    std::fs::write(authority.path(), pair.gate.authority()?)?;
+    let authority = pair.gate.place().join("authority.pem");
+    std::fs::write(&authority, pair.gate.authority()?)?;
+    place::open(&authority, 0o644)?;
     for mode in ["disable", "require", "verify-full"] {
         let mut command = pair.gate.workload(&pair.server, ["psql", "-X", "-t", "-A", "-c", "select 1"]);
-        command.env("PGSSLMODE", mode).env("PGSSLROOTCERT", authority.path());
+        command.env("PGSSLMODE", mode).env("PGSSLROOTCERT", &authority);
         let output = command.output()?;
         assert!(output.status.success(), "{mode}: {}", said(&output));
     }

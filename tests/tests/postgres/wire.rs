@@ -2,16 +2,16 @@
 
 use std::fs::File;
 
-use portcullis_tests::{binary, client, place, postgres::succeeded};
+use portcullis_tests::{binary, client, postgres::succeeded};
 
 use super::*;
 
 /// Speaks a script as a workload; the answers, one message a line.
 fn speak(pair: &Pair, script: &str) -> Result<String> {
-    let directory = place::temporary()?;
-    let path = directory.path().join("script");
+    let directory = pair.gate.place();
+    let path = directory.join("script");
     std::fs::write(&path, script)?;
-    let client = client::stage(&binary::example("client-wire")?, directory.path())?;
+    let client = client::stage(&binary::example("client-wire")?, &directory)?;
     let mut command = pair.gate.workload(&pair.server, [client]);
     succeeded("client-wire", command.stdin(File::open(path)?).output()?)
 }
