@@ -54,9 +54,12 @@ cgroup = "{}"
             tree.display()
         );
         let gate = Gate::with(&server, &Setup { extra, ..defaults })?;
-        let sleeper = Sleeper(gate.workload(&server, ["sleep", "600"]).stdout(Stdio::null()).spawn()?);
+        let script = "touch ready; exec sleep 600";
+        let sleeper = Sleeper(gate.workload(&server, ["sh", "-c", script]).stdout(Stdio::null()).spawn()?);
         let mut local = Self { sleeper, pair: Pair { gate, server }, cgroup: PathBuf::new(), tree };
         local.cgroup = local.settled()?;
+        // Before that it proves its capture, for which it needs the daemon.
+        wait_for("the workload's command", || local.pair.gate.place().join("ready").exists().then_some(()))?;
         Ok(local)
     }
 
