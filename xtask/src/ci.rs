@@ -22,7 +22,9 @@ pub fn run() -> Result<bool> {
         cargo("dependencies", &["deny", "check"])?;
     }
     policies()?;
-    test::all(&Area::ALL)
+    // A guest boots under plain emulation and takes minutes: it has a command of its own.
+    let areas: Vec<_> = Area::ALL.into_iter().filter(|area| *area != Area::Vm).collect();
+    test::all(&areas)
 }
 
 /// What operators are given to start from must itself pass.

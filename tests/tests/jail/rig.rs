@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsStr,
     fs,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Arc, Mutex, Weak},
@@ -76,6 +77,17 @@ impl Daemon {
         let mut command = Command::new(&self.binary);
         command.env("PORTCULLIS_CONTROL", self.control()).args(["run", "--name", "jailed"]).args(options);
         command.arg("--").args(words).current_dir("/").stdin(Stdio::null());
+        // Where the tests themselves were told to ignore these, or to build elsewhere, the command is not.
+        command.env_remove("CARGO_TARGET_DIR");
+        // SAFETY: `signal` is safe between fork and exec; the default action replaces no handler that is needed.
+        unsafe {
+            command.pre_exec(|| {
+                for ignored in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT] {
+                    libc::signal(ignored, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
         command
     }
 
