@@ -135,8 +135,15 @@ fn idle_takeovers_repeat_and_keep_who_owns_what() -> Result<()> {
         gate.take_over()?;
         ensure!(known(&gate)? == before, "{} became {}", before, known(&gate)?);
     }
-    let told = gate.ask(["sessions", "show", "host"])?;
-    ensure!(told.contains("took over"), "{told}");
+    // Records are written behind what they tell of.
+    let told = || gate.ask(["sessions", "show", "host"]);
+    for _ in 0..600 {
+        if told()?.contains("took over") {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    ensure!(told()?.contains("took over"), "{}", told()?);
     drop(workload.stdin.take());
     workload.wait()?;
     ensure!(gate.psql(&server, "select 'after'")?.stdout == b"after\n", "nothing passes after the takeovers");
