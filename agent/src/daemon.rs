@@ -203,11 +203,7 @@ async fn until_stopped(
     }
 }
 
-fn build(
-    config: &Config,
-    list: &roll::List,
-    left: &mut Left,
-) -> anyhow::Result<(Gatehouse, Sockets, Refused)> {
+fn build(config: &Config, list: &roll::List, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets, Refused)> {
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
     let recorder = Recorder::open(&records).context("failed to open the record")?;

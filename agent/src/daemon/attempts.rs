@@ -51,7 +51,14 @@ pub struct Attempts {
 
 impl Attempts {
     pub(super) fn new(gatehouse: Arc<Gatehouse>, namespaces: Arc<Namespaces>, audit: Arc<Audit>) -> Self {
-        Self { gatehouse, namespaces, audit, quotas: Mutex::default(), names: Mutex::default(), counts: Mutex::default() }
+        Self {
+            gatehouse,
+            namespaces,
+            audit,
+            quotas: Mutex::default(),
+            names: Mutex::default(),
+            counts: Mutex::default(),
+        }
     }
 
     /// Notes what the kernel tells, as it comes.

@@ -6,7 +6,10 @@ use tokio::time::MissedTickBehavior;
 
 use tokio::task::JoinSet;
 
-use super::{Daemon, attempts::Refused, audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
+use super::{
+    Daemon, attempts::Refused, audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll,
+    walk::Walk,
+};
 use crate::{
     accept::Workload,
     config::Config,

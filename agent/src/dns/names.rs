@@ -266,7 +266,14 @@ mod tests {
         for name in ["a.shop.example.", "a.deep.example.", "a.b.c.deep.example."] {
             assert_eq!(ruling(name, RecordType::A), Ruling::AskWild(Name::from_ascii(name).unwrap()));
         }
-        for name in ["*.shop.example.", "shop.example.", "a.b.shop.example.", "deep.example.", "ashop.example.", "a.shop.example.org."] {
+        for name in [
+            "*.shop.example.",
+            "shop.example.",
+            "a.b.shop.example.",
+            "deep.example.",
+            "ashop.example.",
+            "a.shop.example.org.",
+        ] {
             assert_eq!(ruling(name, RecordType::A), Ruling::Unknown, "{name}");
         }
     }
