@@ -1,0 +1,91 @@
+//! Figures of a run.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::verdict::{Columns, Outcome, Verdict};
+
+/// How many questions came to what.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub asked: usize,
+    pub answered: usize,
+    denied: BTreeMap<String, usize>,
+    failed: BTreeMap<String, usize>,
+    too_much: usize,
+    columns: Columns,
+}
+
+impl Tally {
+    pub fn note(&mut self, verdict: &Verdict) {
+        self.asked += 1;
+        match &verdict.outcome {
+            Outcome::Denied(reason) => *self.denied.entry(reason.clone()).or_default() += 1,
+            Outcome::Failed(code) => *self.failed.entry(code.clone()).or_default() += 1,
+            Outcome::TooMuch => self.too_much += 1,
+            Outcome::Answered => self.answered += 1,
+            Outcome::Changed(_) => {}
+        }
+        self.columns.dependent += verdict.columns.dependent;
+        self.columns.independent += verdict.columns.independent;
+        self.columns.over_masked += verdict.columns.over_masked;
+    }
+
+    /// Columns that were masked although they do not follow the secrets, in per cent of those that do not.
+    fn over_masked(&self) -> f64 {
+        percent(self.columns.over_masked, self.columns.independent)
+    }
+
+    /// The figures for programs, keys in a fixed order.
+    pub fn json(&self, seed: u64, leaks: usize, changed: usize) -> Value {
+        json!({
+            "seed": seed,
+            "asked": self.asked,
+            "answered": self.answered,
+            "denied": self.denied.values().sum::<usize>(),
+            "failed": self.failed.values().sum::<usize>(),
+            "too_much": self.too_much,
+            "changed": changed,
+            "leaks": leaks,
+            "dependent_columns": self.columns.dependent,
+            "independent_columns": self.columns.independent,
+            "over_masked_columns": self.columns.over_masked,
+            "over_masked_percent": (self.over_masked() * 10.0).round() / 10.0,
+            "denied_by_reason": self.denied,
+            "failed_by_code": self.failed,
+        })
+    }
+
+    /// The figures for people.
+    pub fn text(&self, leaks: usize) -> String {
+        let denied: usize = self.denied.values().sum();
+        let failed: usize = self.failed.values().sum();
+        let share = |count| percent(count, self.asked);
+        let mut text = format!(
+            "{} queries: {} answered ({:.0} %), {denied} denied ({:.0} %), {failed} refused by the server ({:.0} %), {} too slow or big\n\
+             {} columns follow the secrets: {leaks} leaks\n\
+             {} columns do not: {} over-masked ({:.1} %)\n",
+            self.asked,
+            self.answered,
+            share(self.answered),
+            share(denied),
+            share(failed),
+            self.too_much,
+            self.columns.dependent,
+            self.columns.independent,
+            self.columns.over_masked,
+            self.over_masked(),
+        );
+        let mut reasons: Vec<_> = self.denied.iter().collect();
+        reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
+        for (reason, count) in reasons {
+            text.push_str(&format!("  denied {count:>6}  {reason}\n"));
+        }
+        text
+    }
+}
+
+fn percent(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}
