@@ -13,6 +13,8 @@
 //!    of many spellings (`needle`);
 //! 2. a value differs between database and twin, so that it follows the secrets, and the workload saw it as it is.
 //!
+//! The same is asked of the server's own answers, which must leak often: a run that would notice nothing fails.
+//!
 //! A column whose values do not differ between the two and which was masked all the same is over-masked. What a
 //! predicate on a secret selects is no content, and is not compared.
 
@@ -28,7 +30,7 @@ mod world;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 
 use crate::{
@@ -104,9 +106,10 @@ fn run(options: &Options) -> Result<bool> {
             Some(session) if number % SESSION_QUESTIONS != 0 => session,
             _ => arena.trio()?,
         };
-        let answers = session.ask(&question.script).with_context(|| format!("question {number}: {}", question.text))?;
-        let verdict = Verdict::of(&question, &answers, &needles);
-        tally.note(&verdict);
+        let replies = session.ask(&question.script).with_context(|| format!("question {number}: {}", question.text))?;
+        let verdict = Verdict::of(&question, replies.answers(), &needles);
+        let unguarded = Verdict::of(&question, replies.without_gate(), &needles);
+        tally.note(&verdict, &unguarded);
         if options.show {
             println!("-- {number} {:?} {:?}\n{};", verdict.outcome, verdict.columns, question.text);
         }
@@ -122,12 +125,13 @@ fn run(options: &Options) -> Result<bool> {
             break;
         }
         // A session that either side has ended is replaced.
-        trio = Some(session).filter(|_| !answers.gate.closed && !answers.direct.closed);
+        trio = Some(session).filter(|_| replies.is_alive());
     }
     if options.json {
         println!("{}", serde_json::to_string_pretty(&tally.json(options.seed, leaks, changed))?);
     } else {
         print!("{}", tally.text(leaks));
     }
+    ensure!(tally.would_notice(), "too few answers held secrets before masking: a leak would not have been noticed");
     Ok(leaks == 0 && changed == 0)
 }

@@ -79,12 +79,10 @@ fn values(body: &[u8]) -> Vec<Option<Vec<u8>>> {
     values
 }
 
-/// Messages to a server, one behind the other.
+/// Messages to a server, in steps: each is answered by the server's being ready, before the next is sent.
 #[derive(Debug, Default)]
 pub struct Script {
-    pub bytes: Vec<u8>,
-    /// How often the server will say that it is ready.
-    pub readies: usize,
+    pub steps: Vec<Vec<u8>>,
 }
 
 impl Script {
@@ -96,38 +94,35 @@ impl Script {
         body.push(0);
         let mut bytes = length(&body).to_vec();
         bytes.extend(body);
-        Self { bytes, readies: 1 }
+        Self { steps: vec![bytes] }
     }
 
     /// A simple query.
     pub fn query(mut self, sql: &str) -> Self {
-        self.message(b'Q', &[sql.as_bytes(), b"\0"]);
-        self.readies += 1;
+        self.steps.push(message(b'Q', &[sql.as_bytes(), b"\0"]));
         self
     }
 
     /// An extended query; `at_once` rows come with one Execute, zero meaning all.
     pub fn extended(mut self, sql: &str, is_binary: bool, is_described: bool, at_once: u32) -> Self {
-        self.message(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"]);
-        self.message(b'B', &[b"\0\0\0\0\0\0\0\x01", &u16::from(is_binary).to_be_bytes()]);
+        let mut step = message(b'P', &[b"\0", sql.as_bytes(), b"\0\0\0"]);
+        step.extend(message(b'B', &[b"\0\0\0\0\0\0\0\x01", &u16::from(is_binary).to_be_bytes()]));
         if is_described {
-            self.message(b'D', &[b"P\0"]);
+            step.extend(message(b'D', &[b"P\0"]));
         }
-        self.message(b'E', &[b"\0", &at_once.to_be_bytes()]);
+        step.extend(message(b'E', &[b"\0", &at_once.to_be_bytes()]));
         if at_once > 0 {
-            self.message(b'E', &[b"\0\0\0\0\0"]);
+            step.extend(message(b'E', &[b"\0\0\0\0\0"]));
         }
-        self.message(b'S', &[]);
-        self.readies += 1;
+        step.extend(message(b'S', &[]));
+        self.steps.push(step);
         self
     }
+}
 
-    fn message(&mut self, tag: u8, parts: &[&[u8]]) {
-        let body = parts.concat();
-        self.bytes.push(tag);
-        self.bytes.extend(length(&body));
-        self.bytes.extend(body);
-    }
+fn message(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let body = parts.concat();
+    [&[tag][..], &length(&body), &body].concat()
 }
 
 fn length(body: &[u8]) -> [u8; 4] {

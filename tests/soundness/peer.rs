@@ -71,19 +71,23 @@ impl Peer {
         Ok(())
     }
 
-    /// Sends messages, and reads until everything is answered or the connection has ended.
+    /// Sends messages step by step, and reads until everything is answered or the connection has ended.
     pub fn ask(&mut self, script: &Script) -> Result<Reply> {
-        // Who has closed may still have said why.
-        let _ = self.write.write_all(&script.bytes).and_then(|()| self.write.flush());
         let mut reply = Reply::default();
-        let mut readies = 0;
-        while readies < script.readies {
-            let Some(message) = self.message()? else {
-                reply.closed = true;
-                break;
-            };
-            readies += usize::from(message.tag == b'Z');
-            reply.messages.push(message);
+        for step in &script.steps {
+            // Who has closed may still have said why.
+            let _ = self.write.write_all(step).and_then(|()| self.write.flush());
+            loop {
+                let Some(message) = self.message()? else {
+                    reply.closed = true;
+                    return Ok(reply);
+                };
+                let is_ready = message.tag == b'Z';
+                reply.messages.push(message);
+                if is_ready {
+                    break;
+                }
+            }
         }
         Ok(reply)
     }

@@ -15,11 +15,18 @@ pub struct Tally {
     failed: BTreeMap<String, usize>,
     too_much: usize,
     columns: Columns,
+    /// Answered questions that would leak without the gate.
+    secret: usize,
 }
 
+/// The smallest share of the answered questions that must hold secrets before masking, in per cent.
+const SECRET_MIN: usize = 15;
+
 impl Tally {
-    pub fn note(&mut self, verdict: &Verdict) {
+    /// Counts a question, by what came of it through the gate and what would have come of it without.
+    pub fn note(&mut self, verdict: &Verdict, unguarded: &Verdict) {
         self.asked += 1;
+        self.secret += usize::from(verdict.outcome == Outcome::Answered && !unguarded.leaks.is_empty());
         match &verdict.outcome {
             Outcome::Denied(reason) => *self.denied.entry(reason.clone()).or_default() += 1,
             Outcome::Failed(code) => *self.failed.entry(code.clone()).or_default() += 1,
@@ -30,6 +37,11 @@ impl Tally {
         self.columns.dependent += verdict.columns.dependent;
         self.columns.independent += verdict.columns.independent;
         self.columns.over_masked += verdict.columns.over_masked;
+    }
+
+    /// Whether enough answers held secrets for the figures to mean something.
+    pub fn would_notice(&self) -> bool {
+        self.secret * 100 >= self.answered * SECRET_MIN
     }
 
     /// Columns that were masked although they do not follow the secrets, in per cent of those that do not.
@@ -47,6 +59,7 @@ impl Tally {
             "failed": self.failed.values().sum::<usize>(),
             "too_much": self.too_much,
             "changed": changed,
+            "would_leak": self.secret,
             "leaks": leaks,
             "dependent_columns": self.columns.dependent,
             "independent_columns": self.columns.independent,
@@ -64,14 +77,15 @@ impl Tally {
         let share = |count| percent(count, self.asked);
         let mut text = format!(
             "{} queries: {} answered ({:.0} %), {denied} denied ({:.0} %), {failed} refused by the server ({:.0} %), {} too slow or big\n\
-             {} columns follow the secrets: {leaks} leaks\n\
-             {} columns do not: {} over-masked ({:.1} %)\n",
+             {} answers hold secrets before masking: {leaks} leaks\n\
+             {} columns follow the secrets; {} do not, of which {} are over-masked ({:.1} %)\n",
             self.asked,
             self.answered,
             share(self.answered),
             share(denied),
             share(failed),
             self.too_much,
+            self.secret,
             self.columns.dependent,
             self.columns.independent,
             self.columns.over_masked,

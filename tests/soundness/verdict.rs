@@ -45,30 +45,28 @@ pub struct Columns {
 }
 
 impl Verdict {
-    pub fn of(question: &Question, answers: &Answers, needles: &Needles) -> Self {
-        let Answers { gate, direct, twin } = answers;
-        let mut verdict = Self::default();
+    pub fn of(question: &Question, answers: Answers<'_>, needles: &Needles) -> Self {
+        let Answers { seen: gate, direct, twin } = answers;
+        let mut verdict = Self { outcome: outcome(gate, direct, twin), ..Self::default() };
         for message in &gate.messages {
-            verdict.leaks.extend(
-                needles
-                    .find(&message.body)
-                    .map(|secret| format!("a message of type {} holds a secret: {secret}", char::from(message.tag))),
-            );
+            let found = needles.find(&message.body);
+            let tag = char::from(message.tag);
+            verdict.leaks.extend(found.map(|secret| format!("a message of type {tag} holds a secret: {secret}")));
         }
-        let all: Vec<u8> = gate.messages.iter().flat_map(|message| message.body.iter().copied()).collect();
         if verdict.leaks.is_empty() {
+            // Letters on their own, one a row.
+            let all: Vec<u8> = gate.messages.iter().flat_map(|message| message.body.iter().copied()).collect();
             verdict.leaks.extend(needles.find(&all).map(|secret| format!("messages together hold a secret: {secret}")));
         }
         verdict.leaks.extend(quoted(answers));
-        verdict.outcome = outcome(gate, direct, twin);
         if verdict.outcome == Outcome::Answered {
             verdict.compare(question, answers);
         }
         verdict
     }
 
-    fn compare(&mut self, question: &Question, answers: &Answers) {
-        let (gate, direct, twin) = (answers.gate.results(), answers.direct.results(), answers.twin.results());
+    fn compare(&mut self, question: &Question, answers: Answers<'_>) {
+        let (gate, direct, twin) = (answers.seen.results(), answers.direct.results(), answers.twin.results());
         if gate.len() != direct.len() {
             self.outcome = Outcome::Changed(format!("{} results instead of {}", gate.len(), direct.len()));
             return;
@@ -112,9 +110,9 @@ impl Verdict {
 type Cell = Option<Vec<u8>>;
 
 /// Words of the server that follow the secrets, and reach the workload as they are.
-fn quoted(Answers { gate, direct, twin }: &Answers) -> Option<String> {
+fn quoted(Answers { seen, direct, twin }: Answers<'_>) -> Option<String> {
     const WORDS: &[u8] = b"MDHWq";
-    gate.words().zip(direct.words()).zip(twin.words()).find_map(|((gate, direct), twin)| {
+    seen.words().zip(direct.words()).zip(twin.words()).find_map(|((gate, direct), twin)| {
         WORDS.iter().find_map(|&kind| {
             let (said, original, other) = (gate.field(kind)?, direct.field(kind)?, twin.field(kind)?);
             (said == original && original != other).then(|| {
