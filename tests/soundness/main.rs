@@ -1,9 +1,10 @@
 //! Does masking hold? Queries composed at random over planted secrets, through the gate on a live server.
 //!
-//! `soundness [--queries N] [--seed S] [--from NUMBER] [--json] [--show]` exits 0 iff nothing leaked and no answer was
+//! `soundness [--queries N] [--seed S] [--from NUMBER] [--save FILE] [--show]` exits 0 iff nothing leaked and no answer was
 //! changed otherwise than by masking, 1 if something did, and 2 if it could not be run. It needs root, the
 //! distribution's PostgreSQL and a `portcullis` binary. `--from` begins at that question, so that one can be asked again
-//! alone; `--show` prints each question and what came of it.
+//! alone; `--save` keeps the figures as JSON;
+//! `--show` prints each question and what came of it.
 //!
 //! Every question is asked three times: through the gate as a workload, past the gate, and past it in a twin of the
 //! database, which differs in its secrets alone. Policy allows everything that can be understood, so that masking stands
@@ -28,7 +29,7 @@ mod tally;
 mod verdict;
 mod world;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
@@ -66,13 +67,13 @@ struct Options {
     queries: u64,
     seed: u64,
     from: u64,
-    json: bool,
+    save: Option<PathBuf>,
     show: bool,
 }
 
 impl Options {
     fn parse(words: &[String]) -> Result<Self> {
-        let mut options = Self { queries: 1000, seed: 1, from: 0, json: false, show: false };
+        let mut options = Self { queries: 1000, seed: 1, from: 0, save: None, show: false };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut number = || -> Result<u64> {
@@ -83,9 +84,9 @@ impl Options {
                 "--queries" => options.queries = number()?,
                 "--seed" => options.seed = number()?,
                 "--from" => options.from = number()?,
-                "--json" => options.json = true,
+                "--save" => options.save = Some(words.next().context("`--save` wants a path")?.into()),
                 "--show" => options.show = true,
-                other => bail!("`{other}` is no option\nhint: --queries N --seed S --from NUMBER --json --show"),
+                other => bail!("`{other}` is no option\nhint: --queries N --seed S --from NUMBER --save FILE --show"),
             }
         }
         Ok(options)
@@ -127,10 +128,10 @@ fn run(options: &Options) -> Result<bool> {
         // A session that either side has ended is replaced.
         trio = Some(session).filter(|_| replies.is_alive());
     }
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&tally.json(options.seed, leaks, changed))?);
-    } else {
-        print!("{}", tally.text(leaks));
+    print!("{}", tally.text(leaks));
+    if let Some(path) = &options.save {
+        let figures = serde_json::to_string_pretty(&tally.json(options.seed, leaks, changed))?;
+        std::fs::write(path, figures).with_context(|| format!("saving {}", path.display()))?;
     }
     ensure!(tally.would_notice(), "too few answers held secrets before masking: a leak would not have been noticed");
     Ok(leaks == 0 && changed == 0)
