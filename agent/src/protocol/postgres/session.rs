@@ -209,7 +209,7 @@ impl PostgresSession {
         classifier: Arc<Classifier>,
     ) -> Conversation {
         let lease = login.take_key().map(|server| {
-            let ours = login::own_key(&self.opening.seed, login.startup().has_long_keys);
+            let ours = login::own_key(&self.opening.seed, server.process, login.startup().has_long_keys);
             self.wire.tell_workload(write::key_data(ours.process, &ours.secret));
             self.opening.cancels.lease(ours, server, &self.opening)
         });

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use self::ledger::Ledger;
 use super::{
     cancel::Lease,
-    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, write},
+    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
     reply::Fatal,
     rows::Shield,
     wire::Wire,
@@ -53,6 +53,8 @@ pub struct Conversation {
     /// Whether what is kept for the server must not wait for a verdict on what comes next.
     is_urgent: bool,
     from_workload: Rest,
+    /// What the message is that is being dropped because it is too long.
+    oversized: Option<Oversized>,
     from_server: Rest,
     catalogue: Freshness,
     /// Whether answers wait for a newer catalogue.
@@ -122,6 +124,7 @@ impl Conversation {
             copy_in: None,
             is_urgent: false,
             from_workload: Rest::default(),
+            oversized: None,
             from_server: Rest::default(),
             catalogue: Freshness::default(),
             is_held_back: false,

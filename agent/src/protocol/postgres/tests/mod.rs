@@ -266,7 +266,7 @@ fn book_request() -> crate::request::Request {
 #[test]
 fn a_cancel_request_is_mapped_to_the_servers_key() {
     let opening = opening(Verify::Off);
-    let ours = super::login::own_key(&opening.seed, false);
+    let ours = super::login::own_key(&opening.seed, 7, false);
     let server = super::cancel::Key { process: 99, secret: b"srvr".to_vec() };
     let _lease = opening.cancels.lease(ours.clone(), server, &opening);
     let mut session = super::PostgresSession::new(opening);
