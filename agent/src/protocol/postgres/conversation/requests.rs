@@ -28,7 +28,7 @@ const BIND_COPY_MAX: usize = 4096;
 impl Conversation {
     /// Reads on as far as whole messages are there and nothing has to be waited for.
     pub(super) fn hear_workload(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
-        while !self.is_over && self.waiting.is_none() {
+        while !self.is_over && self.waiting.is_none() && !self.ledger.is_full() {
             if self.from_workload.count > 0 {
                 if !self.pass_rest(wire) {
                     break;

@@ -138,7 +138,10 @@ impl Login {
         match head.tag {
             b'E' => return Err(refusal(body)?),
             // What the server says while nobody is in yet is not for the workload.
-            b'N' | b'v' => {}
+            b'N' => {}
+            b'v' if matches!(self.step, Step::Authenticating(None)) => {
+                self.startup.minor = self.startup.minor.min(backend::newest_minor(body)?);
+            }
             b'R' => {
                 let wanted = backend::authentication(body)?;
                 if self.authenticate(wanted, opening, wire)? {
@@ -171,7 +174,7 @@ impl Login {
         let credential = credential(opening)?;
         let named = [(&b"user"[..], credential.user.as_bytes()), (b"database", self.startup.database.as_bytes())];
         let settings = self.startup.settings.iter().map(|(name, value)| (&name[..], &value[..]));
-        wire.tell_server(write::startup(named.into_iter().chain(settings).chain(PINNED)));
+        wire.tell_server(write::startup(self.startup.minor, named.into_iter().chain(settings).chain(PINNED)));
         self.step = Step::Authenticating(None);
         Ok(())
     }
@@ -224,7 +227,7 @@ impl Login {
 
     /// Tells the workload that it is in: nobody asks it for a password.
     fn let_in(&mut self, wire: &mut Wire) {
-        if let Some(negotiation) = self.startup.negotiation.take() {
+        if let Some(negotiation) = self.startup.negotiation() {
             wire.tell_workload(negotiation);
         }
         wire.tell_workload(write::authentication_ok());
