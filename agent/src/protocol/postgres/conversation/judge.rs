@@ -91,6 +91,7 @@ impl Conversation {
         if self.catalogue.is_stale && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
+        self.state.path.pend(self.is_path_pending());
         let classified = self.classify(&waiting.subject);
         if classified.unknown_relations && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
@@ -113,7 +114,9 @@ impl Conversation {
     fn classify(&self, subject: &Subject) -> Arc<Classified> {
         match subject {
             Subject::Query { text } | Subject::Parse { text, .. } => self.classifier.classify(text, &self.state),
-            Subject::Execute { portal, .. } if Arc::ptr_eq(&portal.statement.classifier, &self.classifier) => {
+            Subject::Execute { portal, .. }
+                if Arc::ptr_eq(&portal.statement.classifier, &self.classifier) && self.state.path.now().is_some() =>
+            {
                 portal.statement.classified.clone()
             }
             Subject::Execute { portal, .. } => self.classifier.classify(&portal.statement.text, &self.state),
@@ -160,6 +163,7 @@ impl Conversation {
         };
         if !Arc::ptr_eq(&classifier, &self.classifier) {
             // A person took their time and the catalogue has changed: the permit is for what was asked.
+            self.state.path.pend(self.is_path_pending());
             let now = self.classify(&waiting.subject);
             if now.footprint != classified.footprint {
                 self.consider(waiting, wire);
@@ -196,6 +200,7 @@ impl Conversation {
             let error = reply::denied(&unfulfilled, Severity::Error, DENIED);
             return self.deny(way, error, total, wire);
         }
+        let changes_path = self.may_change_path(&classified);
         self.note_sent(&classified);
         match subject {
             Subject::Execute { name, portal } => {
@@ -205,11 +210,13 @@ impl Conversation {
                     let slot = Some(portal.description.clone());
                     self.ledger.expect(Expected::Describe { slot, is_own: true })?;
                 }
-                self.ledger.expect(Expected::Execute(Running::new(classified, shield, Some(portal))))?;
+                self.ledger.expect(Expected::Execute(
+                    Running::new(classified, shield, Some(portal)).changing_path(changes_path),
+                ))?;
                 self.forward(total, wire);
             }
             Subject::Query { .. } | Subject::Parse { .. } => {
-                self.ledger.expect(Expected::Query(Running::new(classified, shield, None)))?;
+                self.ledger.expect(Expected::Query(Running::new(classified, shield, None).changing_path(changes_path)))?;
                 self.is_batch_open = false;
                 self.is_urgent = true;
                 wire.down.keep(total);

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use self::ledger::Ledger;
 use super::{
     cancel::Lease,
-    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, write},
+    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
     reply::Fatal,
     rows::Shield,
     wire::Wire,
@@ -27,7 +27,7 @@ use crate::{
     gate::{Denial, Verdict},
     mask::Masker,
     protocol::{Output, Side},
-    sql::{Classified, Classifier, SessionState},
+    sql::{Classified, Classifier, Path, SearchPath, SessionState},
 };
 
 /// Most bytes of the workload that wait while a question is open.
@@ -41,6 +41,9 @@ const SHIELDS_MAX: usize = 8;
 pub struct Conversation {
     database: String,
     masker: Arc<Masker>,
+    /// Of the catalogue as it was read last.
+    surveyed: Arc<Classifier>,
+    /// The same under the session's search path.
     classifier: Arc<Classifier>,
     state: SessionState,
     ledger: Ledger,
@@ -53,6 +56,8 @@ pub struct Conversation {
     /// Whether what is kept for the server must not wait for a verdict on what comes next.
     is_urgent: bool,
     from_workload: Rest,
+    /// What the message is that is being dropped because it is too long.
+    oversized: Option<Oversized>,
     from_server: Rest,
     catalogue: Freshness,
     /// Whether answers wait for a newer catalogue.
@@ -104,16 +109,18 @@ struct Freshness {
 impl Conversation {
     pub fn new(
         database: String,
+        path: Path,
         masker: Arc<Masker>,
-        classifier: Arc<Classifier>,
+        surveyed: Arc<Classifier>,
         status: Status,
         lease: Option<Lease>,
     ) -> Self {
         Self {
             database,
             masker,
-            classifier,
-            state: SessionState::default(),
+            classifier: surveyed.under(&path),
+            surveyed,
+            state: SessionState { path: SearchPath::starting(path), ..SessionState::default() },
             ledger: Ledger::default(),
             status,
             is_batch_open: false,
@@ -122,6 +129,7 @@ impl Conversation {
             copy_in: None,
             is_urgent: false,
             from_workload: Rest::default(),
+            oversized: None,
             from_server: Rest::default(),
             catalogue: Freshness::default(),
             is_held_back: false,
@@ -156,7 +164,9 @@ impl Conversation {
         let was_asked = std::mem::take(&mut self.is_surveying);
         match surveyed {
             Ok(classifier) => {
-                self.classifier = classifier;
+                self.surveyed = classifier;
+                self.state.path.pend(false);
+                self.classifier = self.by_path();
                 self.catalogue.is_stale &= !was_asked;
                 self.shields.clear();
                 self.resume(None, wire)?;
@@ -193,6 +203,11 @@ impl Conversation {
             wire.tell_server(write::terminate());
         }
         self.end(wire);
+    }
+
+    /// Whether nothing more can be sent to the server before it answers.
+    pub fn is_full(&self) -> bool {
+        self.ledger.is_full()
     }
 
     /// Has the catalogue read again.

@@ -149,6 +149,9 @@ impl Conversation {
         self.copy_in = None;
         self.status = status;
         self.ledger.finish_batch(status == Status::Idle);
+        if status == Status::Idle {
+            self.note_transaction_end();
+        }
         if self.catalogue.is_uncommitted && status == Status::Idle {
             self.catalogue.is_stale = true;
             self.catalogue.is_uncommitted = false;
@@ -174,6 +177,7 @@ impl Conversation {
             }
             None => self.spoken(total, wire, |shield| shield.notice(b'E', body))?,
         }
+        self.note_failure();
         let early_sync = self.copy_in.take().is_some_and(|copy| copy.has_early_sync);
         match self.ledger.front() {
             None | Some(Expected::Query(_) | Expected::Sync) => {}

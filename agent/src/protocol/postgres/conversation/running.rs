@@ -89,6 +89,8 @@ pub struct Running {
     pub early_ends: usize,
     /// How many Syncs were sent between the request and the last of these ends.
     pub early_syncs: usize,
+    /// Whether names may be looked up elsewhere after it.
+    pub changes_path: bool,
     /// What to say in place of the server's error.
     pub denial: Option<Bytes>,
 }
@@ -113,8 +115,15 @@ impl Running {
             is_surveyed: false,
             early_ends: 0,
             early_syncs: 0,
+            changes_path: false,
             denial: None,
         }
+    }
+
+    /// Of a request after which names may be looked up elsewhere.
+    pub fn changing_path(mut self, changes_path: bool) -> Self {
+        self.changes_path = changes_path;
+        self
     }
 
     /// A statement that fails, so that the server does what it does after an error.
@@ -129,6 +138,7 @@ impl Running {
             is_surveyed: false,
             early_ends: 0,
             early_syncs: 0,
+            changes_path: false,
             denial: Some(denial),
         }
     }
