@@ -183,6 +183,9 @@ impl Conversation {
         };
         let arguments = if total <= BIND_COPY_MAX { Bytes::copy_from_slice(&message) } else { message.clone() };
         self.note_binding(bind.portal);
+        if let Some(shield) = &statement.shield {
+            self.note_shield(shield);
+        }
         self.ledger.bind(bind.portal, statement, bind.formats, arguments)?;
         self.forward(total, wire);
         Ok(())
