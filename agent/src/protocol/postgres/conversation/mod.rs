@@ -68,6 +68,10 @@ pub struct Conversation {
     shields: Vec<(Arc<Classified>, Arc<Shield>)>,
     /// The shield that serves words of the server which belong to no request.
     last_shield: Option<Arc<Shield>>,
+    /// The shield of a change of masked data that may still be checked: what is said then may quote it.
+    deferring: Option<Arc<Shield>>,
+    /// The shield of the LISTEN that was permitted last.
+    listening: Option<Arc<Shield>>,
     is_over: bool,
     /// Withdraws the cancel key when the session ends.
     _lease: Option<Lease>,
@@ -136,6 +140,8 @@ impl Conversation {
             is_surveying: false,
             shields: Vec::new(),
             last_shield: None,
+            deferring: None,
+            listening: None,
             is_over: false,
             _lease: lease,
         }
@@ -246,7 +252,17 @@ impl Conversation {
                 shield
             }
         };
-        self.last_shield = Some(shield.clone());
+        self.note_shield(&shield);
         Some(shield)
+    }
+
+    /// Takes note of a shield under which the server may speak from now on.
+    ///
+    /// While answers are awaited, a stricter one before it stays: nobody knows yet which of them an error is about.
+    fn note_shield(&mut self, shield: &Arc<Shield>) {
+        let is_weaker = self.last_shield.as_ref().is_some_and(|last| last.is_sensitive() && !shield.is_sensitive());
+        if !is_weaker || self.ledger.is_settled() {
+            self.last_shield = Some(shield.clone());
+        }
     }
 }

@@ -89,7 +89,8 @@ impl Conversation {
         if self.skip != Skip::Nothing {
             return Ok(());
         }
-        let message = format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
+        let message =
+            format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
         let hint = "send it in parts, or load rows with COPY … FROM STDIN";
         self.deny(way, reply::error(reply::TOO_LONG, &message, hint), 0, wire)
     }
@@ -206,6 +207,9 @@ impl Conversation {
         };
         let arguments = if total <= BIND_COPY_MAX { Bytes::copy_from_slice(&message) } else { message.clone() };
         self.note_binding(bind.portal);
+        if let Some(shield) = &statement.shield {
+            self.note_shield(shield);
+        }
         self.ledger.bind(bind.portal, statement, bind.formats, arguments)?;
         self.forward(total, wire);
         Ok(())

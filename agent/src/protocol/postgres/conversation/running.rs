@@ -7,9 +7,10 @@ use bytes::Bytes;
 use crate::{
     protocol::postgres::{
         codec::frontend::Formats,
+        copy::CopyData,
         rows::{Columns, Shield},
     },
-    sql::{Classified, Classifier},
+    sql::{Classified, Classifier, CopyLayout},
 };
 
 /// A prepared statement.
@@ -18,6 +19,8 @@ pub struct Prepared {
     pub classified: Arc<Classified>,
     /// Under which catalogue it was classified: the server looks names up again when its catalogue changes.
     pub classifier: Arc<Classifier>,
+    /// What its answer is masked by, as it was permitted to be prepared.
+    pub shield: Option<Arc<Shield>>,
     /// The body of the RowDescription that the server gave for it.
     pub description: Arc<OnceLock<Bytes>>,
 }
@@ -80,7 +83,10 @@ pub struct Running {
     pub portal: Option<Arc<Portal>>,
     /// Of the result that is arriving.
     pub columns: Option<Arc<Columns>>,
-    pub copy: CopyOut,
+    /// How the data is laid out that it copies to the workload, if it does.
+    pub layout: Option<Arc<CopyLayout>>,
+    /// Of the COPY data that is arriving.
+    pub copy: Option<CopyData>,
     /// How many of its statements are complete.
     pub completed: usize,
     /// Whether the catalogue was read again for its result; once is enough.
@@ -95,14 +101,6 @@ pub struct Running {
     pub denial: Option<Bytes>,
 }
 
-/// What becomes of COPY data on its way to the workload.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CopyOut {
-    Verbatim,
-    Text,
-    Binary,
-}
-
 impl Running {
     pub fn new(classified: Arc<Classified>, shield: Option<Arc<Shield>>, portal: Option<Arc<Portal>>) -> Self {
         Self {
@@ -110,7 +108,8 @@ impl Running {
             shield,
             portal,
             columns: None,
-            copy: CopyOut::Verbatim,
+            layout: None,
+            copy: None,
             completed: 0,
             is_surveyed: false,
             early_ends: 0,
@@ -133,7 +132,8 @@ impl Running {
             shield: None,
             portal: None,
             columns: None,
-            copy: CopyOut::Verbatim,
+            layout: None,
+            copy: None,
             completed: 0,
             is_surveyed: false,
             early_ends: 0,
