@@ -25,6 +25,9 @@ use crate::protocol::{
     },
 };
 
+/// Length of the message that ends COPY data in binary: a field count of -1. A row of no columns is as long.
+const BINARY_END: usize = HEAD + 2;
+
 impl Conversation {
     /// Rows and COPY data: in pieces as they come, unless their values have to be looked at.
     /// False when more bytes are needed.
@@ -33,11 +36,18 @@ impl Conversation {
         if running.denial.is_some() {
             return Err(unexpected(tag));
         }
+        if running.is_cut() {
+            self.from_server = Rest { count: head.total, is_dropped: true };
+            return Ok(true);
+        }
         if tag == Tag::CopyData && running.shield.is_some() && running.copy == CopyOut::Verbatim {
             // Nobody announced it, so that nobody can say how it is masked.
             return Err(unexpected(tag));
         }
         let Some(shield) = running.shield.clone() else {
+            if !self.count(tag, head, wire)? {
+                return Ok(true);
+            }
             self.from_server = Rest { count: head.total, is_dropped: false };
             return Ok(true);
         };
@@ -50,7 +60,10 @@ impl Conversation {
         }
         if tag == Tag::CopyData {
             let (copy, total) = (running.copy, head.total);
-            return copied(copy, &shield, total, wire).map(|()| true);
+            if self.count(tag, head, wire)? {
+                copied(copy, &shield, total, wire)?;
+            }
+            return Ok(true);
         }
         let undescribed = || Fatal::broken(Side::Upstream, "rows arrived that nobody described");
         let mut columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
@@ -61,9 +74,40 @@ impl Conversation {
             let running = running_of(self.ledger.front_mut()).ok_or_else(|| unexpected(tag))?;
             let shield = running.shield.clone().unwrap_or(shield);
             columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
-            return mask_rows(&columns, &shield, wire).map(|()| true);
+            return self.rows(&columns, &shield, wire).map(|()| true);
         }
-        mask_rows(&columns, &shield, wire).map(|()| true)
+        self.rows(&columns, &shield, wire).map(|()| true)
+    }
+
+    /// Counts a row that is about to pass; false when it is beyond a limit, and the answer was cut before it.
+    fn count(&mut self, tag: Tag, head: Head, wire: &mut Wire) -> Result<bool, Fatal> {
+        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(tag)) };
+        if tag == Tag::CopyData && running.is_binary_copy && head.total == BINARY_END {
+            running.take_trailer(head.total);
+            return Ok(true);
+        }
+        match running.take(head.total) {
+            Ok(()) => {
+                self.record.returned(1);
+                Ok(true)
+            }
+            Err(error) => {
+                self.cut(error, wire);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Masks all whole rows that stand at the front, as far as limits let them through.
+    fn rows(&mut self, columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
+        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(Tag::DataRow)) };
+        let (run, excess) = rows_end(wire.up.unread(), running)?;
+        self.record.returned(run.count);
+        mask_rows(run.bytes, columns, shield, wire)?;
+        if let Some(error) = excess {
+            self.cut(error, wire);
+        }
+        Ok(())
     }
 
     /// A description of rows, for a Describe or ahead of a query's rows.
@@ -71,7 +115,7 @@ impl Conversation {
         match self.ledger.front_mut() {
             Some(Expected::Describe { slot, is_own }) => {
                 let is_own = *is_own;
-                if let Some(slot) = slot.take().filter(|_| tag == Tag::RowDescription) {
+                if let Some(slot) = slot.as_ref().filter(|_| tag == Tag::RowDescription) {
                     // Described before: the server answers the same, or refuses to run a changed plan.
                     let _ = slot.set(Bytes::copy_from_slice(&body));
                 }
@@ -133,9 +177,10 @@ impl Conversation {
         let (is_binary, _) = backend::copy_response(body)?;
         match running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) {
             Some(running) if running.shield.is_some() => {
+                running.is_binary_copy = is_binary;
                 running.copy = if is_binary { CopyOut::Binary } else { CopyOut::Text };
             }
-            Some(_) => {}
+            Some(running) => running.is_binary_copy = is_binary,
             None => return Err(unexpected(Tag::CopyOut)),
         }
         self.pass(total, wire)
@@ -157,11 +202,12 @@ fn columns_of(running: &mut Running, shield: &Arc<Shield>) -> Result<Option<Arc<
     Ok(Some(columns))
 }
 
-/// Masks all whole rows that stand at the front.
-fn mask_rows(columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
-    let unread = wire.up.unread();
-    let end = rows_end(unread)?;
-    let rows = unread.get(..end).unwrap_or_default();
+/// Masks the whole rows that stand in the first `end` bytes.
+fn mask_rows(end: usize, columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
+    let rows = wire.up.unread().get(..end).unwrap_or_default();
+    if rows.is_empty() {
+        return Ok(());
+    }
     if columns.passes(shield, rows) {
         wire.up.keep(end);
         return Ok(());
@@ -178,17 +224,28 @@ fn mask_rows(columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), 
     Ok(())
 }
 
-/// Where the run of whole rows at the front ends.
-fn rows_end(bytes: &[u8]) -> Result<usize, codec::CodecError> {
-    let mut end = 0;
-    while let Some(rest) = bytes.get(end..)
+/// A run of rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    bytes: usize,
+    count: u64,
+}
+
+/// The run of whole rows at the front, as far as limits let them through, and the error behind it where they do not.
+fn rows_end(bytes: &[u8], running: &mut Running) -> Result<(Run, Option<Bytes>), codec::CodecError> {
+    let mut run = Run::default();
+    while let Some(rest) = bytes.get(run.bytes..)
         && let Some(head) = codec::head(rest)?
         && head.tag == b'D'
         && head.total <= rest.len()
     {
-        end += head.total;
+        if let Err(error) = running.take(head.total) {
+            return Ok((run, Some(error)));
+        }
+        run.bytes += head.total;
+        run.count += 1;
     }
-    Ok(end)
+    Ok((run, None))
 }
 
 /// Masks one message of COPY data.

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::limits::{Meter, Watch};
 use crate::{
     protocol::postgres::{
         codec::frontend::Formats,
@@ -15,6 +16,8 @@ use crate::{
 /// A prepared statement.
 pub struct Prepared {
     pub text: Bytes,
+    /// The types that the workload gave to the first of its parameters, by object identifier.
+    pub types: Arc<[u32]>,
     pub classified: Arc<Classified>,
     /// Under which catalogue it was classified: the server looks names up again when its catalogue changes.
     pub classifier: Arc<Classifier>,
@@ -28,6 +31,8 @@ pub struct Portal {
     pub formats: Formats,
     /// The Bind message.
     pub arguments: Bytes,
+    /// How much was read from it.
+    pub meter: Arc<Meter>,
     pub description: Arc<OnceLock<Bytes>>,
     /// How many batches were sent before the one that binds it.
     pub batch: u64,
@@ -81,6 +86,11 @@ pub struct Running {
     /// Of the result that is arriving.
     pub columns: Option<Arc<Columns>>,
     pub copy: CopyOut,
+    pub is_binary_copy: bool,
+    /// Rows of the statement at hand that passed.
+    pub rows: u64,
+    /// Its limits, if it has any.
+    pub watch: Option<Watch>,
     /// How many of its statements are complete.
     pub completed: usize,
     /// Whether the catalogue was read again for its result; once is enough.
@@ -109,6 +119,9 @@ impl Running {
             portal,
             columns: None,
             copy: CopyOut::Verbatim,
+            is_binary_copy: false,
+            rows: 0,
+            watch: None,
             completed: 0,
             is_surveyed: false,
             early_ends: 0,
@@ -119,17 +132,6 @@ impl Running {
 
     /// A statement that fails, so that the server does what it does after an error.
     pub fn poison(denial: Bytes) -> Self {
-        Self {
-            classified: None,
-            shield: None,
-            portal: None,
-            columns: None,
-            copy: CopyOut::Verbatim,
-            completed: 0,
-            is_surveyed: false,
-            early_ends: 0,
-            early_syncs: 0,
-            denial: Some(denial),
-        }
+        Self { classified: None, denial: Some(denial), ..Self::new(Arc::default(), None, None) }
     }
 }
