@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
 
 use super::codec::write;
 use crate::{
@@ -92,16 +92,26 @@ pub async fn survey(
     database: &str,
     target: &Target,
 ) -> Result<Catalogue, SurveyError> {
-    let mut config = Config::new();
-    config.user(&credential.user).dbname(database).application_name("portcullis survey");
-    if let Some(password) = &credential.password {
-        config.password(password.expose());
-    }
-    let (client, connection) = config.connect_raw(stream, NoTls).await?;
+    let (client, connection) = log_in(stream, credential, database, "portcullis survey").await?;
     tokio::select! {
         catalogue = read(&client, database, target) => catalogue,
         ended = connection => Err(ended.err().map_or(SurveyError::Closed, SurveyError::Server)),
     }
+}
+
+/// A session of the gate's own, and the connection that has to be polled for it.
+pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    credential: &Credential,
+    database: &str,
+    name: &str,
+) -> Result<(Client, Connection<S, NoTlsStream>), SurveyError> {
+    let mut config = Config::new();
+    config.user(&credential.user).dbname(database).application_name(name);
+    if let Some(password) = &credential.password {
+        config.password(password.expose());
+    }
+    Ok(config.connect_raw(stream, NoTls).await?)
 }
 
 /// All queries at once: they share one trip to the server.

@@ -107,6 +107,12 @@ pub struct Analysis<'a> {
     caveats: Vec<String>,
     /// What is stored somewhere.
     stored: Flow,
+    /// How many relations were named so far.
+    relations: u32,
+    /// Whether a transaction begins that may not write.
+    begins_read_only: bool,
+    /// Whether rows are written that the command tag does not count.
+    writes_within: bool,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
@@ -124,6 +130,7 @@ struct Level {
     verb: &'static str,
     has_where: bool,
     has_limit: bool,
+    limit: Option<i64>,
 }
 
 /// What a statement answers and does, before its flows are put together.
@@ -150,6 +157,9 @@ impl<'a> Analysis<'a> {
             accesses: Vec::new(),
             caveats: Vec::new(),
             stored: Flow::default(),
+            relations: 0,
+            begins_read_only: false,
+            writes_within: false,
             level: Level::default(),
             depth: 0,
             steps: 0,
@@ -183,13 +193,16 @@ impl<'a> Analysis<'a> {
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
+            is_read_only: self.begins_read_only,
+            writes_within: self.writes_within,
             stored_classes: self.classes(&self.stored.columns),
             opaque_flow: flow.opaque,
             outputs,
             flows: flow.columns,
         };
         let read = self.read_classes(&statement.flows);
-        let accesses = self.accesses.into_iter().map(|draft| draft.complete(self.names, &read)).collect();
+        let accesses =
+            self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
         let footprint = Footprint { accesses, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
     }
