@@ -7,11 +7,11 @@ use cedar_policy::{Authorizer, Entities, Entity, EntityUid, PolicySet, Request a
 use crate::{
     mask::Method,
     policy::{
-        Decision, Effect, Obligations, Question, Rule, RuleId, Terms,
+        Decision, Effect, Obligations, Predicates, Question, Rule, RuleId, Terms,
         engine::Rules,
         entities::{self, Unspeakable},
         index::Shelf,
-        message,
+        message, predicates,
     },
     request::{Access, Operation, sql},
     target::Class,
@@ -177,9 +177,11 @@ impl<'a> Speaker<'a> {
 
     fn obliged(&self, access: &Access, forbids: &[&Rule], permits: &[&Rule]) -> Decision {
         let mut masks: BTreeMap<Class, Method> = BTreeMap::new();
+        let mut asked: BTreeMap<Class, Predicates> = BTreeMap::new();
         let mut terms: Option<Terms> = None;
         for rule in forbids {
             strictest(&mut masks, &rule.remedy.masks);
+            predicates::strictest(&mut asked, &rule.remedy.predicates);
             if let Some(approval) = &rule.remedy.approval {
                 let own = Terms { groups: vec![approval.groups.clone()], wait: approval.wait, valid: approval.valid };
                 terms = Some(combine(terms, own));
@@ -190,7 +192,7 @@ impl<'a> Speaker<'a> {
         let message = if asking.is_empty() { String::new() } else { self.message(access, &asking) };
         Decision {
             effect,
-            obligations: Obligations { masks, approval: terms },
+            obligations: Obligations { masks, predicates: asked, approval: terms },
             rules: [ids(forbids), ids(permits)].concat(),
             message,
         }
@@ -249,6 +251,7 @@ pub fn deny(message: String) -> Decision {
 /// Adds the decision on one more access; the worst rules stand first.
 pub fn add(total: &mut Decision, next: Decision) {
     strictest(&mut total.obligations.masks, &next.obligations.masks);
+    predicates::strictest(&mut total.obligations.predicates, &next.obligations.predicates);
     if let Some(terms) = next.obligations.approval {
         total.obligations.approval = Some(combine(total.obligations.approval.take(), terms));
     }

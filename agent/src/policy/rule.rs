@@ -7,7 +7,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use crate::{
     mask::Method,
     policy::{
-        Finding, RuleId, Source,
+        Finding, Predicates, RuleId, Source,
         annotation::{self, Mistake},
         diagnostic,
         message::{MESSAGE_BYTES_MAX, Message},
@@ -36,6 +36,8 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Remedy {
     pub masks: BTreeMap<Class, Method>,
+    /// For each class of `masks`.
+    pub predicates: BTreeMap<Class, Predicates>,
     pub approval: Option<Approval>,
 }
 
@@ -120,6 +122,10 @@ fn remedy(policy: &Policy, vocabulary: &Vocabulary, note: &mut impl FnMut(&str, 
         take("mask", mistake);
         None
     });
+    let predicates = predicates(policy, &masks.clone().unwrap_or_default()).unwrap_or_else(|mistake| {
+        take("predicates", mistake);
+        BTreeMap::new()
+    });
     let groups = policy.annotation("approval").map(|value| annotation::groups(value, vocabulary));
     let groups = groups.transpose().unwrap_or_else(|mistake| {
         take("approval", mistake);
@@ -139,7 +145,23 @@ fn remedy(policy: &Policy, vocabulary: &Vocabulary, note: &mut impl FnMut(&str, 
     };
     let wait = period("approval_wait", annotation::WAIT_DEFAULT, annotation::WAIT_MAX);
     let valid = period("approval_valid", Duration::ZERO, annotation::VALID_MAX);
-    Remedy { masks: masks.unwrap_or_default(), approval: groups.map(|groups| Approval { groups, wait, valid }) }
+    Remedy {
+        masks: masks.unwrap_or_default(),
+        predicates,
+        approval: groups.map(|groups| Approval { groups, wait, valid }),
+    }
+}
+
+fn predicates(policy: &Policy, masks: &BTreeMap<Class, Method>) -> Result<BTreeMap<Class, Predicates>, Mistake> {
+    let said = match policy.annotation("predicates") {
+        None => BTreeMap::new(),
+        Some(_) if policy.annotation("mask").is_none() => {
+            let hint = "it stands beside `@mask(\"class=method\")`".to_owned();
+            return Err(Mistake { message: "`@predicates` has no effect without `@mask`".into(), hint });
+        }
+        Some(value) => annotation::predicates(value, masks)?,
+    };
+    Ok(masks.keys().map(|class| (class.clone(), said.get(class).copied().unwrap_or_default())).collect())
 }
 
 fn message(policy: &Policy, note: &mut impl FnMut(&str, Mistake)) -> Option<Message> {

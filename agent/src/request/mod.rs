@@ -3,11 +3,14 @@
 //! A protocol's session turns one message into one [`Request`]; a request needs one or more
 //! [`Access`]es, and every one of them must be permitted.
 
+mod predicate;
 pub mod sql;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bytes::Bytes;
+
+pub use self::predicate::{Predicate, PredicateKind};
 
 /// Most accesses that one request may need; more is denied, because nobody can judge it.
 pub const ACCESSES_MAX: usize = 256;
@@ -64,6 +67,8 @@ pub enum Stage {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Footprint {
     pub accesses: Vec<Access>,
+    /// Which classified columns it chooses, sorts or groups rows by.
+    pub predicates: BTreeSet<Predicate>,
     /// Why parts of it are unknown, in words for the denial. Empty when all was understood.
     pub caveats: Vec<String>,
 }
@@ -158,8 +163,9 @@ impl Request {
 }
 
 impl Footprint {
-    /// The accesses for people: `select shop/public.customers`.
+    /// The accesses for people, `select shop/public.customers`, and then the predicates.
     pub fn described(&self) -> Vec<String> {
-        self.accesses.iter().map(|access| format!("{} {}", access.operation, access.resource)).collect()
+        let accesses = self.accesses.iter().map(|access| format!("{} {}", access.operation, access.resource));
+        accesses.chain(self.predicates.iter().map(Predicate::to_string)).collect()
     }
 }

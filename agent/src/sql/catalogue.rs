@@ -1,7 +1,8 @@
 //! What a database holds, as far as classification and masking need it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::ColumnRef;
 use crate::target::Class;
 
 /// A snapshot of one database's catalogue, as one upstream user sees it.
@@ -84,6 +85,7 @@ pub struct Column {
 pub(super) struct Names {
     pub catalogue: Catalogue,
     by_schema: HashMap<String, HashMap<String, u32>>,
+    classified: HashSet<ColumnRef>,
 }
 
 impl Names {
@@ -96,7 +98,13 @@ impl Names {
         for relation in catalogue.relations.values() {
             by_schema.entry(relation.schema.clone()).or_default().insert(relation.name.clone(), relation.oid);
         }
-        Self { catalogue, by_schema }
+        let relations = catalogue.relations.values().filter(|relation| relation.classified);
+        let columns = relations.flat_map(|relation| relation.columns.iter().map(|column| (relation.oid, column)));
+        let classified = columns
+            .filter(|(_, column)| !column.classes.is_empty())
+            .map(|(relation, column)| ColumnRef { relation, column: column.number })
+            .collect();
+        Self { catalogue, by_schema, classified }
     }
 
     /// Finds a relation by its full name.
@@ -110,13 +118,31 @@ impl Names {
         self.catalogue.search_path.iter().find_map(|schema| self.relation(schema, name))
     }
 
+    /// Whether anything in this database is classified.
+    pub fn has_classes(&self) -> bool {
+        !self.classified.is_empty()
+    }
+
+    pub fn is_classified(&self, column: ColumnRef) -> bool {
+        self.classified.contains(&column)
+    }
+
     /// The classes of one column; empty when the column is not known.
-    pub fn classes(&self, column: super::ColumnRef) -> &[Class] {
-        self.catalogue
-            .relations
-            .get(&column.relation)
-            .and_then(|relation| relation.columns.iter().find(|known| known.number == column.column))
-            .map_or(&[], |known| &known.classes)
+    pub fn classes(&self, column: ColumnRef) -> &[Class] {
+        self.column(column).map_or(&[], |(_, known)| &known.classes)
+    }
+
+    /// `schema.table.column`.
+    pub fn full_name(&self, column: ColumnRef) -> String {
+        self.column(column).map_or_else(String::new, |(relation, known)| {
+            format!("{}.{}.{}", relation.schema, relation.name, known.name)
+        })
+    }
+
+    fn column(&self, column: ColumnRef) -> Option<(&Relation, &Column)> {
+        let relation = self.catalogue.relations.get(&column.relation)?;
+        let known = relation.columns.iter().find(|known| known.number == column.column)?;
+        Some((relation, known))
     }
 
     /// Where an unqualified name is created: the first schema of the search path that is not the server's own.

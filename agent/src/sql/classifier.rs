@@ -92,7 +92,8 @@ impl Classifier {
     }
 
     fn unknown(&self, caveat: String) -> Classified {
-        let footprint = Footprint { accesses: vec![self.unknown_access()], caveats: vec![caveat] };
+        let footprint =
+            Footprint { accesses: vec![self.unknown_access()], caveats: vec![caveat], ..Footprint::default() };
         Classified { footprint: Arc::new(footprint), ..Classified::default() }
     }
 
@@ -106,6 +107,7 @@ impl Classifier {
 
     /// Adds what one statement touches to what the text does.
     fn unite(&self, footprint: &mut Footprint, other: Footprint) {
+        footprint.predicates.extend(other.predicates);
         for caveat in other.caveats {
             if !footprint.caveats.contains(&caveat) {
                 footprint.caveats.push(caveat);

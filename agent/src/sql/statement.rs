@@ -53,6 +53,9 @@ pub struct Output {
     pub classes: BTreeSet<Class>,
     /// Whether values of unknown origin may be among them.
     pub opaque: bool,
+    /// Whether a value may be something else than one of the columns' as it stands: what remains of it under a
+    /// mask could be chosen by the statement.
+    pub computed: bool,
 }
 
 /// A column of the catalogue, as RowDescription names origins: object identifier and attribute number.

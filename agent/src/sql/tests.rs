@@ -73,6 +73,9 @@ fn report(classifier: &Classifier, text: &str, state: &SessionState) -> String {
         }
         out.push_str("]\n");
     }
+    for predicate in &classified.footprint.predicates {
+        writeln!(out, "  % {predicate}").unwrap();
+    }
     for caveat in &classified.footprint.caveats {
         writeln!(out, "  ! {caveat}").unwrap();
     }
@@ -95,7 +98,8 @@ fn flows(classifier: &Classifier, statement: &Statement) -> String {
             let columns = outputs.iter().map(|output| {
                 let mut parts: Vec<String> = output.columns.iter().map(name).collect();
                 parts.extend(output.opaque.then(|| "?".to_owned()));
-                parts.join("+")
+                let computed = if output.computed && !parts.is_empty() { "~" } else { "" };
+                format!("{computed}{}", parts.join("+"))
             });
             write!(out, " ({})", columns.collect::<Vec<_>>().join(", ")).unwrap();
         }
@@ -128,13 +132,14 @@ fn reviewed(name: &str, corpus: &str) {
     });
 }
 
-const CORPUS: [(&str, &str); 6] = [
+const CORPUS: [(&str, &str); 7] = [
     ("queries", include_str!("corpus/queries.sql")),
     ("flows", include_str!("corpus/flows.sql")),
     ("writes", include_str!("corpus/writes.sql")),
     ("utility", include_str!("corpus/utility.sql")),
     ("definitions", include_str!("corpus/definitions.sql")),
     ("tricks", include_str!("corpus/tricks.sql")),
+    ("predicates", include_str!("corpus/predicates.sql")),
 ];
 
 #[test]

@@ -51,7 +51,7 @@ fn bot() -> Principal {
     principal("bot", &["agents"])
 }
 
-fn engine(rules: &str) -> Engine {
+pub fn engine(rules: &str) -> Engine {
     Engine::compile(&with_rules(rules), 1).unwrap_or_else(|findings| panic!("{findings}"))
 }
 
@@ -198,7 +198,7 @@ fn more_accesses_than_anybody_can_judge_are_denied() {
 fn what_touches_nothing_is_allowed_unless_it_was_not_understood() {
     let rules = engine(READ);
     assert_eq!(ask(&rules, &bot(), &target(None), vec![], &[]).effect, Effect::Allow);
-    let footprint = Arc::new(Footprint { accesses: Vec::new(), caveats: vec!["too deep".to_owned()] });
+    let footprint = Arc::new(Footprint { caveats: vec!["too deep".to_owned()], ..Footprint::default() });
     let request = Request { footprint, ..request(vec![]) };
     let (bot, target, none) = (bot(), target(None), BTreeSet::new());
     let decision =
@@ -215,8 +215,11 @@ fn what_was_not_understood_is_denied_with_the_reason() {
         facts: Facts::default(),
     };
     for (engine, rules) in [(embedded(), vec!["no-unknown"]), (&engine(READ), vec![])] {
-        let footprint =
-            Arc::new(Footprint { accesses: vec![unknown.clone()], caveats: vec!["DO runs code\u{7}".to_owned()] });
+        let footprint = Arc::new(Footprint {
+            accesses: vec![unknown.clone()],
+            caveats: vec!["DO runs code\u{7}".to_owned()],
+            ..Footprint::default()
+        });
         let request = Request { footprint, ..request(vec![]) };
         let (bot, target, none) = (bot(), target(None), BTreeSet::new());
         let decision = engine.decide(&Question {

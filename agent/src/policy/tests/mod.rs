@@ -2,6 +2,7 @@
 
 mod decisions;
 mod loading;
+mod predicates;
 mod storing;
 
 use std::{
@@ -66,7 +67,7 @@ fn access(operation: sql::Operation, table: sql::Table) -> Access {
 }
 
 fn request(accesses: Vec<Access>) -> Request {
-    let footprint = Arc::new(Footprint { accesses, caveats: Vec::new() });
+    let footprint = Arc::new(Footprint { accesses, ..Footprint::default() });
     Request { summary: Summary("SELECT".into()), arguments: None, stage: Stage::Execute, footprint }
 }
 

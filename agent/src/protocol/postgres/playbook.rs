@@ -218,7 +218,7 @@ pub fn permit_all() -> Verdict {
 pub fn permit_masked(_: &Request) -> Verdict {
     let masks = [("email", Method::Partial), ("ssn", Method::Redact), ("credit_card", Method::Last4)];
     let masks = masks.map(|(class, method)| (Class::from(class), method)).into();
-    Verdict::Forward(Permit::for_playbook(Obligations { masks, approval: None }))
+    Verdict::Forward(Permit::for_playbook(Obligations { masks, ..Obligations::default() }))
 }
 
 /// Refuses whatever says DROP, and permits the rest.

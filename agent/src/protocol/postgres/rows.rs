@@ -201,11 +201,13 @@ impl Shield {
     }
 }
 
-/// What one column of the answer is masked as.
+/// What one column of the answer is masked as: nothing at all remains of what is computed from masked values.
 fn of_output(obligations: &Obligations, output: &sql::Output) -> Option<(Class, Method)> {
     let by_class = strictest(obligations, output.classes.iter());
     let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
-    stricter(by_class, unknown)
+    let mask = stricter(by_class, unknown);
+    // What remains of a value under a mask would be what the statement has brought to the fore.
+    if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask }
 }
 
 /// Whether the catalogue knows the attribute: a column, the whole row (zero) or a system column (below).

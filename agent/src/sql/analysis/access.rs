@@ -8,7 +8,7 @@ use std::{
 use pg_query::protobuf::RangeVar;
 
 use super::{
-    Analysis, bare,
+    Analysis, Level, bare,
     flow::{Flow, Origin, Row, Slot},
 };
 use crate::{
@@ -148,6 +148,33 @@ impl<'a> Analysis<'a> {
             return Touched { access, row: Row::unknown(Flow::opaque()) };
         }
         self.table(name, operation)
+    }
+
+    /// Whoever decides by a table's classified columns reads them, whatever else is done to the table.
+    pub(super) fn read_what_decides(&mut self) {
+        let columns: Vec<ColumnRef> = self.predicates.iter().filter_map(|(_, column)| *column).collect();
+        let names = self.names;
+        for column in columns {
+            let reads = |draft: &&Draft, wanted: fn(Operation) -> bool| match draft {
+                Draft::Table(draft) => draft.relation == Some(column.relation) && wanted(draft.operation),
+                Draft::Other(_) => false,
+            };
+            let is_read = |operation| matches!(operation, Operation::Select | Operation::CopyOut);
+            if self.accesses.iter().any(|draft| reads(&draft, is_read)) {
+                continue;
+            }
+            let facts = self.accesses.iter().find(|draft| reads(draft, |_| true)).map(|draft| match draft {
+                Draft::Table(draft) => draft.facts,
+                Draft::Other(access) => access.facts,
+            });
+            let (Some(facts), Some(relation)) = (facts, names.catalogue.relations.get(&column.relation)) else {
+                continue;
+            };
+            self.level = Level { verb: facts.verb, has_where: facts.has_where, has_limit: facts.has_limit };
+            let access = self.draft(Operation::Select, Some(relation.oid), &relation.schema, &relation.name);
+            let named = relation.columns.iter().find(|known| known.number == column.column);
+            self.name_column(access, named.map_or("", |known| &known.name));
+        }
     }
 
     fn known(&mut self, relation: &'a Relation, operation: Operation) -> Touched {

@@ -2,7 +2,7 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{AExpr, AIndirection, ColumnRef, Node, SubLink, SubLinkType, WindowDef},
+    protobuf::{AExpr, AIndirection, ColumnRef, Node, SubLink, SubLinkType, TypeName, WindowDef},
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     scope::{Found, Scope},
     strings,
 };
+use crate::request::PredicateKind;
 
 impl Analysis<'_> {
     /// The flow of one value.
@@ -73,28 +74,33 @@ impl Analysis<'_> {
 
             // What is all of its parts.
             NodeEnum::List(list) => self.values(&list.items, scope),
-            NodeEnum::BoolExpr(node) => self.values(&node.args, scope),
+            NodeEnum::BoolExpr(node) => self.values(&node.args, scope).computed(),
             NodeEnum::RowExpr(node) => self.values(&node.args, scope),
             NodeEnum::CoalesceExpr(node) => self.values(&node.args, scope),
-            NodeEnum::MinMaxExpr(node) => self.values(&node.args, scope),
+            NodeEnum::MinMaxExpr(node) => self.values(&node.args, scope).computed(),
             NodeEnum::AArrayExpr(node) => self.values(&node.elements, scope),
             NodeEnum::GroupingSet(node) => self.values(&node.content, scope),
-            NodeEnum::NamedArgExpr(node) => self.maybe(&node.arg, scope),
-            NodeEnum::NullTest(node) => self.maybe(&node.arg, scope),
-            NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope),
-            NodeEnum::TypeCast(node) => self.maybe(&node.arg, scope),
-            NodeEnum::CollateClause(node) => self.maybe(&node.arg, scope),
+            NodeEnum::NamedArgExpr(node) => {
+                node.arg.as_deref().map_or_else(Flow::default, |node| self.operand(node, scope))
+            }
+            NodeEnum::NullTest(node) => self.maybe(&node.arg, scope).computed(),
+            NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope).computed(),
+            NodeEnum::TypeCast(node) => {
+                let flow = node.arg.as_deref().map_or_else(Flow::default, |node| self.operand(node, scope));
+                let keeps = keeps_text(node.type_name.as_ref()) && flow.columns.len() <= 1;
+                if keeps { flow } else { flow.computed() }
+            }
+            NodeEnum::CollateClause(node) => self.maybe(&node.arg, scope).computed(),
             NodeEnum::MultiAssignRef(node) => self.maybe(&node.source, scope),
             NodeEnum::ResTarget(node) => self.maybe(&node.val, scope),
             NodeEnum::SortBy(node) => self.maybe(&node.node, scope),
-            NodeEnum::XmlSerialize(node) => self.maybe(&node.expr, scope),
+            NodeEnum::XmlSerialize(node) => self.maybe(&node.expr, scope).computed(),
             NodeEnum::AIndices(node) => self.maybe(&node.lidx, scope).and(&self.maybe(&node.uidx, scope)),
-            NodeEnum::CaseWhen(node) => self.maybe(&node.expr, scope).and(&self.maybe(&node.result, scope)),
-            NodeEnum::CaseExpr(node) => {
-                let flow = self.maybe(&node.arg, scope).and(&self.values(&node.args, scope));
-                flow.and(&self.maybe(&node.defresult, scope))
+            NodeEnum::CaseWhen(node) => self.condition(&node.expr, scope).and(&self.maybe(&node.result, scope)),
+            NodeEnum::CaseExpr(node) => self.case(node, scope),
+            NodeEnum::XmlExpr(node) => {
+                self.values(&node.named_args, scope).and(&self.values(&node.args, scope)).computed()
             }
-            NodeEnum::XmlExpr(node) => self.values(&node.named_args, scope).and(&self.values(&node.args, scope)),
             NodeEnum::WindowDef(window) => self.window(window, scope),
             NodeEnum::JsonValueExpr(_)
             | NodeEnum::JsonIsPredicate(_)
@@ -109,7 +115,7 @@ impl Analysis<'_> {
             | NodeEnum::JsonArrayConstructor(_)
             | NodeEnum::JsonArrayQueryConstructor(_)
             | NodeEnum::JsonObjectAgg(_)
-            | NodeEnum::JsonArrayAgg(_) => self.json(node, scope),
+            | NodeEnum::JsonArrayAgg(_) => self.json(node, scope).computed(),
 
             from_nodes!() | statement_nodes!() | clause_nodes!() | analysed_nodes!() => {
                 self.unknown("an expression of an unexpected kind is not understood");
@@ -167,7 +173,7 @@ impl Analysis<'_> {
         }
         self.name_all(&item.row);
         let added = self.function(&[column]);
-        flow.and(&item.row.whole()).and(&added)
+        flow.and(&item.row.whole()).and(&added).computed()
     }
 
     pub(super) fn whole_row(&mut self, schema: Option<&str>, table: &str, scope: &Scope<'_>) -> Flow {
@@ -218,13 +224,22 @@ impl Analysis<'_> {
             | SubLinkType::MultiexprSublink
             | SubLinkType::ArraySublink
             | SubLinkType::CteSublink
-            | SubLinkType::Undefined => tested.and(&row.whole()),
+            | SubLinkType::Undefined => {
+                let flow = tested.and(&row.whole());
+                if link.testexpr.is_some() { flow.computed() } else { flow }
+            }
         }
     }
 
     fn operator(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
         self.check_operator(&expression.name);
-        self.maybe(&expression.lexpr, scope).and(&self.maybe(&expression.rexpr, scope))
+        let left = self.maybe(&expression.lexpr, scope);
+        let right = self.maybe(&expression.rexpr, scope);
+        // Division by zero is an error for some values, and none for others.
+        if matches!(strings(&expression.name).last().map(String::as_str), Some("/" | "%")) {
+            self.decides(PredicateKind::Filter, &right);
+        }
+        left.and(&right).computed()
     }
 
     /// The server's own operators touch nothing but their operands; those of other schemas may be anything.
@@ -242,7 +257,7 @@ impl Analysis<'_> {
         for step in &indirection.indirection {
             match &step.node {
                 Some(NodeEnum::String(field)) if self.is_function(&field.sval) => {
-                    flow.absorb(&self.function(&[&field.sval]));
+                    flow.absorb(&self.function(&[&field.sval]).computed());
                 }
                 Some(NodeEnum::String(_) | NodeEnum::AStar(_)) => {}
                 _ => flow.absorb(&self.value(step, scope)),
@@ -253,21 +268,19 @@ impl Analysis<'_> {
 
     /// Walks a window: it decides on the order of rows, and its values go nowhere.
     pub(super) fn window(&mut self, window: &WindowDef, scope: &Scope<'_>) -> Flow {
-        self.values(&window.partition_clause, scope);
-        self.sort(&window.order_clause, scope);
-        self.maybe(&window.start_offset, scope);
-        self.maybe(&window.end_offset, scope);
+        self.group(&window.partition_clause, None, scope);
+        self.sort(&window.order_clause, None, scope);
+        let offsets = self.maybe(&window.start_offset, scope).and(&self.maybe(&window.end_offset, scope));
+        self.decides(PredicateKind::Filter, &offsets);
         Flow::default()
     }
+}
 
-    pub(super) fn sort(&mut self, nodes: &[Node], scope: &Scope<'_>) {
-        for node in nodes {
-            if let Some(NodeEnum::SortBy(sort)) = &node.node {
-                self.check_operator(&sort.use_op);
-            }
-            self.value(node, scope);
-        }
-    }
+/// Whether a cast gives the text of a value and all of it.
+fn keeps_text(name: Option<&TypeName>) -> bool {
+    let Some(name) = name.filter(|name| name.typmods.is_empty() && name.array_bounds.is_empty()) else { return false };
+    matches!(strings(&name.names).as_slice(), [kind] if kind == "text")
+        || matches!(strings(&name.names).as_slice(), [schema, kind] if schema == "pg_catalog" && matches!(kind.as_str(), "text" | "varchar"))
 }
 
 /// Columns that every table has and none declares, as "System Columns" in PostgreSQL's documentation lists them.

@@ -33,23 +33,34 @@ enum Body {
 impl Analysis<'_> {
     /// A call: what flows through its arguments, and what the function itself may add.
     pub(super) fn call(&mut self, call: &FuncCall, scope: &Scope<'_>) -> Flow {
-        let arguments = self.values(&call.args, scope);
-        self.sort(&call.agg_order, scope);
-        let ordered = if call.agg_within_group { self.values(&call.agg_order, scope) } else { Flow::default() };
-        self.maybe(&call.agg_filter, scope);
+        let mut arguments = Flow::default();
+        for argument in &call.args {
+            arguments.absorb(&self.operand(argument, scope));
+        }
+        if call.agg_within_group {
+            // What is sorted there is answered with.
+            arguments.absorb(&self.values(&call.agg_order, scope).computed());
+        } else {
+            self.sort(&call.agg_order, None, scope);
+        }
+        self.condition(&call.agg_filter, scope);
         if let Some(window) = &call.over {
             self.window(window, scope);
         }
         let name = strings(&call.funcname);
         let parts: Vec<&str> = name.iter().map(String::as_str).collect();
         let added = self.function(&parts);
+        if let Some(name) = parts.last() {
+            self.telling_call(name, call, &arguments);
+        }
         match parts.last() {
             Some(&"count") if self.is_server_function(&parts) => return Flow::default(),
             Some(&"set_config") => self.set_config(&call.args, &arguments),
             Some(&name) if stores_arguments(name) => self.stored.absorb(&arguments),
             Some(_) | None => {}
         }
-        arguments.and(&ordered).and(&added)
+        let flow = arguments.and(&added);
+        if self.is_server_function(&parts) && keeps_values(call, parts.last()) { flow } else { flow.computed() }
     }
 
     /// Notes a call of the function that a name means, and says what its body may add.
@@ -126,6 +137,22 @@ impl Analysis<'_> {
             }
             None => self.unknown("set_config of a computed name is not understood"),
         }
+    }
+}
+
+/// Functions that answer with one of their arguments' values, or with several of them side by side.
+fn keeps_values(call: &FuncCall, name: Option<&&str>) -> bool {
+    match name {
+        Some(
+            &("lower" | "upper" | "min" | "max" | "any_value" | "first_value" | "last_value" | "nth_value" | "lag"
+            | "lead" | "array_agg" | "unnest" | "row_to_json" | "to_json" | "to_jsonb" | "json_agg" | "jsonb_agg"
+            | "json_build_array" | "jsonb_build_array"),
+        ) => true,
+        // Keys come first, and are no values.
+        Some(&("json_build_object" | "jsonb_build_object")) => {
+            call.args.iter().step_by(2).all(|key| text(key).is_some())
+        }
+        Some(_) | None => false,
     }
 }
 

@@ -12,6 +12,7 @@ mod merge;
 mod named;
 mod nodes;
 mod object;
+mod predicate;
 mod query;
 mod scope;
 mod setting;
@@ -31,7 +32,7 @@ use self::{
 };
 use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names};
 use crate::{
-    request::{Access, Facts, Footprint, Operation, Resource, sql},
+    request::{Access, Facts, Footprint, Operation, Predicate, PredicateKind, Resource, sql},
     target::Class,
 };
 
@@ -107,6 +108,10 @@ pub struct Analysis<'a> {
     caveats: Vec<String>,
     /// What is stored somewhere.
     stored: Flow,
+    /// What is decided by; `None`: values of unknown origin.
+    predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
+    /// Those of statements that were analysed before, and run again.
+    resumed: BTreeSet<Predicate>,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
@@ -146,6 +151,8 @@ impl<'a> Analysis<'a> {
             accesses: Vec::new(),
             caveats: Vec::new(),
             stored: Flow::default(),
+            predicates: BTreeSet::new(),
+            resumed: BTreeSet::new(),
             level: Level::default(),
             depth: 0,
             steps: 0,
@@ -162,7 +169,8 @@ impl<'a> Analysis<'a> {
         self.finish(effect)
     }
 
-    fn finish(self, effect: Effect) -> Analysed {
+    fn finish(mut self, effect: Effect) -> Analysed {
+        self.read_what_decides();
         let answered = effect.answer.is_some();
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
@@ -178,14 +186,21 @@ impl<'a> Analysis<'a> {
             outputs,
             flows: flow.columns,
         };
-        let read = self.read_classes(&statement.flows);
+        let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());
+        let read = self.read_classes(statement.flows.iter().chain(deciding));
+        let predicates = self.named_predicates().chain(self.resumed.iter().cloned()).collect();
         let accesses = self.accesses.into_iter().map(|draft| draft.complete(self.names, &read)).collect();
-        let footprint = Footprint { accesses, caveats: self.caveats };
+        let footprint = Footprint { accesses, predicates, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
     }
 
     fn output(&self, flow: &Flow) -> Output {
-        Output { columns: flow.columns.clone(), classes: self.classes(&flow.columns), opaque: flow.opaque }
+        Output {
+            columns: flow.columns.clone(),
+            classes: self.classes(&flow.columns),
+            opaque: flow.opaque,
+            computed: flow.computed,
+        }
     }
 
     fn classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeSet<Class> {
@@ -193,7 +208,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// The classes that flow, by the relation that they flow from.
-    fn read_classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeMap<u32, BTreeSet<Class>> {
+    fn read_classes<'c>(&self, columns: impl Iterator<Item = &'c ColumnRef>) -> BTreeMap<u32, BTreeSet<Class>> {
         let mut read: BTreeMap<u32, BTreeSet<Class>> = BTreeMap::new();
         for &column in columns {
             read.entry(column.relation).or_default().extend(self.names.classes(column).iter().cloned());

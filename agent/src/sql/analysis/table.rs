@@ -11,7 +11,7 @@ use pg_query::{
 use super::{
     Analysis, Effect,
     access::{self, TEMPORARY_SCHEMA, Touched},
-    flow::Row,
+    flow::{Flow, Row},
     from::aliased,
     nodes::expression_nodes,
     object::Object,
@@ -19,7 +19,10 @@ use super::{
     strings,
     tag::Tags,
 };
-use crate::{request::sql::Operation, sql::StatementKind};
+use crate::{
+    request::{PredicateKind, sql::Operation},
+    sql::StatementKind,
+};
 
 impl Analysis<'_> {
     pub(super) fn alter(&mut self, table: Option<&RangeVar>) {
@@ -142,23 +145,31 @@ impl Analysis<'_> {
             scope.items.push(aliased(table, touched.row));
             for element in index.index_params.iter().chain(&index.index_including_params) {
                 match &element.node {
-                    Some(NodeEnum::IndexElem(element)) => self.index_element(element, &scope),
+                    Some(NodeEnum::IndexElem(element)) => {
+                        let flow = self.index_element(element, &scope);
+                        // Building it computes the expression for every row, and may fail.
+                        if flow.computed {
+                            self.decides(PredicateKind::Filter, &flow);
+                        }
+                    }
                     _ => self.unknown("a column of an index is not understood"),
                 }
             }
-            self.maybe(&index.where_clause, &scope);
+            self.condition(&index.where_clause, &scope);
         }
         effect
     }
 
-    pub(super) fn index_element(&mut self, element: &IndexElem, scope: &Scope<'_>) {
+    pub(super) fn index_element(&mut self, element: &IndexElem, scope: &Scope<'_>) -> Flow {
         if element.name.is_empty() {
-            self.maybe(&element.expr, scope);
-            return;
+            return self.maybe(&element.expr, scope);
         }
+        let mut flow = Flow::default();
         for slot in scope.column(&element.name).slots {
             self.name_slot(&slot);
+            flow.absorb(&slot.flow);
         }
+        flow
     }
 
     pub(super) fn alter_table(&mut self, alter: &AlterTableStmt) -> Effect {
