@@ -17,7 +17,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     protocol::{
         driver::{Signal, Survey, Surveyed},
-        postgres,
+        postgres::{self, Seen},
     },
     sql::{Catalogue, Classifier},
     target::{OriginalDestination, Verify},
@@ -40,7 +40,11 @@ struct Place {
 
 /// Every surveyed database.
 #[derive(Debug, Default)]
-pub struct Surveys(Mutex<HashMap<Place, Arc<Site>>>);
+pub struct Surveys {
+    sites: Mutex<HashMap<Place, Arc<Site>>>,
+    /// What each database's columns were classified as, kept while nobody uses it too.
+    seen: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Seen>>>>,
+}
 
 /// One database's newest catalogue and who wants to hear of a newer one.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ struct Site {
     /// Held while a survey runs, so that many askers cause one survey.
     newest: tokio::sync::Mutex<Option<Taken>>,
     listeners: Mutex<Vec<mpsc::UnboundedSender<Signal>>>,
+    seen: Arc<tokio::sync::Mutex<Seen>>,
 }
 
 #[derive(Debug)]
@@ -84,7 +89,7 @@ impl Surveys {
             dialled: session.dialler.destination.clone(),
             database: database.clone(),
         };
-        let mut sites = self.0.lock();
+        let mut sites = self.sites.lock();
         if let Some(site) = sites.get(&place) {
             return site.clone();
         }
@@ -93,6 +98,7 @@ impl Surveys {
             database,
             newest: tokio::sync::Mutex::default(),
             listeners: Mutex::default(),
+            seen: self.seen.lock().entry(place.clone()).or_default().clone(),
         });
         sites.insert(place.clone(), site.clone());
         tokio::spawn(keep_fresh(Arc::downgrade(self), place, Arc::downgrade(&site)));
@@ -100,7 +106,7 @@ impl Surveys {
     }
 
     fn forget(&self, place: &Place) {
-        self.0.lock().remove(place);
+        self.sites.lock().remove(place);
     }
 }
 
@@ -156,7 +162,8 @@ impl Site {
             postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;
             (stream, _) = dialler.secure(stream).await.map_err(|error| error.to_string())?;
         }
-        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target).await;
+        let mut seen = self.seen.lock().await;
+        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target, &mut seen).await;
         surveyed.map_err(|error| error.to_string())
     }
 

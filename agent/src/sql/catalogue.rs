@@ -14,8 +14,26 @@ pub struct Catalogue {
     pub search_path: Vec<String>,
     /// By object identifier.
     pub relations: HashMap<u32, Relation>,
+    /// The database's own object identifier: those below are of this one, and of none that has its name later.
+    pub oid: u32,
     /// Schemas that hold a function, procedure or aggregate of this name that does not come with the server.
     pub functions: BTreeMap<String, BTreeSet<String>>,
+    /// Those among them, by schema and name, that compute from their arguments and do nothing else.
+    pub pure: BTreeSet<(String, String)>,
+    /// Functions behind operators of this name that do not come with the server and are not pure.
+    pub operators: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The same for casts to a type of this name.
+    pub casts: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The queries of views and materialised views.
+    pub definitions: HashMap<u32, Definition>,
+}
+
+/// How a view is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Definition {
+    pub query: String,
+    /// The classes that its columns have by their own names, by attribute number.
+    pub own: BTreeMap<i16, Vec<Class>>,
 }
 
 impl Catalogue {
@@ -30,8 +48,10 @@ impl Catalogue {
         let relations = (FIRST_USER_OID..)
             .zip(tables)
             .map(|(oid, (schema, name, columns))| {
-                let columns: Vec<Column> =
-                    (1..).zip(columns).map(|(number, (name, classes))| Column { number, name, classes }).collect();
+                let columns: Vec<Column> = (1..)
+                    .zip(columns)
+                    .map(|(number, (name, classes))| Column { number, name, classes, computed: false })
+                    .collect();
                 let classified = columns.iter().any(|column| !column.classes.is_empty());
                 (oid, Relation { oid, schema, name, kind: RelationKind::Table, columns, classified })
             })
@@ -40,7 +60,7 @@ impl Catalogue {
             database: database.to_owned(),
             search_path: search_path.iter().map(|&schema| schema.to_owned()).collect(),
             relations,
-            functions: BTreeMap::new(),
+            ..Self::default()
         }
     }
 }
@@ -76,8 +96,10 @@ pub struct Column {
     /// The attribute number.
     pub number: i16,
     pub name: String,
-    /// Own classes, and for a view those of every base column that the view can reach.
+    /// Own classes, and for a view those of what its query reads.
     pub classes: Vec<Class>,
+    /// Whether a view computes it from what it reads, or nobody knows that it does not.
+    pub computed: bool,
 }
 
 /// A catalogue with its relations by name.

@@ -131,7 +131,7 @@ impl Classifier {
 
 /// Whether an answer from the cache holds for a session: none of its names is a temporary relation there.
 fn holds(known: &Classified, state: &SessionState) -> bool {
-    state.temporary.is_empty() || !state.temporary.iter().any(|name| known.unqualified.contains(name))
+    state.temporary.is_empty() || !state.temporary.keys().any(|name| known.unqualified.contains(name))
 }
 
 /// Says why a text could not be parsed, in few words: the decoder of trees names every level of a deep one.

@@ -38,6 +38,8 @@ pub struct Shield {
     flow: Option<(Class, Method)>,
     /// The same for each column of the answer, where the statement says how many there are.
     outputs: Option<Vec<Option<(Class, Method)>>>,
+    /// For each column of the answer, whether it is read from a temporary relation.
+    temporary: Option<Vec<bool>>,
     /// Whether the server's own words might quote masked values.
     is_sensitive: bool,
     /// The result that was described last, and what that means for its columns: the same statement is
@@ -64,6 +66,12 @@ impl Shield {
                 flow = stricter(flow, strictest(obligations, obligations.masks.keys()));
             }
         }
+        let temporary = match classified.statements.as_slice() {
+            [Statement { outputs: Some(outputs), .. }] => {
+                Some(outputs.iter().map(|output| output.is_temporary && !output.opaque).collect())
+            }
+            _ => None,
+        };
         let outputs = match classified.statements.as_slice() {
             [Statement { outputs: Some(outputs), .. }] => {
                 Some(outputs.iter().map(|output| of_output(obligations, output)).collect())
@@ -73,6 +81,7 @@ impl Shield {
         Some(Arc::new(Self {
             masker: masker.clone(),
             outputs,
+            temporary,
             detectors: Detectors::for_masks(&obligations.masks),
             is_sensitive: flow.is_some() || may_quote_masked(&classified.footprint, obligations),
             flow,
@@ -91,6 +100,13 @@ impl Shield {
     /// Whether values of a masked class may be anywhere in the answer.
     pub fn flow(&self) -> Option<&Class> {
         self.flow.as_ref().map(|(class, _)| class)
+    }
+
+    /// A class of which this statement would store a value, though it must be masked.
+    pub fn stored<'s>(&'s self, statement: &'s Statement) -> Option<&'s Class> {
+        let masks = &self.obligations.masks;
+        let known = statement.stored_classes.iter().find(|class| masks.contains_key(*class));
+        known.or_else(|| masks.keys().next().filter(|_| statement.stored_opaque))
     }
 
     /// What each column of the answer is masked as, where the statement says how many there are.
@@ -127,6 +143,7 @@ impl Shield {
             classifier: classifier.clone(),
             flow: self.flow.clone(),
             outputs: self.outputs.clone(),
+            temporary: self.temporary.clone(),
             is_sensitive: self.is_sensitive,
             described: OnceLock::new(),
         })
@@ -182,14 +199,25 @@ impl Shield {
         }
         let relation = self.classifier.catalogue().relations.get(&field.relation);
         let by_origin = match relation.filter(|relation| has_attribute(relation, field.column)) {
+            None if self.is_of_session(index, count) => return by_flow,
             None => strictest(&self.obligations, self.obligations.masks.keys()),
-            Some(relation) => strictest(&self.obligations, origin_classes(relation, field.column)),
+            Some(relation) => {
+                let mask = strictest(&self.obligations, origin_classes(relation, field.column));
+                if is_computed(relation, field.column) { mask.map(|(class, _)| (class, Method::Null)) } else { mask }
+            }
         };
         match &self.outputs {
             Some(outputs) if outputs.len() == count => stricter(by_origin, by_flow),
             // The origin is exact, and what flows into other columns is not about this one.
             Some(_) | None => by_origin,
         }
+    }
+
+    /// Whether the column at `index` of `count` is read from a temporary relation that the session knows all about:
+    /// while its transaction is open, no catalogue can have it.
+    fn is_of_session(&self, index: usize, count: usize) -> bool {
+        let outputs = self.temporary.as_ref().filter(|outputs| outputs.len() == count);
+        outputs.and_then(|outputs| outputs.get(index)).copied().unwrap_or(false)
     }
 
     /// What may have flowed into the column at `index` of `count` is masked as.
@@ -219,6 +247,11 @@ fn has_attribute(relation: &Relation, number: i16) -> bool {
 fn origin_classes(relation: &Relation, number: i16) -> impl Iterator<Item = &Class> {
     let columns = relation.columns.iter().filter(move |column| number == 0 || column.number == number);
     columns.flat_map(|column| &column.classes)
+}
+
+/// Whether what an origin names is a view's column that the view computes.
+fn is_computed(relation: &Relation, number: i16) -> bool {
+    relation.columns.iter().any(|column| (number == 0 || column.number == number) && column.computed)
 }
 
 /// Whether an error may quote values of a masked class: the request touches a table with such data, even
@@ -278,9 +311,12 @@ impl Columns {
             .collect();
         let relations = &shield.classifier.catalogue().relations;
         Self {
-            has_unknown_origin: fields.iter().filter(|field| field.relation != 0).any(|field| {
-                !relations.get(&field.relation).is_some_and(|relation| has_attribute(relation, field.column))
-            }),
+            has_unknown_origin: fields.iter().enumerate().filter(|(_, field)| field.relation != 0).any(
+                |(index, field)| {
+                    !shield.is_of_session(index, fields.len())
+                        && !relations.get(&field.relation).is_some_and(|relation| has_attribute(relation, field.column))
+                },
+            ),
             is_scannable_raw: columns.iter().all(|column| column.mask.is_none() && column.shape.is_scannable_raw()),
             has_escapes: columns.iter().any(|column| column.shape.has_escapes()),
             columns,

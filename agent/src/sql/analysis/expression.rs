@@ -87,6 +87,7 @@ impl Analysis<'_> {
             NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope).computed(),
             NodeEnum::TypeCast(node) => {
                 let flow = node.arg.as_deref().map_or_else(Flow::default, |node| self.operand(node, scope));
+                let flow = flow.and(&self.cast(node.type_name.as_ref()));
                 let keeps = keeps_text(node.type_name.as_ref()) && flow.columns.len() <= 1;
                 if keeps { flow } else { flow.computed() }
             }
@@ -155,6 +156,7 @@ impl Analysis<'_> {
         }
         match (is_system_column(name), found.possible) {
             (true, _) | (false, true) => flow,
+            (false, false) if self.parameters.contains(name) => flow,
             (false, false) => self.unresolved(scope),
         }
     }
@@ -172,8 +174,9 @@ impl Analysis<'_> {
             return flow;
         }
         self.name_all(&item.row);
-        let added = self.function(&[column]);
-        flow.and(&item.row.whole()).and(&added).computed()
+        let flow = flow.and(&item.row.whole());
+        let added = self.applied(&[column], &flow);
+        flow.and(&added).computed()
     }
 
     pub(super) fn whole_row(&mut self, schema: Option<&str>, table: &str, scope: &Scope<'_>) -> Flow {
@@ -207,7 +210,7 @@ impl Analysis<'_> {
 
     fn sub_link(&mut self, link: &SubLink, scope: &Scope<'_>) -> Flow {
         let tested = self.maybe(&link.testexpr, scope);
-        self.check_operator(&link.oper_name);
+        let operator = self.check_operator(&link.oper_name);
         let row = match link.subselect.as_ref().and_then(|node| node.node.as_ref()) {
             Some(NodeEnum::SelectStmt(select)) => self.select(select, scope),
             Some(_) | None => {
@@ -225,30 +228,46 @@ impl Analysis<'_> {
             | SubLinkType::ArraySublink
             | SubLinkType::CteSublink
             | SubLinkType::Undefined => {
-                let flow = tested.and(&row.whole());
+                let flow = tested.and(&row.whole()).and(&operator);
                 if link.testexpr.is_some() { flow.computed() } else { flow }
             }
         }
     }
 
     fn operator(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
-        self.check_operator(&expression.name);
+        let operator = self.check_operator(&expression.name);
         let left = self.maybe(&expression.lexpr, scope);
         let right = self.maybe(&expression.rexpr, scope);
         // Division by zero is an error for some values, and none for others.
         if matches!(strings(&expression.name).last().map(String::as_str), Some("/" | "%")) {
             self.decides(PredicateKind::Filter, &right);
         }
-        left.and(&right).computed()
+        left.and(&right).and(&operator).computed()
     }
 
-    /// The server's own operators touch nothing but their operands; those of other schemas may be anything.
-    pub(super) fn check_operator(&mut self, name: &[Node]) {
-        if let [schema, .., operator] = strings(name).as_slice()
-            && schema != "pg_catalog"
-        {
-            self.unknown(format!("operator {operator} of schema \"{schema}\" is not understood"));
+    /// The server's own operators touch nothing but their operands. Where the catalogue has others of the same name,
+    /// the server might choose them by the operands' types, and their functions are called.
+    pub(super) fn check_operator(&mut self, name: &[Node]) -> Flow {
+        let name = strings(name);
+        match name.as_slice() {
+            [] => Flow::default(),
+            [schema, _] if schema == "pg_catalog" => Flow::default(),
+            [operator] => {
+                let names = self.names;
+                self.implied(names.catalogue.operators.get(operator))
+            }
+            [schema, .., operator] => {
+                self.unknown(format!("operator {operator} of schema \"{schema}\" is not understood"));
+                Flow::opaque()
+            }
         }
+    }
+
+    /// What runs when a value becomes one of a type that is not the server's own.
+    fn cast(&mut self, name: Option<&TypeName>) -> Flow {
+        let names = self.names;
+        let kind = name.and_then(|name| strings(&name.names).pop());
+        self.implied(kind.and_then(|kind| names.catalogue.casts.get(&kind)))
     }
 
     /// `(row).column`, `(row).function`, `array[index]`.
@@ -256,8 +275,12 @@ impl Analysis<'_> {
         let mut flow = self.maybe(&indirection.arg, scope);
         for step in &indirection.indirection {
             match &step.node {
-                Some(NodeEnum::String(field)) if self.is_function(&field.sval) => {
-                    flow.absorb(&self.function(&[&field.sval]).computed());
+                Some(NodeEnum::String(field))
+                    if !has_field(indirection, &field.sval, scope)
+                        .unwrap_or_else(|| !self.is_function(&field.sval)) =>
+                {
+                    let added = self.applied(&[&field.sval], &flow);
+                    flow = flow.and(&added).computed();
                 }
                 Some(NodeEnum::String(_) | NodeEnum::AStar(_)) => {}
                 _ => flow.absorb(&self.value(step, scope)),
@@ -274,6 +297,15 @@ impl Analysis<'_> {
         self.decides(PredicateKind::Filter, &offsets);
         Flow::default()
     }
+}
+
+/// Whether a row has a column of this name; `None`: its columns are not known. Those of tables in FROM are.
+fn has_field(indirection: &AIndirection, field: &str, scope: &Scope<'_>) -> Option<bool> {
+    let Some(Some(NodeEnum::ColumnRef(column))) = indirection.arg.as_ref().map(|arg| &arg.node) else { return None };
+    let [name] = <[String; 1]>::try_from(strings(&column.fields)).ok()?;
+    let row = &scope.item(None, &name).filter(|_| !scope.column(&name).certain)?.row;
+    let has_all_names = row.rest.is_none() && row.slots.iter().all(|slot| slot.name.is_some());
+    has_all_names.then(|| row.slots.iter().any(|slot| slot.name.as_deref() == Some(field)))
 }
 
 /// Whether a cast gives the text of a value and all of it.

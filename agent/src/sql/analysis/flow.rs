@@ -13,6 +13,8 @@ pub struct Flow {
     /// Whether it may be something else than one column's value as it stands, or several of them side by side in
     /// rows, arrays and documents.
     pub computed: bool,
+    /// Whether it is read from a temporary relation.
+    pub temporary: bool,
 }
 
 impl Flow {
@@ -34,6 +36,7 @@ impl Flow {
         self.columns.extend(&other.columns);
         self.opaque |= other.opaque;
         self.computed |= other.computed;
+        self.temporary |= other.temporary;
     }
 
     pub fn and(mut self, other: &Self) -> Self {

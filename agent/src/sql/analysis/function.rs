@@ -1,6 +1,9 @@
 //! Functions: which one a name means, and what may come out of it.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
 use pg_query::{
     NodeEnum,
@@ -30,7 +33,7 @@ enum Body {
     Opaque,
 }
 
-impl Analysis<'_> {
+impl<'a> Analysis<'a> {
     /// A call: what flows through its arguments, and what the function itself may add.
     pub(super) fn call(&mut self, call: &FuncCall, scope: &Scope<'_>) -> Flow {
         let mut arguments = Flow::default();
@@ -49,7 +52,7 @@ impl Analysis<'_> {
         }
         let name = strings(&call.funcname);
         let parts: Vec<&str> = name.iter().map(String::as_str).collect();
-        let added = self.function(&parts);
+        let added = self.applied(&parts, &arguments);
         if let Some(name) = parts.last() {
             self.telling_call(name, call, &arguments);
         }
@@ -63,8 +66,17 @@ impl Analysis<'_> {
         if self.is_server_function(&parts) && keeps_values(call, parts.last()) { flow } else { flow.computed() }
     }
 
+    /// Notes a call with `arguments`. A function whose body is not known may keep them, or send them somewhere.
+    pub(super) fn applied(&mut self, parts: &[&str], arguments: &Flow) -> Flow {
+        let added = self.function(parts);
+        if added.opaque {
+            self.stored.columns.extend(&arguments.columns);
+        }
+        added
+    }
+
     /// Notes a call of the function that a name means, and says what its body may add.
-    pub(super) fn function(&mut self, parts: &[&str]) -> Flow {
+    fn function(&mut self, parts: &[&str]) -> Flow {
         match *parts {
             [name] => self.unqualified_function(name),
             [schema, name] => self.qualified_function(schema, name),
@@ -97,7 +109,7 @@ impl Analysis<'_> {
         if let Some(schemas) = names.catalogue.functions.get(name) {
             for schema in names.catalogue.search_path.iter().filter(|schema| schemas.contains(*schema)) {
                 self.on_function(schema, name);
-                flow.opaque = true;
+                flow.opaque |= !self.is_pure(schema, name);
                 resolved = true;
             }
         }
@@ -114,9 +126,25 @@ impl Analysis<'_> {
             SERVER_SCHEMA => SERVER_FUNCTIONS.get(name).copied(),
             // JDBC takes index keys apart with it.
             "information_schema" if name == "_pg_expandarray" => Some(Body::Pure),
+            _ if self.is_pure(schema, name) => Some(Body::Pure),
             _ => None,
         };
         Flow { opaque: body != Some(Body::Pure), ..Flow::default() }
+    }
+
+    pub(super) fn is_pure(&self, schema: &str, name: &str) -> bool {
+        let pure = &self.names.catalogue.pure;
+        !pure.is_empty() && pure.contains(&(schema.to_owned(), name.to_owned()))
+    }
+
+    /// Notes calls of the functions that run where an operator or the name of a type stands.
+    pub(super) fn implied(&mut self, functions: Option<&'a BTreeSet<(String, String)>>) -> Flow {
+        let mut flow = Flow::default();
+        for (schema, name) in functions.into_iter().flatten() {
+            self.on_function(schema, name);
+            flow.opaque = true;
+        }
+        flow
     }
 
     fn is_server_function(&self, parts: &[&str]) -> bool {
@@ -156,10 +184,12 @@ fn keeps_values(call: &FuncCall, name: Option<&&str>) -> bool {
     }
 }
 
-/// Functions of the server and of extensions that come with it that keep or send their arguments.
+/// Functions of the server that compute from nothing else, but keep or send their arguments: other sessions see which
+/// locks are held, and `random` goes on from its seed.
 fn stores_arguments(name: &str) -> bool {
-    matches!(name, "pg_notify" | "lo_put" | "lo_from_bytea" | "lowrite" | "pg_logical_emit_message" | "pg_file_write")
-        || name.starts_with("dblink")
+    matches!(name, "pg_notify" | "setseed" | "setval")
+        || name.starts_with("pg_advisory_")
+        || name.starts_with("pg_try_advisory_")
 }
 
 /// A string literal.

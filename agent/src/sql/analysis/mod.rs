@@ -14,6 +14,7 @@ mod nodes;
 mod object;
 mod predicate;
 mod query;
+mod routine;
 mod scope;
 mod setting;
 mod table;
@@ -112,6 +113,12 @@ pub struct Analysis<'a> {
     predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
     /// Those of statements that were analysed before, and run again.
     resumed: BTreeSet<Predicate>,
+    /// Temporary relations that are written.
+    fills: BTreeSet<String>,
+    /// Whether a statement that runs again may fill any.
+    may_fill_all: bool,
+    /// Names that mean an argument of the function whose body is walked.
+    parameters: BTreeSet<String>,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
@@ -153,6 +160,9 @@ impl<'a> Analysis<'a> {
             stored: Flow::default(),
             predicates: BTreeSet::new(),
             resumed: BTreeSet::new(),
+            fills: BTreeSet::new(),
+            may_fill_all: false,
+            parameters: BTreeSet::new(),
             level: Level::default(),
             depth: 0,
             steps: 0,
@@ -182,7 +192,10 @@ impl<'a> Analysis<'a> {
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
             stored_classes: self.classes(&self.stored.columns),
+            stored_opaque: self.stored.opaque && self.names.has_classes(),
             opaque_flow: flow.opaque,
+            fills: self.fills.clone(),
+            may_fill_all: self.may_fill_all || self.calls_unknown(),
             outputs,
             flows: flow.columns,
         };
@@ -200,6 +213,7 @@ impl<'a> Analysis<'a> {
             classes: self.classes(&flow.columns),
             opaque: flow.opaque,
             computed: flow.computed,
+            is_temporary: flow.temporary,
         }
     }
 

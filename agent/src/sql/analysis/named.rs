@@ -86,7 +86,10 @@ impl Analysis<'_> {
         }
         let statement = &known.statement;
         let all =
-            Flow { columns: statement.flows.clone(), opaque: statement.opaque_flow, computed: true }.and(arguments);
+            Flow { columns: statement.flows.clone(), opaque: statement.opaque_flow, computed: true, ..Flow::default() };
+        let all = all.and(arguments);
+        self.fills.extend(statement.fills.iter().cloned());
+        self.may_fill_all |= statement.may_fill_all;
         if statement.sink {
             self.stored.absorb(&all);
         }
@@ -98,8 +101,8 @@ impl Analysis<'_> {
                 slots: outputs
                     .iter()
                     .map(|output| {
-                        let Output { columns, opaque, computed, .. } = output.clone();
-                        let flow = Flow { columns, opaque, computed };
+                        let Output { columns, opaque, computed, is_temporary, .. } = output.clone();
+                        let flow = Flow { columns, opaque, computed, temporary: is_temporary };
                         Slot { name: None, flow: flow.and(arguments), origin: None }
                     })
                     .collect(),

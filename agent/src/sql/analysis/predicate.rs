@@ -65,9 +65,8 @@ impl Analysis<'_> {
 
     /// A comparison with constants: of a column as it stands, it tells only whether a guess is right.
     fn comparison(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
-        self.check_operator(&expression.name);
         let mut kind = PredicateKind::Equality;
-        let mut flow = Flow::default();
+        let mut flow = self.check_operator(&expression.name);
         for side in [&expression.lexpr, &expression.rexpr].into_iter().flatten() {
             let own = self.value(side, scope);
             if own.computed && !is_constant(side) {

@@ -113,7 +113,10 @@ impl Conversation {
     fn classify(&self, subject: &Subject) -> Arc<Classified> {
         match subject {
             Subject::Query { text } | Subject::Parse { text, .. } => self.classifier.classify(text, &self.state),
-            Subject::Execute { portal, .. } if Arc::ptr_eq(&portal.statement.classifier, &self.classifier) => {
+            Subject::Execute { portal, .. }
+                if Arc::ptr_eq(&portal.statement.classifier, &self.classifier)
+                    && !portal.statement.classified.depends_on_session() =>
+            {
                 portal.statement.classified.clone()
             }
             Subject::Execute { portal, .. } => self.classifier.classify(&portal.statement.text, &self.state),
@@ -250,12 +253,12 @@ impl Conversation {
 
 /// An obligation that this request's answer cannot fulfil: then it is refused.
 fn unfulfillable(text: &[u8], classified: &Classified, shield: &Shield) -> Option<Denial> {
-    let class = shield.flow()?;
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
     const HINT: &str = "leave the masked columns out, read with SELECT, or use COPY … TO STDOUT without options";
-    if classified.statements.iter().any(|statement| statement.sink) {
+    if let Some(class) = classified.statements.iter().find_map(|statement| shield.stored(statement)) {
         return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
     }
+    let class = shield.flow()?;
     let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
     if copies_out && !(shield.outputs().is_some() && copy::is_divisible(text)) {
         return Some(refused(format!(

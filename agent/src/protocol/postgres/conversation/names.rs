@@ -13,6 +13,7 @@ impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         for statement in &classified.statements {
+            self.state.announce(statement);
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);
@@ -21,9 +22,6 @@ impl Conversation {
                 StatementKind::Declare { name, .. } | StatementKind::Close { name: Some(name) } => {
                     self.state.cursors.remove(name);
                     self.ledger.forget_portal(name.as_bytes());
-                }
-                StatementKind::CreateTemporary { name } => {
-                    self.state.temporary.insert(name.clone());
                 }
                 StatementKind::Close { name: None } => {
                     self.state.cursors.clear();
@@ -51,6 +49,7 @@ impl Conversation {
                 | StatementKind::Set
                 | StatementKind::Show
                 | StatementKind::ResetAll
+                | StatementKind::CreateTemporary { .. }
                 | StatementKind::DiscardTemporary
                 | StatementKind::DiscardOther
                 | StatementKind::Explain { .. }
