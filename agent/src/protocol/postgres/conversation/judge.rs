@@ -145,7 +145,9 @@ impl Conversation {
         match subject {
             Subject::Query { text } | Subject::Parse { text, .. } => self.classifier.classify(text, &self.state),
             Subject::Execute { portal, .. }
-                if Arc::ptr_eq(&portal.statement.classifier, &self.classifier) && self.state.path.now().is_some() =>
+                if Arc::ptr_eq(&portal.statement.classifier, &self.classifier)
+                    && self.state.path.now().is_some()
+                    && !portal.statement.classified.depends_on_session() =>
             {
                 portal.statement.classified.clone()
             }
@@ -364,12 +366,12 @@ fn layout(text: &[u8], classified: &Classified) -> Option<Arc<CopyLayout>> {
 
 /// An obligation that this request's answer cannot fulfil: then it is refused.
 fn unfulfillable(classified: &Classified, shield: &Shield, layout: Option<&CopyLayout>) -> Option<Denial> {
-    let class = shield.flow()?;
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
     const HINT: &str = "leave the masked columns out, read with SELECT, or use one COPY … TO STDOUT with known columns";
-    if classified.statements.iter().any(|statement| statement.sink) {
+    if let Some(class) = classified.statements.iter().find_map(|statement| shield.stored(statement)) {
         return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
     }
+    let class = shield.flow()?;
     let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
     if copies_out && layout.and_then(|layout| shield.copied(layout)).is_none() {
         return Some(refused(format!(
