@@ -24,7 +24,7 @@ pub const FILTER: Needs = Needs { what: "the jail's system call filter", layers:
 pub const KEYS: Needs = Needs { what: "the jail's system call filter, or BPF LSM", layers: LSM };
 pub const NO_NEW_PRIVILEGES: Needs = Needs { what: "no_new_privs, which the launcher sets, or BPF LSM", layers: LSM };
 pub const IPC: Needs = Needs { what: "the jail's IPC namespace", layers: &[] };
-pub const D_BUS: Needs = Needs { what: "the jail, which hides D-Bus", layers: &["unix"] };
+pub const D_BUS: Needs = Needs { what: "the jail, which hides D-Bus", layers: &["unix", "lsm"] };
 pub const NAMES: Needs = Needs {
     what: "no names at all (`resolvers = []`): whoever answers for a name hears how it is spelled",
     layers: &[],
