@@ -55,7 +55,7 @@ pub const ALL: &[Attempt] = &[
         netlink::add_table("escape").at("NFT_MSG_NEWTABLE")
     })
     .by_consent()
-    .root_needs(needs::PRIVILEGE),
+    .root_needs(needs::FRAMES),
     Attempt::new("device", "a network device of its own", |_| netlink::try_device("esc1").at("RTM_NEWLINK"))
         .by_consent()
         .root_needs(needs::PRIVILEGE),
