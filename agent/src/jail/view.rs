@@ -82,7 +82,7 @@ impl View {
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWCGROUP)
             .map_err(system("make a mount namespace"))?;
         mount::keep_apart().map_err(system("keep the mounts apart from the host's"))?;
-        hidden::unmount_kernel_file_systems()?;
+        hidden::unmount()?;
         // A workload may write nowhere but where it is allowed to: elsewhere it leaves nothing behind.
         mount::restrict_all(NO_SETUID | NO_DEVICES | READ_ONLY).map_err(system("restrict the mounts"))?;
         for (kind, target, options) in KERNEL {
