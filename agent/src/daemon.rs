@@ -17,6 +17,7 @@ mod obey;
 mod prove;
 mod quota;
 mod ready;
+mod rest;
 mod roll;
 mod start;
 mod state;

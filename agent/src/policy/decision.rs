@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use crate::{mask::Method, target::Class};
+use crate::{mask::Method, policy::Limits, target::Class};
 
 /// What policy says of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,6 +38,8 @@ impl Effect {
 pub struct Obligations {
     /// The strictest method for each data class.
     pub masks: BTreeMap<Class, Method>,
+    /// What the answer is held to.
+    pub limits: Limits,
     /// Who has to agree, where a person must.
     pub approval: Option<Terms>,
 }

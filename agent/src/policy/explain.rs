@@ -30,6 +30,9 @@ pub struct Verdict {
     pub message: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub masks: BTreeMap<String, &'static str>,
+    /// By what is limited: `rows`, `bytes`, `time`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalExplanation>,
 }
@@ -96,13 +99,14 @@ pub fn explain(engine: &Engine, question: &Question<'_>) -> Explanation {
 
 impl From<&Decision> for Verdict {
     fn from(decision: &Decision) -> Self {
-        let Obligations { masks, approval } = &decision.obligations;
+        let Obligations { masks, limits, approval } = &decision.obligations;
         let method = |method| METHODS.iter().find(|(_, known)| known == method).map_or("?", |(name, _)| *name);
         Self {
             decision: decision.effect.name(),
             rules: decision.rules.iter().map(ToString::to_string).collect(),
             message: decision.message.clone(),
             masks: masks.iter().map(|(class, way)| (class.to_string(), method(way))).collect(),
+            limits: limits.described().map(|(limit, most)| (limit.name(), most)).collect(),
             approval: approval.as_ref().map(|terms| ApprovalExplanation {
                 groups: terms.groups.iter().map(|any| any.iter().map(ToString::to_string).collect()).collect(),
                 wait_seconds: terms.wait.as_secs(),
@@ -164,6 +168,10 @@ impl fmt::Display for Verdict {
         if !self.masks.is_empty() {
             let masks: Vec<String> = self.masks.iter().map(|(class, method)| format!("{class}={method}")).collect();
             write!(f, "; masks {}", masks.join(","))?;
+        }
+        if !self.limits.is_empty() {
+            let limits: Vec<String> = self.limits.iter().map(|(limit, most)| format!("{limit}={most}")).collect();
+            write!(f, "; limits {}", limits.join(","))?;
         }
         Ok(())
     }

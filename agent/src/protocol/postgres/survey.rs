@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
 
 use super::codec::write;
 use crate::{
@@ -55,6 +55,11 @@ const SEARCH_PATH: &str = "
     FROM unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS s (name, position)
     WHERE s.name::text !~ '^pg_temp_' ORDER BY s.position";
 
+/// The schemas that the user may look into, and the user.
+const SCHEMAS: &str = "
+    SELECT n.nspname::text, current_user::text
+    FROM pg_catalog.pg_namespace n WHERE pg_catalog.has_schema_privilege(n.oid, 'USAGE')";
+
 /// Why a database could not be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
@@ -87,26 +92,37 @@ pub async fn survey(
     database: &str,
     target: &Target,
 ) -> Result<Catalogue, SurveyError> {
-    let mut config = Config::new();
-    config.user(&credential.user).dbname(database).application_name("portcullis survey");
-    if let Some(password) = &credential.password {
-        config.password(password.expose());
-    }
-    let (client, connection) = config.connect_raw(stream, NoTls).await?;
+    let (client, connection) = log_in(stream, credential, database, "portcullis survey").await?;
     tokio::select! {
         catalogue = read(&client, database, target) => catalogue,
         ended = connection => Err(ended.err().map_or(SurveyError::Closed, SurveyError::Server)),
     }
 }
 
+/// A session of the gate's own, and the connection that has to be polled for it.
+pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    credential: &Credential,
+    database: &str,
+    name: &str,
+) -> Result<(Client, Connection<S, NoTlsStream>), SurveyError> {
+    let mut config = Config::new();
+    config.user(&credential.user).dbname(database).application_name(name);
+    if let Some(password) = &credential.password {
+        config.password(password.expose());
+    }
+    Ok(config.connect_raw(stream, NoTls).await?)
+}
+
 /// All queries at once: they share one trip to the server.
 async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalogue, SurveyError> {
-    let (relations, views, children, functions, search_path) = tokio::try_join!(
+    let (relations, views, children, functions, search_path, schemas) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
         client.query(FUNCTIONS, &[]),
         client.query(SEARCH_PATH, &[]),
+        client.query(SCHEMAS, &[]),
     )?;
     if relations.len() > RELATIONS_MAX {
         return Err(SurveyError::TooMany(relations.len()));
@@ -128,8 +144,11 @@ async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalo
         by_name.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
     }
     let search_path = search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let usable = schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    // `pg_catalog` is always usable, so that there is a row.
+    let user = schemas.first().map(|row| row.try_get(1)).transpose()?.unwrap_or_default();
     let database = database.to_owned();
-    Ok(Catalogue { database, search_path, relations: plan.draw(target), functions: by_name })
+    Ok(Catalogue { database, search_path, usable, user, relations: plan.draw(target), functions: by_name })
 }
 
 /// A catalogue in the making: relations, and how classes pass between them.

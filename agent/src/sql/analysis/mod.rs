@@ -29,7 +29,7 @@ use self::{
     access::Draft,
     flow::{Flow, Row},
 };
-use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names};
+use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange};
 use crate::{
     request::{Access, Facts, Footprint, Operation, Resource, sql},
     target::Class,
@@ -107,10 +107,20 @@ pub struct Analysis<'a> {
     caveats: Vec<String>,
     /// What is stored somewhere.
     stored: Flow,
+    /// How many relations were named so far.
+    relations: u32,
+    /// Whether a transaction begins that may not write.
+    begins_read_only: bool,
+    /// Whether rows are written that the command tag does not count.
+    writes_within: bool,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
     steps: usize,
+    /// Whether the statement is a call of one function with nothing around it.
+    is_bare_call: bool,
+    /// What becomes of the search path.
+    path_change: Option<PathChange>,
     remarks: Remarks,
 }
 
@@ -120,6 +130,7 @@ struct Level {
     verb: &'static str,
     has_where: bool,
     has_limit: bool,
+    limit: Option<i64>,
 }
 
 /// What a statement answers and does, before its flows are put together.
@@ -146,9 +157,14 @@ impl<'a> Analysis<'a> {
             accesses: Vec::new(),
             caveats: Vec::new(),
             stored: Flow::default(),
+            relations: 0,
+            begins_read_only: false,
+            writes_within: false,
             level: Level::default(),
             depth: 0,
             steps: 0,
+            is_bare_call: false,
+            path_change: None,
             remarks: Remarks::default(),
         }
     }
@@ -156,30 +172,37 @@ impl<'a> Analysis<'a> {
     /// Analyses one statement.
     pub fn run(mut self, node: Option<&Node>) -> Analysed {
         let effect = match node.and_then(|node| node.node.as_ref()) {
-            Some(node) => self.statement(node),
+            Some(node) => {
+                self.is_bare_call = matches!(node, NodeEnum::SelectStmt(select) if utility::is_bare_call(select));
+                self.statement(node)
+            }
             None => self.not_understood("an empty statement"),
         };
         self.finish(effect)
     }
 
-    fn finish(self, effect: Effect) -> Analysed {
+    fn finish(mut self, effect: Effect) -> Analysed {
+        let kind = self.path_change.take().map_or(effect.kind, StatementKind::SetSearchPath);
         let answered = effect.answer.is_some();
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
         let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
         let statement = Statement {
-            returns_rows: answered && effect.kind != StatementKind::CopyOut,
-            kind: effect.kind,
+            returns_rows: answered && kind != StatementKind::CopyOut,
+            kind,
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
+            is_read_only: self.begins_read_only,
+            writes_within: self.writes_within,
             stored_classes: self.classes(&self.stored.columns),
             opaque_flow: flow.opaque,
             outputs,
             flows: flow.columns,
         };
         let read = self.read_classes(&statement.flows);
-        let accesses = self.accesses.into_iter().map(|draft| draft.complete(self.names, &read)).collect();
+        let accesses =
+            self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
         let footprint = Footprint { accesses, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
     }

@@ -83,6 +83,7 @@ impl Analysis<'_> {
             self.adopt(access.clone());
         }
         let statement = &known.statement;
+        self.writes_within |= statement.writes_within;
         let all = Flow { columns: statement.flows.clone(), opaque: statement.opaque_flow }.and(arguments);
         if statement.sink {
             self.stored.absorb(&all);
