@@ -8,7 +8,7 @@
 //! call OID          function call    size N T    a header of type T that announces N bytes
 //! raw HEX           bytes as they are             read         send all, read until ready or closed
 //! bind binary       all results in binary         hear         the same, each message whole and in hexadecimal
-//! connect           a new connection in the place of the old one                say TEXT   prints it
+//! say TEXT          prints it
 //! ```
 
 use std::{
@@ -23,7 +23,10 @@ use anyhow::{Context, Result, bail};
 const SILENCE: Duration = Duration::from_secs(20);
 
 fn main() -> Result<()> {
-    let mut server = connect()?;
+    let host = std::env::var("PGHOST").context("PGHOST")?;
+    let stream = TcpStream::connect((host, std::env::var("PGPORT").context("PGPORT")?.parse()?))?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    let mut server = BufReader::new(stream);
     let mut pending = Vec::new();
     for line in io::stdin().lock().lines() {
         let line = line?;
@@ -31,8 +34,6 @@ fn main() -> Result<()> {
             // A refused connection may be closed before all is sent; what it said is still to be read.
             let _ = server.get_mut().write_all(&std::mem::take(&mut pending));
             if line == "hear" { whole(&mut server)? } else { answers(&mut server)? }
-        } else if line == "connect" {
-            server = connect()?;
         } else if let Some(text) = line.strip_prefix("say ") {
             println!("{text}");
         } else {
@@ -40,13 +41,6 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn connect() -> Result<BufReader<TcpStream>> {
-    let host = std::env::var("PGHOST").context("PGHOST")?;
-    let stream = TcpStream::connect((host, std::env::var("PGPORT").context("PGPORT")?.parse()?))?;
-    stream.set_read_timeout(Some(SILENCE))?;
-    Ok(BufReader::new(stream))
 }
 
 /// Appends one command's bytes.

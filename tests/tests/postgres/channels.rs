@@ -8,73 +8,16 @@ use std::{
 use portcullis_tests::{
     binary, client, place,
     postgres::{PASSWORD, environment, succeeded},
+    vault,
 };
 use tempfile::TempDir;
 
 use super::*;
 
-/// Everything that policy can permit, and a method of each kind.
-const OPEN: &str = r#"
-@id("open-tables") permit (principal, action, resource is Sql::Table) when { resource.name like "*" };
-@id("open-functions") permit (principal, action, resource is Sql::Function) when { resource.name like "*" };
-@id("open-settings") permit (principal, action, resource is Sql::Setting) when { resource.name like "*" };
-@id("open-databases") permit (principal, action, resource is Sql::Database)
-  when { resource.name like "*" } unless { action == Sql::Action::"unknown" };
-@id("masked") @mask("secret=redact,pii=hash,ssn=pseudonym,credit_card=last4,email=partial")
-forbid (principal, action, resource)
-  unless { context.masked.containsAll([DataClass::"secret", DataClass::"pii", DataClass::"ssn",
-                                       DataClass::"credit_card", DataClass::"email"]) };
-"#;
-
-/// Each column of the vault but `id` and `marker`, with a class for each method that can show something.
-const CLASSES: &str = r#""public.vault.plain" = "secret"
-"public.vault.fixed" = "pii"
-"public.vault.digits" = "ssn"
-"public.vault.n2" = "ssn"
-"public.vault.n4" = "ssn"
-"public.vault.n8" = "ssn"
-"public.vault.exact" = "pii"
-"public.vault.f4" = "pii"
-"public.vault.f8" = "pii"
-"public.vault.flag" = "pii"
-"public.vault.born" = "pii"
-"public.vault.seen" = "pii"
-"public.vault.noon" = "pii"
-"public.vault.span" = "pii"
-"public.vault.uid" = "pii"
-"public.vault.host" = "pii"
-"public.vault.raw" = "pii"
-"public.vault.doc" = "pii"
-"public.vault.docb" = "secret"
-"public.vault.words" = "pii"
-"public.vault.numbers" = "ssn"
-"public.vault.grid" = "ssn"
-"public.vault.range" = "pii"
-"public.vault.ranges" = "pii"
-"public.vault.mood" = "pii"
-"public.vault.pair" = "pii"
-"public.vault.code" = "pii"
-"public.vault.insens" = "pii"
-"public.vault.bag" = "pii"
-"public.vault.mark" = "pii"
-"public.vault.terms" = "pii"
-"public.vault.bits" = "pii"
-"public.vault.mac" = "pii"
-"public.vault.place" = "pii"
-"public.vault.cash" = "pii"
-"public.strict.digits" = "ssn"
-"public.strict.small" = "pii""#;
-
 /// A server with the vault, and a gate that lets everything through but its values.
 fn vault() -> Result<(TempDir, Pair)> {
-    let place = place::temporary()?;
-    fs::write(place.path().join("open.cedar"), OPEN)?;
-    fs::copy(place::repository().join("policies/site.cedarschema"), place.path().join("site.cedarschema"))?;
-    let server = Postgres::start()?;
-    server.shop(&fs::read_to_string(place::repository().join("tests/rigs/vault.sql"))?)?;
-    let setup = Setup { policies: Some(place.path().to_owned()), classes: CLASSES, ..Setup::default() };
-    let gate = Gate::with(&server, &setup)?;
-    Ok((place, Pair { gate, server }))
+    let (policies, server, gate) = vault::start()?;
+    Ok((policies, Pair { gate, server }))
 }
 
 /// The least number of statements that show a planted value to whoever asks without a gate.
@@ -88,16 +31,9 @@ struct Planted {
 
 /// Every planted value as text, in binary, and as text turns bytes into hexadecimal.
 fn planted() -> Vec<Planted> {
-    let words = ["planted", "detnalp", "PLANTED", "536-90-4399", "9934-09-635", "536904399", "4539578763621486"];
-    let texts = ["98765432101234", "271828182845", "1971-03-14", "15:09:26", "c0ffee00-dead", "203.0.113.77"];
-    let more = ["1011011101111011111011111101", "ca:fe:ca:fe", "271.828", "271828.18", "271 days", "16777213"];
     let as_hex: String = b"planted".iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut planted: Vec<Planted> = words
-        .into_iter()
-        .chain(texts)
-        .chain(more)
-        .map(|text| Planted { name: text, bytes: text.as_bytes().to_vec() })
-        .collect();
+    let texts = vault::PLANTED.map(|text| Planted { name: text, bytes: text.as_bytes().to_vec() });
+    let mut planted = Vec::from(texts);
     let mut add = |name, bytes: &[u8]| planted.push(Planted { name, bytes: bytes.to_vec() });
     add("the bytes of text in hexadecimal", as_hex.as_bytes());
     add("n4 in binary", &536_904_399_i32.to_be_bytes());
@@ -114,11 +50,12 @@ fn planted() -> Vec<Planted> {
 /// Stands between the answers to two scripts; no message of the server holds it.
 const NEXT: &str = "next";
 
-/// What a workload hears that speaks each script on a connection of its own.
+/// What a workload hears that speaks one script after the other in one session.
 fn heard(pair: &Pair, scripts: &[String]) -> Result<Vec<Vec<u8>>> {
     let directory = pair.gate.place();
     let path = directory.join("script");
-    fs::write(&path, scripts.join(&format!("connect\nsay {NEXT}\n")))?;
+    let login = "startup user=app database=shop\nhear\n";
+    fs::write(&path, format!("{login}{}", scripts.join(&format!("say {NEXT}\n"))))?;
     let client = client::stage(&binary::example("client-wire")?, &directory)?;
     let mut command = pair.gate.workload(&pair.server, [client]);
     let said = succeeded("client-wire", command.stdin(File::open(path)?).output()?)?;
@@ -146,14 +83,13 @@ struct Asked<'a> {
 /// One line of the list: asked in text, and where it is one statement, in binary.
 fn asked(line: &str) -> Vec<Asked<'_>> {
     let (is_honest, statement) = line.strip_prefix("! ").map_or((false, line), |honest| (true, honest));
-    let login = "startup user=app database=shop\nhear\n";
     // A session that goes on shows what a statement left behind.
     let after = "query rollback\nhear\nquery select 'done'\nhear\n";
-    let script = format!("{login}query {statement}\nhear\n{after}");
+    let script = format!("query {statement}\nhear\n{after}");
     let mut ways = vec![Asked { statement, way: "text", is_honest, script }];
     if !statement.contains("; ") {
         let extended = format!("parse {statement}\nbind binary\ndescribe\nexecute\nsync\nhear\n");
-        ways.push(Asked { statement, way: "binary", is_honest, script: format!("{login}{extended}{after}") });
+        ways.push(Asked { statement, way: "binary", is_honest, script: format!("{extended}{after}") });
     }
     ways
 }

@@ -52,9 +52,10 @@ const FUNCTIONS: &str = "
 
 /// Columns of the server's own relations that hold values of tables: statistics, large objects, other people's
 /// statements, defaults of columns that were added later.
-const COPIES: [(&str, &str); 22] = [
+const COPIES: [(&str, &str); 23] = [
     ("pg_attribute", "attmissingval"),
     ("pg_largeobject", "data"),
+    ("pg_stat_activity", "application_name"),
     ("pg_stat_activity", "query"),
     ("pg_stat_statements", "query"),
     ("pg_statistic", "stavalues1"),
