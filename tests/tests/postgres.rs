@@ -4,6 +4,8 @@
 mod approval;
 #[path = "postgres/denial.rs"]
 mod denial;
+#[path = "postgres/limits.rs"]
+mod limits;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]
