@@ -11,7 +11,7 @@ use std::{
 use portcullis::{
     policy::{Bundle, Clock, Engine, Question, Source, Weekday},
     principal::{Principal, Process},
-    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Summary, sql},
+    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
     target::{Target, Verify},
 };
 

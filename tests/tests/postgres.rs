@@ -2,10 +2,16 @@
 
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/corpus.rs"]
+mod corpus;
 #[path = "postgres/denial.rs"]
 mod denial;
 #[path = "postgres/limits.rs"]
 mod limits;
+#[path = "postgres/honest.rs"]
+mod honest;
+#[path = "postgres/hostile.rs"]
+mod hostile;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::path::{PathChange, SearchPath};
 use crate::{request::Footprint, target::Class};
 
 /// A text, understood as far as it can be: what it touches, and its statements in order.
@@ -112,6 +113,8 @@ pub enum StatementKind {
         name: Option<String>,
     },
     Set,
+    /// SET, RESET or `set_config` of the search path.
+    SetSearchPath(PathChange),
     Show,
     /// RESET ALL.
     ResetAll,
@@ -155,6 +158,8 @@ pub struct SessionState {
     pub cursors: HashMap<String, Arc<Prepared>>,
     /// Names of temporary relations.
     pub temporary: HashSet<String>,
+    /// Where unqualified names are looked up.
+    pub path: SearchPath,
 }
 
 impl SessionState {
@@ -181,7 +186,15 @@ impl SessionState {
             StatementKind::CreateTemporary { name } => {
                 self.temporary.insert(name.clone());
             }
-            StatementKind::DiscardAll => *self = Self::default(),
+            StatementKind::DiscardAll => {
+                self.path.reset();
+                *self = Self { path: self.path.clone(), ..Self::default() };
+            }
+            StatementKind::SetSearchPath(change) => self.path.change(change),
+            StatementKind::ResetAll => self.path.reset(),
+            StatementKind::Commit => self.path.commit(),
+            StatementKind::Rollback => self.path.roll_back(),
+            StatementKind::Savepoint if statement.verb == "ROLLBACK" => self.path.roll_back_to(),
             StatementKind::DiscardTemporary => self.temporary.clear(),
             StatementKind::Select
             | StatementKind::Insert
@@ -192,14 +205,11 @@ impl SessionState {
             | StatementKind::CopyIn
             | StatementKind::CopyServer
             | StatementKind::Begin
-            | StatementKind::Commit
-            | StatementKind::Rollback
             | StatementKind::Savepoint
             | StatementKind::Execute { .. }
             | StatementKind::Fetch { .. }
             | StatementKind::Set
             | StatementKind::Show
-            | StatementKind::ResetAll
             | StatementKind::DiscardOther
             | StatementKind::Explain { .. }
             | StatementKind::Define

@@ -55,6 +55,11 @@ const SEARCH_PATH: &str = "
     FROM unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS s (name, position)
     WHERE s.name::text !~ '^pg_temp_' ORDER BY s.position";
 
+/// The schemas that the user may look into, and the user.
+const SCHEMAS: &str = "
+    SELECT n.nspname::text, current_user::text
+    FROM pg_catalog.pg_namespace n WHERE pg_catalog.has_schema_privilege(n.oid, 'USAGE')";
+
 /// Why a database could not be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
@@ -111,12 +116,13 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// All queries at once: they share one trip to the server.
 async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalogue, SurveyError> {
-    let (relations, views, children, functions, search_path) = tokio::try_join!(
+    let (relations, views, children, functions, search_path, schemas) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
         client.query(FUNCTIONS, &[]),
         client.query(SEARCH_PATH, &[]),
+        client.query(SCHEMAS, &[]),
     )?;
     if relations.len() > RELATIONS_MAX {
         return Err(SurveyError::TooMany(relations.len()));
@@ -138,8 +144,11 @@ async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalo
         by_name.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
     }
     let search_path = search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let usable = schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    // `pg_catalog` is always usable, so that there is a row.
+    let user = schemas.first().map(|row| row.try_get(1)).transpose()?.unwrap_or_default();
     let database = database.to_owned();
-    Ok(Catalogue { database, search_path, relations: plan.draw(target), functions: by_name })
+    Ok(Catalogue { database, search_path, usable, user, relations: plan.draw(target), functions: by_name })
 }
 
 /// A catalogue in the making: relations, and how classes pass between them.

@@ -17,8 +17,10 @@ use crate::protocol::{
 pub const STATEMENTS_MAX: usize = 10_000;
 /// Most portals that one session may have open at a time.
 pub const PORTALS_MAX: usize = 10_000;
-/// Most messages that may wait for their answers.
+/// Most messages that may wait for their answers; the workload is not heard until some are answered.
 pub const EXPECTED_MAX: usize = 1 << 17;
+/// What one more message of the workload may add: itself, a Describe of the gate's own, a Sync.
+const EXPECTED_RESERVE: usize = 8;
 
 /// Statements, portals and open answers of one session.
 ///
@@ -39,6 +41,8 @@ pub struct Ledger {
     trailing_syncs: usize,
     batches_sent: u64,
     batches_done: u64,
+    /// How many of what is expected may change the search path.
+    path_changes: usize,
     /// Portals in the order of their batches; some of them may have been replaced.
     portals_by_batch: VecDeque<(u64, Bytes)>,
     #[cfg(test)]
@@ -105,6 +109,16 @@ impl Ledger {
         Some(expected)
     }
 
+    /// Whether anything that is under way may change the search path.
+    pub fn may_change_path(&self) -> bool {
+        self.path_changes > 0
+    }
+
+    /// Whether so much is unanswered that no more may be sent.
+    pub fn is_full(&self) -> bool {
+        self.expected.len() >= EXPECTED_MAX - EXPECTED_RESERVE
+    }
+
     pub fn expect(&mut self, expected: Expected) -> Result<(), Fatal> {
         if self.expected.len() >= EXPECTED_MAX {
             return Err(Fatal::broken(
@@ -119,6 +133,7 @@ impl Ledger {
 
     fn enter(&mut self, expected: &Expected) {
         let number = self.next();
+        self.path_changes += usize::from(changes_path(expected));
         self.trailing_syncs = if matches!(expected, Expected::Sync) { self.trailing_syncs + 1 } else { 0 };
         match expected {
             Expected::Query(_) => {
@@ -141,6 +156,7 @@ impl Ledger {
     /// The message at the front is gone.
     fn leave(&mut self, expected: &Expected) {
         self.first += 1;
+        self.path_changes -= usize::from(changes_path(expected));
         self.trailing_syncs = self.trailing_syncs.min(self.expected.len());
         match expected {
             Expected::Query(_) | Expected::Execute(_) => self.running -= 1,
@@ -378,6 +394,10 @@ impl Ledger {
 
     #[cfg(not(test))]
     const fn step(&self) {}
+}
+
+fn changes_path(expected: &Expected) -> bool {
+    matches!(expected, Expected::Query(running) | Expected::Execute(running) if running.changes_path)
 }
 
 fn restore<T>(map: &mut HashMap<Bytes, Arc<T>>, name: Bytes, was: Option<Arc<T>>) {

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     Conversation, Rest,
     replies::{running_of, unexpected},
-    running::{CopyOut, Expected, Running},
+    running::{Expected, Running},
 };
 use crate::protocol::{
     Side,
@@ -18,7 +18,7 @@ use crate::protocol::{
             frontend::Formats,
             write,
         },
-        copy,
+        copy::CopyData,
         reply::Fatal,
         rows::{Columns, Shield},
         wire::Wire,
@@ -40,7 +40,7 @@ impl Conversation {
             self.from_server = Rest { count: head.total, is_dropped: true };
             return Ok(true);
         }
-        if tag == Tag::CopyData && running.shield.is_some() && running.copy == CopyOut::Verbatim {
+        if tag == Tag::CopyData && running.shield.is_some() && running.copy.is_none() {
             // Nobody announced it, so that nobody can say how it is masked.
             return Err(unexpected(tag));
         }
@@ -59,9 +59,9 @@ impl Conversation {
             return Ok(false);
         }
         if tag == Tag::CopyData {
-            let (copy, total) = (running.copy, head.total);
             if self.count(tag, head, wire)? {
-                copied(copy, &shield, total, wire)?;
+                let data = running_of(self.ledger.front_mut()).and_then(|running| running.copy.as_mut());
+                copied(data.ok_or_else(|| unexpected(tag))?, &shield, head.total, wire)?;
             }
             return Ok(true);
         }
@@ -174,14 +174,12 @@ impl Conversation {
     }
 
     pub(super) fn copy_out(&mut self, total: usize, body: &[u8], wire: &mut Wire) -> Result<(), Fatal> {
-        let (is_binary, _) = backend::copy_response(body)?;
-        match running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) {
-            Some(running) if running.shield.is_some() => {
-                running.is_binary_copy = is_binary;
-                running.copy = if is_binary { CopyOut::Binary } else { CopyOut::Text };
-            }
-            Some(running) => running.is_binary_copy = is_binary,
-            None => return Err(unexpected(Tag::CopyOut)),
+        let (is_binary, columns) = backend::copy_response(body)?;
+        let running = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none());
+        let running = running.ok_or_else(|| unexpected(Tag::CopyOut))?;
+        running.is_binary_copy = is_binary;
+        if let Some(shield) = &running.shield {
+            running.copy = Some(CopyData::announced(shield, running.layout.as_ref(), is_binary, columns)?);
         }
         self.pass(total, wire)
     }
@@ -249,17 +247,9 @@ fn rows_end(bytes: &[u8], running: &mut Running) -> Result<(Run, Option<Bytes>),
 }
 
 /// Masks one message of COPY data.
-fn copied(format: CopyOut, shield: &Shield, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
+fn copied(data: &mut CopyData, shield: &Shield, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
     let body = wire.up.slice(HEAD..total);
-    // Without a masked class in the answer, only the detectors have a say.
-    let masks = shield.flow().and(shield.outputs());
-    let masked = match (format, masks) {
-        (CopyOut::Verbatim, _) => None,
-        (CopyOut::Text, None) => copy::scan_text(shield, &body),
-        (CopyOut::Text, Some(masks)) => copy::mask_text(shield, masks, &body)?,
-        (CopyOut::Binary, masks) => copy::mask_binary(shield, masks, &body)?,
-    };
-    match masked {
+    match data.mask(shield, &body)? {
         None => wire.up.keep(total),
         Some(masked) => {
             let mut message = BytesMut::with_capacity(masked.len() + HEAD);
