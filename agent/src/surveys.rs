@@ -51,11 +51,17 @@ struct Place {
 
 /// Every surveyed database.
 #[derive(Debug, Default)]
-pub struct Surveys(Mutex<HashMap<Place, Arc<Site>>>);
+pub struct Surveys {
+    sites: Mutex<HashMap<Place, Arc<Site>>>,
+    /// What comments have given in each database. Kept when nobody uses it any more: a workload that may comment
+    /// could otherwise wait for that.
+    comments: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<postgres::Comments>>>>,
+}
 
 /// One database's newest catalogue and who wants to hear of a newer one.
 #[derive(Debug)]
 struct Site {
+    comments: Arc<tokio::sync::Mutex<postgres::Comments>>,
     dialler: Arc<Dialler>,
     database: String,
     /// Held while a survey runs, so that many askers cause one survey.
@@ -129,11 +135,13 @@ impl Surveys {
             dialled: session.dialler.destination.clone(),
             database: database.clone(),
         };
-        let mut sites = self.0.lock();
+        let mut sites = self.sites.lock();
         if let Some(site) = sites.get(&place) {
             return site.clone();
         }
+        let comments = self.comments.lock().entry(place.clone()).or_default().clone();
         let site = Arc::new(Site {
+            comments,
             dialler: session.dialler.clone(),
             database,
             newest: tokio::sync::Mutex::default(),
@@ -146,7 +154,7 @@ impl Surveys {
     }
 
     fn forget(&self, place: &Place) {
-        self.0.lock().remove(place);
+        self.sites.lock().remove(place);
     }
 }
 
@@ -197,7 +205,8 @@ impl Site {
     async fn read(&self) -> Result<Catalogue, String> {
         let dialler = &self.dialler;
         let (stream, credential) = (dial(dialler).await?, self.credential()?);
-        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target).await;
+        let mut comments = self.comments.lock().await;
+        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target, &mut comments).await;
         surveyed.map_err(|error| error.to_string())
     }
 
@@ -242,7 +251,7 @@ impl Site {
 }
 
 /// A connection to the server, secured where the target asks for it.
-async fn dial(dialler: &Dialler) -> Result<tls::Stream, String> {
+pub async fn dial(dialler: &Dialler) -> Result<tls::Stream, String> {
     let mut stream: tls::Stream = dialler.dial().await.map_err(|error| error.to_string())?.into();
     if dialler.target.tls != Verify::Off {
         postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;

@@ -2,6 +2,8 @@
 
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/classes.rs"]
+mod classes;
 #[path = "postgres/corpus.rs"]
 mod corpus;
 #[path = "postgres/denial.rs"]

@@ -7,6 +7,7 @@
 
 mod detect;
 pub mod json;
+mod names;
 mod number;
 mod pseudonym;
 mod shape;
@@ -16,7 +17,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::detect::Detectors;
+pub use self::{
+    detect::{DETECTED, Detectors},
+    names::class_of_name,
+};
 use self::pseudonym::Pseudonyms;
 use crate::target::Class;
 

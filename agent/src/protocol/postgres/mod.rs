@@ -3,6 +3,7 @@
 mod cancel;
 mod cell;
 mod classify;
+mod comment;
 pub mod codec;
 mod conversation;
 mod copy;
@@ -10,6 +11,7 @@ mod estimate;
 mod login;
 mod reply;
 mod rows;
+pub mod scan;
 mod session;
 mod startup;
 mod survey;
@@ -23,6 +25,7 @@ pub(in crate::protocol) mod playbook;
 mod tests;
 
 pub use cancel::Cancels;
+pub use comment::{Comments, UNREADABLE};
 pub use estimate::{EstimateError, Planner};
 pub use session::PostgresSession;
 pub use survey::{SurveyError, request_tls, survey};

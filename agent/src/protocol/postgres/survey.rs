@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
 
-use super::codec::write;
+use super::{
+    codec::write,
+    comment::{COMMENTED_MAX, Comments},
+};
 use crate::{
     credential::Credential,
     sql::{Catalogue, Column, Relation, RelationKind},
@@ -44,6 +47,11 @@ const VIEWS: &str = "
 /// Which table's rows show through which other: inheritance and partitions.
 const CHILDREN: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
 
+/// Comments of relations and their columns that may give classes.
+const COMMENTS: &str = "
+    SELECT objoid, objsubid::smallint, description FROM pg_catalog.pg_description
+    WHERE classoid = 'pg_catalog.pg_class'::regclass AND description LIKE '%@class%'";
+
 /// Everything that does not come with the server: extensions put functions into `pg_catalog` too.
 const FUNCTIONS: &str = "
     SELECT DISTINCT p.proname::text, n.nspname::text
@@ -73,6 +81,8 @@ pub enum SurveyError {
     NoTls,
     #[error("the database has {0} relations, more than {RELATIONS_MAX}")]
     TooMany(usize),
+    #[error("more than {COMMENTED_MAX} columns have classes by comment")]
+    TooManyComments,
 }
 
 /// Asks the server for TLS; the handshake may begin afterwards.
@@ -86,15 +96,18 @@ pub async fn request_tls(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> 
 }
 
 /// Reads the catalogue of `database` over `stream`, which is dialled and, where the target asks for it, secured.
+///
+/// Columns have the classes of the configuration, and all that `comments` has ever seen.
 pub async fn survey(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     credential: &Credential,
     database: &str,
     target: &Target,
+    comments: &mut Comments,
 ) -> Result<Catalogue, SurveyError> {
     let (client, connection) = log_in(stream, credential, database, "portcullis survey").await?;
     tokio::select! {
-        catalogue = read(&client, database, target) => catalogue,
+        catalogue = read(&client, database, target, comments) => catalogue,
         ended = connection => Err(ended.err().map_or(SurveyError::Closed, SurveyError::Server)),
     }
 }
@@ -115,23 +128,34 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// All queries at once: they share one trip to the server.
-async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalogue, SurveyError> {
-    let (relations, views, children, functions, search_path, schemas) = tokio::try_join!(
+pub(super) async fn read(
+    client: &Client,
+    database: &str,
+    target: &Target,
+    comments: &mut Comments,
+) -> Result<Catalogue, SurveyError> {
+    let (relations, views, children, functions, search_path, schemas, commented) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
         client.query(FUNCTIONS, &[]),
         client.query(SEARCH_PATH, &[]),
         client.query(SCHEMAS, &[]),
+        client.query(COMMENTS, &[]),
     )?;
     if relations.len() > RELATIONS_MAX {
         return Err(SurveyError::TooMany(relations.len()));
+    }
+    for row in commented {
+        if !comments.add(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?) {
+            return Err(SurveyError::TooManyComments);
+        }
     }
     let mut plan = Plan::default();
     for row in relations {
         let (oid, schema, name): (u32, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (kind, numbers, names): (&str, Vec<i16>, Vec<String>) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
-        plan.add(target, oid, schema, name, kind, numbers.into_iter().zip(names));
+        plan.add(target, comments, oid, schema, name, kind, numbers.into_iter().zip(names));
     }
     for row in views {
         plan.sees(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -165,6 +189,7 @@ impl Plan {
     fn add(
         &mut self,
         target: &Target,
+        comments: &Comments,
         oid: u32,
         schema: String,
         name: String,
@@ -175,7 +200,8 @@ impl Plan {
             |column: &str| ColumnName { schema: schema.clone(), table: name.clone(), column: column.to_owned() };
         let columns = columns
             .map(|(number, column)| {
-                let classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
+                let mut classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
+                join(&mut classes, comments.of(oid, number));
                 Column { number, name: column, classes }
             })
             .collect();
@@ -200,7 +226,9 @@ impl Plan {
 
     /// Passes classes on until nothing changes: a view of a view, a partition of a partition.
     fn draw(mut self, target: &Target) -> HashMap<u32, Relation> {
-        let everything: BTreeSet<Class> = target.classes.values().flatten().cloned().collect();
+        let columns = self.relations.values().flat_map(|relation| &relation.columns);
+        let commented = columns.flat_map(|column| &column.classes);
+        let everything: BTreeSet<Class> = target.classes.values().flatten().chain(commented).cloned().collect();
         let (sights, kin) = (std::mem::take(&mut self.sights), std::mem::take(&mut self.kin));
         let mut changed = !everything.is_empty();
         while changed {
@@ -279,10 +307,14 @@ mod tests {
     }
 
     fn plan(target: &Target) -> Plan {
+        commented(target, &Comments::default())
+    }
+
+    fn commented(target: &Target, comments: &Comments) -> Plan {
         let mut plan = Plan::default();
         let mut add = |oid, name: &str, kind, columns: &[&str]| {
             let columns = (1..).zip(columns.iter().map(|&column| column.to_owned()));
-            plan.add(target, oid, "public".to_owned(), name.to_owned(), kind, columns);
+            plan.add(target, comments, oid, "public".to_owned(), name.to_owned(), kind, columns);
         };
         add(1, "customers", "p", &["id", "email"]);
         add(2, "customers_old", "r", &["id", "email"]);
@@ -326,5 +358,18 @@ mod tests {
         let mut plan = plan(&target);
         plan.shares_rows(2, 1);
         assert_eq!(classes(&plan.draw(&target), 2), [0, 1]);
+    }
+
+    #[test]
+    fn classes_by_comment_add_to_those_of_the_configuration_and_pass_on() {
+        let target = Target { classes: BTreeMap::new(), ..target() };
+        let mut comments = Comments::default();
+        assert!(comments.add(1, 2, "@class(email)") && comments.add(2, 0, "@class(pii)"));
+        let mut plan = commented(&target, &comments);
+        plan.sees(3, 1, 2);
+        plan.sees(5, 0, 0);
+        let relations = plan.draw(&target);
+        assert_eq!((classes(&relations, 1), classes(&relations, 2)), (vec![0, 1], vec![1, 1]));
+        assert_eq!((classes(&relations, 3), classes(&relations, 5)), (vec![1], vec![2]));
     }
 }

@@ -162,10 +162,10 @@ fn a_batch_behind_a_limited_execute_is_skipped_when_it_is_cut() {
 #[test]
 fn the_sync_of_a_lone_execute_goes_with_it() {
     let mut book = logged_in(two_rows);
-    book.down(&[select(), write::bare(b'S').to_vec()].concat());
-    assert_eq!(tags(&book.upstream), "PBES");
+    book.down(&[select(), write::bare(b'S').to_vec(), write::bare(b'S').to_vec()].concat());
+    assert_eq!(tags(&book.upstream), "PBES", "one, and no more");
     book.up(&[write::bare(b'1').to_vec(), write::bare(b'2').to_vec(), rows(2), done("SELECT 2", Status::Idle)].concat());
-    assert_eq!(tags(&book.downstream), "12DDCZ");
+    assert_eq!((tags(&book.downstream), tags(&book.upstream)), ("12DDCZ".to_owned(), "PBESS".to_owned()));
 }
 
 #[test]
