@@ -50,9 +50,10 @@ impl Outcome {
     }
 }
 
-/// What `portcullis doctor` says of the daemon's layers.
+/// What `portcullis doctor` says of this kernel.
 #[derive(Clone, Debug)]
 pub struct Layers {
+    /// The layers, and whatever else is there.
     pub present: BTreeSet<String>,
     /// Those that this kernel lacks, and without which the daemon starts when the configuration allows it.
     pub allowed: Vec<String>,
@@ -63,15 +64,14 @@ impl Layers {
         let output = Command::new(portcullis).args(["doctor", "--json"]).output()?;
         let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
         let facts = facts.as_array().context("no facts")?;
-        let layers = facts.iter().filter_map(|fact| {
-            let name = fact.get("name")?.as_str()?.strip_prefix("layer ")?.to_owned();
-            Some((name, fact.get("present")?.as_bool()?))
-        });
-        let (present, missing): (Vec<_>, Vec<_>) = layers.partition(|(_, present)| *present);
-        let names = |layers: Vec<(String, bool)>| layers.into_iter().map(|(name, _)| name);
+        let names = |present: bool| {
+            let such = move |fact: &&Value| fact.get("present").and_then(Value::as_bool) == Some(present);
+            facts.iter().filter(such).filter_map(|fact| fact.get("name")?.as_str())
+        };
+        let present = names(true).map(|name| name.strip_prefix("layer ").unwrap_or(name).to_owned()).collect();
         // Nothing promises security hooks, so nobody has to allow that they are missing.
-        let allowed = names(missing).filter(|name| name != "lsm").collect();
-        Ok(Self { present: names(present).collect(), allowed })
+        let missing = names(false).filter_map(|name| name.strip_prefix("layer ")).filter(|layer| *layer != "lsm");
+        Ok(Self { present, allowed: missing.map(str::to_owned).collect() })
     }
 }
 

@@ -128,6 +128,9 @@ port = {port}
 resolvers = ["{resolver}"]
 allow_missing = {allow_missing:?}
 
+[dns]
+allow = ["known.example"]
+
 [[workload]]
 name = "captured"
 cgroup = "/{name}/captured"
