@@ -18,6 +18,7 @@ mod bpf;
 mod contest;
 mod ear;
 mod field;
+mod fuse;
 mod netlink;
 mod outside;
 mod place;
@@ -27,6 +28,7 @@ mod scene;
 mod sniffer;
 mod sys;
 mod table;
+mod xdp;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, rc::Rc};
 

@@ -70,9 +70,7 @@ impl Guard {
 
     /// Kills the daemon where it runs, and starts it anew: it puts back what is missing of the guard.
     pub fn restart(&mut self) -> Result<()> {
-        if let Some(mut service) = self.service.take() {
-            service.kill()?;
-        }
+        self.kill()?;
         let mut command = self.command(&["up", "--config"]);
         command.arg(self.directory.join("portcullis.toml"));
         let log = self.directory.join("portcullis.log");
@@ -102,11 +100,30 @@ impl Guard {
 
     /// Where the links of the captured cgroup are pinned.
     pub fn links(&self) -> Result<PathBuf> {
-        let links = Path::new("/sys/fs/bpf/portcullis").join(self.instance.replace('.', "+")).join("links");
-        let found = fs::read_dir(&links).with_context(|| format!("{}", links.display()))?;
-        let named =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("existing-"));
-        found.filter_map(|entry| Some(entry.ok()?.path())).find(named).context("no links of the captured cgroup")
+        self.pinned("links", "existing-")
+    }
+
+    /// Where the maps are pinned.
+    pub fn maps(&self) -> Result<PathBuf> {
+        self.pinned("", "maps-")
+    }
+
+    fn pinned(&self, below: &str, begins: &str) -> Result<PathBuf> {
+        let pins = Path::new("/sys/fs/bpf/portcullis").join(self.instance.replace('.', "+")).join(below);
+        let found = fs::read_dir(&pins).with_context(|| format!("{}", pins.display()))?;
+        let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begins));
+        let mut found = found.filter_map(|entry| Some(entry.ok()?.path()));
+        found.find(named).with_context(|| format!("nothing in {} begins with {begins}", pins.display()))
+    }
+
+    /// Hands the daemon's process out, to be killed when it is time: [`Guard::restart`] starts the next.
+    pub fn leave(&mut self) -> Option<Service> {
+        self.service.take()
+    }
+
+    /// Kills the daemon as a crash would; the guard stays.
+    pub fn kill(&mut self) -> Result<()> {
+        self.service.take().map_or(Ok(()), |mut service| service.kill())
     }
 
     fn status(&self) -> Result<Value> {

@@ -93,6 +93,13 @@ pub struct CaptureConfig {
 const RUNS: [Scope; 2] = [Scope::Runs, Scope::Daemon];
 const EVERYWHERE: [Scope; 3] = [Scope::Runs, Scope::Existing, Scope::Daemon];
 
+/// Marks a socket as one that the daemon listens on, before it is bound. Connections are led to no other: whoever takes
+/// the port of a daemon that is dead hears nothing.
+pub fn claim(socket: &impl AsFd) -> io::Result<()> {
+    let priority = i32::try_from(portcullis_common::LISTENER_PRIORITY).map_err(io::Error::other)?;
+    Ok(nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Priority, &priority)?)
+}
+
 /// Where the BPF file system is mounted by convention.
 pub const BPFFS: &str = "/sys/fs/bpf";
 

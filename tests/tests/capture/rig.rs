@@ -248,6 +248,7 @@ pub fn daemon() {
     let capture = Arc::new(capture);
     let listeners = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
         .map(|address| TcpListener::bind(SocketAddr::new(address, port)).unwrap());
+    listeners.iter().for_each(|listener| capture::claim(listener).unwrap());
     let (canary, refused) = (Arc::new(Canary::default()), Arc::new(AtomicU32::new(0)));
     for listener in listeners {
         let (capture, canary, refused, runtime) =
@@ -271,6 +272,7 @@ pub fn daemon() {
     }
     for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
         let (socket, capture) = (UdpSocket::bind((address, port)).unwrap(), capture.clone());
+        capture::claim(&socket).unwrap();
         thread::spawn(move || answer_names(&socket, &capture));
     }
     say("ready");
