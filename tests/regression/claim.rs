@@ -19,9 +19,9 @@ const FIRST_USER_OID: u32 = 16384;
 const TEMPORARY: (&str, &str) = ("pg_temp", "pg_temp_");
 
 /// A text's classification, with the catalogue that it was made by.
-pub struct Claim {
+pub struct Claim<'a> {
     pub classified: Arc<Classified>,
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: &'a Catalogue,
 }
 
 /// One thing that the server did and the classifier did not say.
@@ -57,7 +57,7 @@ impl fmt::Display for Loss {
 /// Tables by schema and name, with the columns that are said to be read, and whether they are said to be written.
 type Said<'a> = BTreeMap<(&'a str, &'a str), (BTreeSet<&'a str>, bool)>;
 
-impl Claim {
+impl Claim<'_> {
     /// Why the text is not completely understood; then it is denied, and nothing is lost.
     pub fn unknown(&self) -> Option<String> {
         let accesses = &self.classified.footprint.accesses;

@@ -116,7 +116,7 @@ impl Session {
         let text = Bytes::copy_from_slice(query.body.strip_suffix(&[0]).unwrap_or(&query.body));
         let view = tap.surveyor.view()?;
         let classified = view.classifier.classify(&text, &self.state);
-        let claim = Claim { classified, catalogue: view.catalogue.clone() };
+        let claim = Claim { classified, catalogue: view.classifier.catalogue() };
 
         let Some(observed) = self.run(&query, &text)? else { return Ok(false) };
         let text = Text { sql: String::from_utf8_lossy(&text).into_owned(), claim: &claim, observed: &observed };
