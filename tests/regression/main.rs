@@ -29,9 +29,10 @@ use portcullis_tests::{
     place,
     postgres::{Postgres, Release, Tls},
 };
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::{findings::Findings, survey::Surveyor, tap::Tap};
+use crate::{findings::Findings, survey::Surveyor, tap::{Shared, Tap}};
 
 const DATABASE: &str = "regression";
 /// What every other file builds on.
@@ -104,17 +105,17 @@ fn run(options: &Options) -> Result<bool> {
     place::open(&place.path().join("results"), 0o777)?;
     let listener = UnixListener::bind(place.path().join(format!(".s.PGSQL.{NUMBER}")))?;
 
-    let mut surveyor = Surveyor::new(server.socket(), DATABASE)?;
-    let mut findings = Findings::default();
+    let surveyor = Surveyor::new(server.socket(), DATABASE)?;
+    let shared = Mutex::new(Shared { surveyor, findings: Findings::default() });
+    let tap = Tap { socket: server.socket(), shared: &shared };
     let files = options.files()?;
     for name in &files {
         eprintln!("{name}");
-        findings.open(name);
+        shared.lock().findings.open(name);
         let mut psql = psql(&options.suite, name, &place)?.spawn().context("starting psql")?;
-        let mut tap = Tap { socket: server.socket(), surveyor: &mut surveyor, findings: &mut findings };
         tap.serve(&listener, || psql.try_wait().is_ok_and(|status| status.is_some())).with_context(|| name.clone())?;
     }
-    report(options, &findings, files.len())
+    report(options, &shared.lock().findings, files.len())
 }
 
 /// What the oracle needs, and what keeps it readable: statistics come when they are asked for.
