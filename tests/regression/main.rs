@@ -25,14 +25,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use portcullis_tests::{
     place,
     postgres::{Postgres, Release, Tls},
 };
-use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::{findings::Findings, survey::Surveyor, tap::{Shared, Tap}};
+use crate::{
+    findings::Findings,
+    survey::Surveyor,
+    tap::{Shared, Tap},
+};
 
 const DATABASE: &str = "regression";
 /// What every other file builds on.

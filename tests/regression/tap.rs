@@ -200,7 +200,7 @@ impl Session {
                     }
                 }
                 b'E' => observed.error = observed.error.take().or_else(|| message.field(b'C')),
-                b'C' | b'I' => observed.completed += 1,
+                b'C' => observed.completed += 1,
                 b'G' | b'W' => {
                     for message in held.drain(..).chain([message]) {
                         message.write(&mut self.client)?;
