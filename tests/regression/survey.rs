@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use portcullis::{
     credential::Credential,
-    protocol::postgres,
+    protocol::postgres::{self, Seen},
     sql::{Catalogue, Classifier},
     target::{Target, Verify},
 };
@@ -74,7 +74,7 @@ async fn survey(socket: &Path, database: &str) -> Result<Catalogue> {
         classes: Default::default(),
     };
     let stream = UnixStream::connect(socket).await.context("connecting for a survey")?;
-    postgres::survey(stream, &credential, database, &target).await.context("surveying")
+    postgres::survey(stream, &credential, database, &target, &mut Seen::default()).await.context("surveying")
 }
 
 async fn connect(socket: &Path, database: &str) -> Result<Client> {

@@ -267,6 +267,7 @@ fn keeps(kind: &StatementKind) -> bool {
         | StatementKind::Set
         | StatementKind::Show => true,
         StatementKind::CopyServer
+        | StatementKind::SetSearchPath(_)
         | StatementKind::Commit
         | StatementKind::Rollback
         | StatementKind::Execute { .. }
