@@ -16,6 +16,8 @@ pub struct Observed {
     pub named: BTreeMap<u32, Named>,
     /// Relations on which a lock was taken, and whether for more than reading.
     pub locked: BTreeMap<u32, Locked>,
+    /// Names of relations that the transaction has locked, by this text or before.
+    pub names: BTreeMap<u32, (String, String)>,
     /// How many statements were completed.
     pub completed: usize,
     pub error: Option<String>,
@@ -89,6 +91,7 @@ impl Observed {
                 continue;
             }
             let name = (!name.is_empty()).then(|| (schema.clone(), name.clone()));
+            self.names.extend(name.clone().map(|name| (oid, name)));
             let locked = self.locked.entry(oid).or_insert(Locked { name, writes: false });
             locked.writes |= mode != READ_LOCK;
         }

@@ -88,5 +88,7 @@ async fn connect(socket: &Path, database: &str) -> Result<Client> {
 async fn links(client: &Client) -> Result<Links> {
     let rows = client.query(Links::QUERY, &[]).await.context("reading what relations bring with them")?;
     let pairs = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<_>>>()?;
-    Ok(Links::new(pairs))
+    let triggered = client.query(Links::TRIGGERS, &[]).await?;
+    let triggered = triggered.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    Ok(Links::new(pairs, triggered))
 }

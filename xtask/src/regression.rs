@@ -130,7 +130,10 @@ fn markdown(figures: &Value) -> Result<String> {
         ("uses of relations compared", number("relations")?.to_string()),
         ("**relations, writes, columns or statements lost**", format!("**{}**", number("lost")?)),
         ("differences that are argued in `exceptions.txt`", count.to_string()),
-        ("texts that define other objects, whose locks are not compared", number("definitions")?.to_string()),
+        (
+            "texts that define objects, call functions or set triggers off, whose locks are not compared",
+            number("beyond")?.to_string(),
+        ),
     ];
     let mut table = String::from("| PostgreSQL's regression suite | |\n|---|--:|\n");
     for (name, value) in rows {
@@ -147,7 +150,7 @@ mod tests {
     fn every_figure_stands_in_the_table() {
         let figures = serde_json::json!({
             "files": 4, "texts": 800, "run": 700, "complete": 790, "complete_percent": 98.8, "relations": 4000,
-            "lost": 0, "excepted": { "one": 2, "two": 3 }, "definitions": 50,
+            "lost": 0, "excepted": { "one": 2, "two": 3 }, "beyond": 50,
         });
         let table = markdown(&figures).unwrap();
         for row in ["| classified completely | 790 (98.8 %) |", "in `exceptions.txt` | 5 |"] {
