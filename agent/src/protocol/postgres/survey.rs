@@ -86,6 +86,34 @@ const DEFINITIONS: &str = "
 
 const DATABASE: &str = "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
+/// Columns of the server's own relations that hold values of tables: statistics, large objects, other people's
+/// statements, defaults of columns that were added later.
+const COPIES: [(&str, &str); 23] = [
+    ("pg_attribute", "attmissingval"),
+    ("pg_largeobject", "data"),
+    ("pg_stat_activity", "application_name"),
+    ("pg_stat_activity", "query"),
+    ("pg_stat_statements", "query"),
+    ("pg_statistic", "stavalues1"),
+    ("pg_statistic", "stavalues2"),
+    ("pg_statistic", "stavalues3"),
+    ("pg_statistic", "stavalues4"),
+    ("pg_statistic", "stavalues5"),
+    ("pg_statistic_ext_data", "stxdexpr"),
+    ("pg_statistic_ext_data", "stxdmcv"),
+    ("pg_stats", "histogram_bounds"),
+    ("pg_stats", "most_common_elems"),
+    ("pg_stats", "most_common_vals"),
+    ("pg_stats", "range_bounds_histogram"),
+    ("pg_stats_ext", "most_common_vals"),
+    ("pg_stats_ext_exprs", "histogram_bounds"),
+    ("pg_stats_ext_exprs", "most_common_elems"),
+    ("pg_stats_ext_exprs", "most_common_vals"),
+    ("pg_stats_ext_exprs", "range_bounds_histogram"),
+    ("pg_stats_ext_exprs", "range_length_histogram"),
+    ("pg_stats", "range_length_histogram"),
+];
+
 const SEARCH_PATH: &str = "
     SELECT s.name::text
     FROM unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS s (name, position)
@@ -329,6 +357,13 @@ impl Plan {
     fn draw(mut self, target: &Target) -> HashMap<u32, Relation> {
         let own = self.relations.values().flat_map(|relation| &relation.columns).flat_map(|column| &column.classes);
         let everything: BTreeSet<Class> = target.classes.values().flatten().chain(own).cloned().collect();
+        for relation in self.relations.values_mut() {
+            let table = relation.name.as_str();
+            let copies = |column: &&mut Column| COPIES.contains(&(table, column.name.as_str()));
+            for column in relation.columns.iter_mut().filter(copies) {
+                join(&mut column.classes, everything.iter());
+            }
+        }
         let (sights, kin) = (std::mem::take(&mut self.sights), std::mem::take(&mut self.kin));
         let mut changed = !everything.is_empty();
         while changed {
@@ -436,6 +471,15 @@ mod tests {
         assert_eq!(classes(&relations, 4), [1, 1]);
         assert_eq!(classes(&relations, 5), [0]);
         assert!(relations[&4].classified && !relations[&5].classified);
+    }
+
+    #[test]
+    fn statistics_have_the_classes_of_all_that_they_copy() {
+        let target = target();
+        let mut plan = plan(&target);
+        let columns = [(1, "attname"), (2, "most_common_vals")].map(|(number, name)| (number, name.to_owned()));
+        plan.add(&target, 6, "pg_catalog".to_owned(), "pg_stats".to_owned(), "v", columns.into_iter());
+        assert_eq!(classes(&plan.draw(&target), 6), [0, 1]);
     }
 
     #[test]
