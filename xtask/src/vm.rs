@@ -3,7 +3,7 @@
 //! The emulation is plain (no KVM), so that it runs wherever the build does. A guest has nothing but a kernel and the
 //! programs of this build; it sees no network of this machine.
 
-mod apt;
+pub mod apt;
 mod cpio;
 mod document;
 mod findings;
