@@ -16,6 +16,11 @@ pub fn python_environment() -> PathBuf {
     root().join("venv")
 }
 
+/// The virtual environment with SQLAlchemy, Alembic and Django.
+pub fn tools_environment() -> PathBuf {
+    root().join("tools/venv")
+}
+
 /// The folder with node-postgres.
 pub fn node_modules() -> PathBuf {
     root().join("node/node_modules")

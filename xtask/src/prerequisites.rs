@@ -194,7 +194,8 @@ fn releases() -> Result<()> {
 fn clients() -> Result<()> {
     let clients = place::repository().join("tests/clients");
     maven("org.postgresql:postgresql:42.7.14", client::JDBC, JDBC_SHA256)?;
-    python(&clients.join("requirements.txt"))?;
+    python(&cache::python_environment(), &clients.join("requirements.txt"))?;
+    python(&cache::tools_environment(), &place::repository().join("tests/tools/requirements.txt"))?;
     node(&clients.join("node-postgres"))?;
     if Client::Pgx.is_possible() {
         pgx(&clients.join("pgx"))?;
@@ -223,11 +224,10 @@ fn maven(artifact: &str, file: &str, sha256: &str) -> Result<()> {
     std::fs::rename(arrived, place).context("keeping an artifact")
 }
 
-fn python(requirements: &Path) -> Result<()> {
-    let environment = cache::python_environment();
-    unless_kept(&environment, requirements, || {
+fn python(environment: &Path, requirements: &Path) -> Result<()> {
+    unless_kept(environment, requirements, || {
         let make = ["-m", "venv", "--clear"];
-        progress::run("python virtual environment", Command::new("/usr/bin/python3").args(make).arg(&environment))?;
+        progress::run("python virtual environment", Command::new("/usr/bin/python3").args(make).arg(environment))?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement"];
         progress::run("pip install", Command::new(environment.join("bin/python")).args(install).arg(requirements))
     })

@@ -43,6 +43,8 @@ pub struct Statement {
     pub sink: bool,
     /// The classes of what is stored so.
     pub stored_classes: BTreeSet<Class>,
+    /// Tables and views that it makes, by schema and name.
+    pub creates: BTreeSet<(String, String)>,
     /// Each column of the answer in order; `None` when their number is not known.
     pub outputs: Option<Vec<Output>>,
 }
@@ -154,6 +156,8 @@ pub struct SessionState {
     pub cursors: HashMap<String, Arc<Prepared>>,
     /// Names of temporary relations.
     pub temporary: HashSet<String>,
+    /// Tables and views that this transaction has made: no catalogue has them before it is committed.
+    pub created: BTreeSet<(String, String)>,
     /// Where unqualified names are looked up.
     pub path: SearchPath,
 }
@@ -188,8 +192,14 @@ impl SessionState {
             }
             StatementKind::SetSearchPath(change) => self.path.change(change),
             StatementKind::ResetAll => self.path.reset(),
-            StatementKind::Commit => self.path.commit(),
-            StatementKind::Rollback => self.path.roll_back(),
+            StatementKind::Commit => {
+                self.created.clear();
+                self.path.commit();
+            }
+            StatementKind::Rollback => {
+                self.created.clear();
+                self.path.roll_back();
+            }
             StatementKind::Savepoint if statement.verb == "ROLLBACK" => self.path.roll_back_to(),
             StatementKind::DiscardTemporary => self.temporary.clear(),
             StatementKind::Select

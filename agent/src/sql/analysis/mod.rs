@@ -56,7 +56,7 @@ pub struct Analysed {
 /// What earlier statements of the same text have done to the catalogue.
 #[derive(Debug, Default)]
 pub struct Earlier {
-    /// Tables that they create, by schema and name.
+    /// Tables that they create, by schema and name, and that earlier texts of the transaction have created.
     pub created: BTreeSet<(String, String)>,
     /// Whether names may mean something else now: a view was replaced, a column renamed.
     pub redefined: bool,
@@ -113,6 +113,8 @@ pub struct Analysis<'a> {
     steps: usize,
     /// Whether the statement is a call of one function with nothing around it.
     is_bare_call: bool,
+    /// The one setting that a query of `pg_settings` is about.
+    named_setting: Option<String>,
     /// What becomes of the search path.
     path_change: Option<PathChange>,
     remarks: Remarks,
@@ -154,6 +156,7 @@ impl<'a> Analysis<'a> {
             depth: 0,
             steps: 0,
             is_bare_call: false,
+            named_setting: None,
             path_change: None,
             remarks: Remarks::default(),
         }
@@ -163,6 +166,7 @@ impl<'a> Analysis<'a> {
     pub fn run(mut self, node: Option<&Node>) -> Analysed {
         let effect = match node.and_then(|node| node.node.as_ref()) {
             Some(node) => {
+                self.named_setting = utility::named_setting(node);
                 self.is_bare_call = matches!(node, NodeEnum::SelectStmt(select) if utility::is_bare_call(select));
                 self.statement(node)
             }
@@ -186,6 +190,7 @@ impl<'a> Analysis<'a> {
             stored_classes: self.classes(&self.stored.columns),
             opaque_flow: flow.opaque,
             outputs,
+            creates: self.remarks.created.clone(),
             flows: flow.columns,
         };
         let read = self.read_classes(&statement.flows);

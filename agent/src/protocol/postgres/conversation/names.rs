@@ -14,6 +14,7 @@ impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         for statement in &classified.statements {
+            self.state.created.extend(statement.creates.iter().cloned());
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);
@@ -115,6 +116,7 @@ impl Conversation {
 
     /// The transaction is over, by itself or by COMMIT or ROLLBACK.
     pub(super) fn note_transaction_end(&mut self) {
+        self.state.created.clear();
         self.state.path.commit();
         self.follow_path();
     }
