@@ -31,6 +31,11 @@ pub fn pgx_client() -> PathBuf {
     root().join("pgx-client")
 }
 
+/// pgx's own tests: `source`, and a program for each package in `bin`.
+pub fn pgx_suite() -> PathBuf {
+    root().join("pgx-suite")
+}
+
 /// A file from Maven Central, by the last part of its address.
 pub fn maven(file: &str) -> PathBuf {
     root().join("maven").join(file)

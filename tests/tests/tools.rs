@@ -6,6 +6,10 @@ mod dump;
 mod psql;
 #[path = "tools/python.rs"]
 mod python;
+#[path = "tools/suite.rs"]
+mod suite;
+#[path = "tools/wire.rs"]
+mod wire;
 
 use std::{
     ffi::OsStr,
@@ -16,7 +20,7 @@ use anyhow::{Context, Result, ensure};
 use portcullis_tests::{
     gate::{Gate, Setup},
     place,
-    postgres::{self, DATABASE, PASSWORD, Postgres},
+    postgres::{self, PASSWORD, Postgres},
 };
 use tempfile::TempDir;
 

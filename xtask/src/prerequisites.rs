@@ -199,6 +199,7 @@ fn clients() -> Result<()> {
     node(&clients.join("node-postgres"))?;
     if Client::Pgx.is_possible() {
         pgx(&clients.join("pgx"))?;
+        pgx_suite(&clients.join("pgx"))?;
     }
     Ok(())
 }
@@ -252,6 +253,34 @@ fn pgx(module: &Path) -> Result<()> {
         build.args(["build", "-buildvcs=false", "-o"]).arg(cache::pgx_client()).arg(".").current_dir(module);
         build.env("GOPATH", &folder).env("GOCACHE", folder.join("cache")).env("GOFLAGS", "-mod=readonly -modcacherw");
         progress::run("building the pgx client", &mut build)
+    })
+}
+
+/// Builds pgx's own tests, which come with its module, one program for each package.
+fn pgx_suite(module: &Path) -> Result<()> {
+    let folder = cache::pgx_suite();
+    unless_kept(&folder, &module.join("go.sum"), || {
+        let modules = cache::root().join("go");
+        let (source, programs) = (folder.join("source"), folder.join("bin"));
+        let go = |arguments: &[&str], at: &Path| {
+            let mut go = Command::new("go");
+            go.args(arguments).current_dir(at).env("GOPATH", &modules).env("GOCACHE", modules.join("cache"));
+            go.env("GOFLAGS", "-mod=mod -modcacherw");
+            go
+        };
+        let place = go(&["list", "-m", "-f", "{{.Dir}}", "github.com/jackc/pgx/v5"], module).output()?;
+        let fetched = String::from_utf8_lossy(&place.stdout).trim().to_owned();
+        if source.exists() {
+            std::fs::remove_dir_all(&source)?;
+        }
+        progress::run("copying pgx", Command::new("cp").args(["-r", &fetched]).arg(&source))?;
+        for package in client::PGX_SUITE {
+            let program = programs.join(client::pgx_program(package));
+            let mut build = go(&["test", "-c", "-o"], &source);
+            build.arg(program).arg(format!("./{package}"));
+            progress::run(&format!("building the tests of pgx/{package}"), &mut build)?;
+        }
+        Ok(())
     })
 }
 

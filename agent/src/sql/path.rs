@@ -89,7 +89,14 @@ impl SearchPath {
     /// Of a session that begins with `start`.
     pub fn starting(start: Path) -> Self {
         let known = Some(start.clone());
-        Self { start, now: known.clone(), on_commit: known.clone(), on_rollback: known, is_changed: false, is_pending: false }
+        Self {
+            start,
+            now: known.clone(),
+            on_commit: known.clone(),
+            on_rollback: known,
+            is_changed: false,
+            is_pending: false,
+        }
     }
 
     /// The path; the outer `None`: it is not known.

@@ -5,7 +5,10 @@ use super::*;
 /// Lines that no two dumps share.
 fn comparable(dump: &[u8]) -> String {
     let text = String::from_utf8_lossy(dump);
-    text.lines().filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.starts_with("\\restrict") && !line.starts_with("\\unrestrict"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 const UNCLASSIFIED: [&str; 8] = ["pg_dump", "-n", "public", "-T", "salaries", "-T", "customers", "--no-comments"];
@@ -46,7 +49,11 @@ fn every_format_of_an_archive_is_restored_as_it_was() -> Result<()> {
              pg_restore --no-owner --no-privileges --exit-on-error -L list -d copy_{format} archive_{format}"
         );
         said(&rig.governed(["sh", "-c", &script])?)?;
-        for sql in ["select * from orders order by id", "select * from payments order by id", "select nextval('orders_id_seq')"] {
+        for sql in [
+            "select * from orders order by id",
+            "select * from payments order by id",
+            "select nextval('orders_id_seq')",
+        ] {
             assert_eq!(rig.server.superuser(&format!("copy_{format}"), sql)?, rig.server.shop(sql)?, "{format}");
         }
     }

@@ -7,9 +7,11 @@ const MARK: &str = "@@ command";
 
 /// Commands that are refused, and the access that they lack: what they read may hold passwords, or what other
 /// roles have set.
-const REFUSED: [(&str, &str); 2] = [("\\deu+", "select on shop/shop/pg_catalog.pg_user_mappings"), NO_SETTINGS];
-/// Without the rule for dumps.
-const NO_SETTINGS: (&str, &str) = ("\\drds", "select on shop/shop/pg_catalog.pg_db_role_setting");
+const REFUSED: [(&str, &str); 3] = [
+    ("\\deu+", "select on shop/shop/pg_catalog.pg_user_mappings"),
+    ("\\drds", "select on shop/shop/pg_catalog.pg_db_role_setting"),
+    ("\\dRs+", "select on shop/shop/pg_catalog.pg_subscription"),
+];
 
 fn answers(output: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout);
@@ -31,7 +33,13 @@ fn backslash_commands_answer_as_without_a_gate() -> Result<()> {
     let governed = answers(&gate.workload(&server, words).output()?);
     let ungoverned = answers(&direct(&server, words)?.current_dir(gate.place()).output()?);
     let commands: Vec<_> = commands.lines().collect();
-    ensure!(governed.len() == commands.len() && ungoverned.len() == commands.len(), "answers are missing");
+    ensure!(
+        governed.len() == commands.len() && ungoverned.len() == commands.len(),
+        "{} and {} answers to {}: {governed:?}",
+        governed.len(),
+        ungoverned.len(),
+        commands.len()
+    );
 
     let mut differing = String::new();
     for ((command, governed), ungoverned) in commands.iter().zip(&governed).zip(&ungoverned) {

@@ -8,10 +8,12 @@ use super::*;
 
 /// An application of `tests/tools`, by its folder and its first file.
 #[derive(Clone, Copy)]
-struct Application(&'static str, &'static str);
+pub struct Application(&'static str, &'static str);
 
 const SQLALCHEMY: Application = Application("sqlalchemy", "app.py");
 const DJANGO: Application = Application("django", "manage.py");
+/// libpq, asked for what drivers seldom ask.
+pub const WIRE: Application = Application("wire", "wire.py");
 
 impl Application {
     fn words(self, place: &std::path::Path) -> Result<[PathBuf; 3]> {
@@ -19,13 +21,13 @@ impl Application {
         Ok([cache::tools_environment().join("bin/python"), "-B".into(), folder.join(self.1)])
     }
 
-    fn directly(self, server: &Postgres) -> Result<Output> {
+    pub fn directly(self, server: &Postgres) -> Result<Output> {
         let place = place::temporary()?;
         Ok(direct(server, self.words(place.path())?)?.output()?)
     }
 
     /// As a workload that is given the libraries to read.
-    fn governed(self, gate: &Gate, server: &Postgres) -> Result<Output> {
+    pub fn governed(self, gate: &Gate, server: &Postgres) -> Result<Output> {
         let libraries = format!("{}:ro", cache::tools_environment().display());
         let mut command = gate.command(["run", "--name", "agent", "--bind", ".", "--bind", &libraries, "--"]);
         postgres::environment(&mut command, server.port()).args(self.words(&gate.place())?);

@@ -216,7 +216,8 @@ impl Conversation {
                 self.forward(total, wire);
             }
             Subject::Query { .. } | Subject::Parse { .. } => {
-                self.ledger.expect(Expected::Query(Running::new(classified, shield, None).changing_path(changes_path)))?;
+                self.ledger
+                    .expect(Expected::Query(Running::new(classified, shield, None).changing_path(changes_path)))?;
                 self.is_batch_open = false;
                 self.is_urgent = true;
                 wire.down.keep(total);

@@ -89,7 +89,8 @@ impl Conversation {
         if self.skip != Skip::Nothing {
             return Ok(());
         }
-        let message = format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
+        let message =
+            format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
         let hint = "send it in parts, or load rows with COPY … FROM STDIN";
         self.deny(way, reply::error(reply::TOO_LONG, &message, hint), 0, wire)
     }
