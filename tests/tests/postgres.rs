@@ -4,6 +4,8 @@
 mod approval;
 #[path = "postgres/channels.rs"]
 mod channels;
+#[path = "postgres/classes.rs"]
+mod classes;
 #[path = "postgres/corpus.rs"]
 mod corpus;
 #[path = "postgres/denial.rs"]
@@ -12,6 +14,8 @@ mod denial;
 mod honest;
 #[path = "postgres/hostile.rs"]
 mod hostile;
+#[path = "postgres/limits.rs"]
+mod limits;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]

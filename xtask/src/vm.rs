@@ -39,7 +39,7 @@ use crate::{
     test::Tally,
 };
 
-/// What every guest does, in this order, and limits that are far away; together less than a guest's own limit.
+/// What every guest does, in this order, and limits by the guest's clock, which are far away.
 const STEPS: [Step; 4] = [
     Step { name: "doctor", seconds: 60, script: "portcullis doctor --json" },
     Step { name: "daemon", seconds: 120, script: include_str!("vm/steps/daemon.sh") },

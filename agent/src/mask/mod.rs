@@ -7,6 +7,7 @@
 
 mod detect;
 pub mod json;
+mod names;
 mod number;
 mod pseudonym;
 mod shape;
@@ -16,8 +17,11 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::detect::Detectors;
 use self::pseudonym::Pseudonyms;
+pub use self::{
+    detect::{DETECTED, Detectors},
+    names::class_of_name,
+};
 use crate::target::Class;
 
 /// What stands where a value was redacted.

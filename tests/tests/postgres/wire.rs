@@ -7,7 +7,7 @@ use portcullis_tests::{binary, client, postgres::succeeded, wait};
 use super::*;
 
 /// Speaks a script as a workload; the answers, one message a line.
-fn speak(pair: &Pair, script: &str) -> Result<String> {
+pub fn speak(pair: &Pair, script: &str) -> Result<String> {
     let directory = pair.gate.place();
     let path = directory.join("script");
     std::fs::write(&path, script)?;
@@ -16,7 +16,7 @@ fn speak(pair: &Pair, script: &str) -> Result<String> {
     succeeded("client-wire", command.stdin(File::open(path)?).output()?)
 }
 
-const LOGIN: &str = "startup user=app database=shop\nread\n";
+pub const LOGIN: &str = "startup user=app database=shop\nread\n";
 
 #[test]
 fn a_pipeline_keeps_its_order() -> Result<()> {
