@@ -107,6 +107,12 @@ impl Verdict {
             return;
         }
         self.columns.dependent += 1;
+        let absent =
+            |of: fn(&(Cell, Cell, Cell)) -> &Cell| cells.iter().map(|cell| of(cell).is_none()).collect::<Vec<_>>();
+        let (gate, direct, twin) = (absent(|cell| &cell.0), absent(|cell| &cell.1), absent(|cell| &cell.2));
+        if direct != twin && gate == direct {
+            self.leaks.push(format!("which values of column {column} are absent follows the secrets"));
+        }
         let shown = cells.iter().find(|(gate, direct, twin)| direct != twin && gate == direct && gate.is_some());
         if let Some((Some(value), ..)) = shown {
             let value = String::from_utf8_lossy(value);

@@ -45,16 +45,6 @@ pub enum Method {
     Null,
 }
 
-impl Method {
-    /// The method for a value that was computed from what has to be masked.
-    ///
-    /// What shows a piece of a value, or the same token for the same value, would show all of it to who may choose
-    /// which piece it is applied to: `left(ssn, 4)`, `substr(ssn, 5, 1)`.
-    pub fn of_computed(self) -> Self {
-        self.max(Self::Redact)
-    }
-}
-
 /// What the workload receives in a value's place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Masked {

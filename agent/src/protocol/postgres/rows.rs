@@ -286,9 +286,11 @@ fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Ou
     }
 }
 
-/// The mask of what was computed from values, or may have been.
-fn computed((class, method): (Class, Method)) -> (Class, Method) {
-    (class, method.of_computed())
+/// The mask of what was computed from values, or may have been: nothing of it is shown, not even that it is empty or
+/// NULL. Whoever chooses what is computed would choose what that says: `left(ssn, 4)`, `nullif(left(ssn, 1), '7')`,
+/// `regexp_replace(ssn, '^[^7].*', '')`.
+fn computed((class, _): (Class, Method)) -> (Class, Method) {
+    (class, Method::Null)
 }
 
 /// Whether the values of one of the relation's columns are its own, or another's that it shows as they are.
