@@ -14,3 +14,4 @@ pub mod place;
 pub mod port;
 pub mod postgres;
 pub mod service;
+pub mod wait;

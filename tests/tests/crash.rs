@@ -4,14 +4,13 @@ use std::{
     fs,
     path::Path,
     process::{Child, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Result, ensure};
 use portcullis_tests::{
     gate::{Gate, Setup, files_with},
     postgres::Postgres,
+    wait,
 };
 
 /// Workloads that put the load on.
@@ -37,13 +36,7 @@ fn attempts(directory: &Path) -> u64 {
 
 fn wait_for_attempts(directory: &Path, more: u64) -> Result<()> {
     let begun = attempts(directory);
-    for _ in 0..1200 {
-        if attempts(directory) >= begun + more {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    anyhow::bail!("the workloads made no {more} attempts")
+    wait::until(&format!("the workloads make {more} attempts"), || Ok(attempts(directory) >= begun + more))
 }
 
 /// Connections that the server has seen from anywhere but its own socket.
@@ -53,13 +46,8 @@ fn connections(server: &Postgres) -> usize {
 
 /// Waits until no backend of the workloads is left, so that what the server sees from then on is new.
 fn quiet(server: &Postgres) -> Result<()> {
-    for _ in 0..400 {
-        if server.shop("select count(*) from pg_stat_activity where usename = 'app'")? == "0" {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    anyhow::bail!("backends outlived the daemon")
+    let backends = || server.shop("select count(*) from pg_stat_activity where usename = 'app'");
+    wait::until("no backend outlives the daemon", || Ok(backends()? == "0"))
 }
 
 /// Every marker in the server's log: the statements that were permitted and ran.

@@ -5,16 +5,15 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    thread,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use portcullis_tests::{
     binary,
     gate::{Gate, Setup},
     place,
     postgres::Postgres,
+    wait,
 };
 use serde_json::Value;
 
@@ -70,14 +69,10 @@ fn a_process_that_is_enrolled_loses_the_control_that_it_had() -> Result<()> {
 
 /// The host's record, once it has this.
 fn wait_for(gate: &Gate, event: &str) -> Result<String> {
-    for _ in 0..200 {
+    wait::until_some(&format!("`{event}` is in the host's record"), || {
         let told = gate.ask(["sessions", "show", "host"])?;
-        if told.contains(event) {
-            return Ok(told);
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    bail!("`{event}` is not in the host's record")
+        Ok(told.contains(event).then_some(told))
+    })
 }
 
 #[test]
@@ -105,13 +100,8 @@ fn an_attempt_is_in_the_record_with_who_made_it() -> Result<()> {
 }
 
 fn wait_until_empty(cgroup: &Path) -> Result<()> {
-    for _ in 0..200 {
-        if !cgroup.exists() || fs::remove_dir(cgroup).is_ok() {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    bail!("{} is not left", cgroup.display())
+    let left = || Ok(!cgroup.exists() || fs::remove_dir(cgroup).is_ok());
+    wait::until(&format!("{} is left", cgroup.display()), left)
 }
 
 fn said(output: &Output) -> String {

@@ -2,8 +2,14 @@
 
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/corpus.rs"]
+mod corpus;
 #[path = "postgres/denial.rs"]
 mod denial;
+#[path = "postgres/honest.rs"]
+mod honest;
+#[path = "postgres/hostile.rs"]
+mod hostile;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]

@@ -5,14 +5,13 @@ use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
     process::{Child, Stdio},
-    thread,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use portcullis_tests::{
     gate::{Gate, Setup},
     postgres::Postgres,
+    wait,
 };
 use serde_json::Value;
 
@@ -35,16 +34,6 @@ fn closed(gate: &Gate, tree: &str) -> Result<Option<String>> {
     let found =
         trees.iter().find(|known| known.get("name").and_then(Value::as_str) == Some(tree)).context("the tree")?;
     Ok(found.get("closed").and_then(Value::as_str).map(str::to_owned))
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    for _ in 0..600 {
-        if holds()? {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    bail!("never: {what}")
 }
 
 /// Takes a program's pin away and puts a directory there, so that it cannot be attached again.
@@ -75,11 +64,11 @@ fn a_tree_whose_capture_does_not_hold_is_closed_and_opens_again() -> Result<()> 
     // Enrolled while all is well, it connects only later.
     let words = ["sh", "-c", "read go; exec psql -X -q -t -A -c 'select 1' 2>&1"];
     let mut late = gate.workload(&server, words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    wait_until("two workloads", || Ok(status(&gate)?["workloads"].as_array().is_some_and(|all| all.len() == 2)))?;
+    wait::until("two workloads", || Ok(status(&gate)?["workloads"].as_array().is_some_and(|all| all.len() == 2)))?;
 
     let link = links(&gate)?.join("sendmsg4");
     break_capture(&link)?;
-    wait_until("closed", || Ok(closed(&gate, "run")?.is_some_and(|reason| reason.contains("`sendmsg4`"))))?;
+    wait::until("closed", || Ok(closed(&gate, "run")?.is_some_and(|reason| reason.contains("`sendmsg4`"))))?;
     ensure!(!gate.command(["status"]).output()?.status.success(), "status says that all is well");
 
     let metrics = gate.ask(["metrics"])?;
@@ -100,7 +89,7 @@ fn a_tree_whose_capture_does_not_hold_is_closed_and_opens_again() -> Result<()> 
     ensure!(!fresh.status.success(), "a new workload was let in");
 
     fs::remove_dir(&link)?;
-    wait_until("open", || Ok(closed(&gate, "run")?.is_none()))?;
+    wait::until("open", || Ok(closed(&gate, "run")?.is_none()))?;
     ensure!(link.exists(), "the program is not pinned again");
     ensure!(gate.psql(&server, "select 'open'")?.stdout == b"open\n", "it is open, and nothing passes");
 
@@ -123,8 +112,8 @@ fn a_floor_whose_pin_is_removed_stays_and_is_pinned_again() -> Result<()> {
     let gate = Gate::with(&server, &Setup::default())?;
     let link = links(&gate)?.join("egress");
     fs::remove_file(&link)?;
-    wait_until("pinned again", || Ok(link.exists()))?;
-    wait_until("reopened", || Ok(gate.ask(["sessions", "show", "host"])?.contains("reopened")))?;
+    wait::until("pinned again", || Ok(link.exists()))?;
+    wait::until("reopened", || Ok(gate.ask(["sessions", "show", "host"])?.contains("reopened")))?;
     let told = gate.ask(["sessions", "show", "host"])?;
     ensure!(told.contains("`egress`") && told.contains("its pin is gone"), "{told}");
     gate.leave()

@@ -6,16 +6,16 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use portcullis_tests::{
     gate::{Gate, Setup, files_with},
     place,
     postgres::Postgres,
+    wait,
 };
+use serde_json::Value;
 
 const WORKLOADS: usize = 2;
 /// Takeovers without load.
@@ -42,13 +42,13 @@ fn lines(file: &Path) -> Vec<String> {
 
 fn wait_for_more(directory: &Path, more: usize) -> Result<()> {
     let begun = lines(&directory.join("ran")).len();
-    for _ in 0..1200 {
-        if lines(&directory.join("ran")).len() >= begun + more {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    bail!("the workloads got no further: {:?}", lines(&directory.join("failed")))
+    wait::until("the workloads get further", || Ok(lines(&directory.join("ran")).len() >= begun + more))
+        .with_context(|| format!("refused: {:?}", lines(&directory.join("failed"))))
+}
+
+/// The workloads that the daemon knows.
+fn known(gate: &Gate) -> Result<Value> {
+    Ok(gate.json(["status"])?.get("workloads").cloned().unwrap_or_default())
 }
 
 #[test]
@@ -75,14 +75,7 @@ fn connects_under_a_takeover_are_neither_refused_nor_direct() -> Result<()> {
     ensure!(failed.is_empty(), "refused: {failed:?}\n{}", gate.log());
 
     // The last daemon knows when the workloads of the first have ended.
-    let left = || Ok::<_, anyhow::Error>(gate.json(["status"])?["workloads"].as_array().map_or(0, Vec::len));
-    for _ in 0..600 {
-        if left()? == 0 {
-            break;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    ensure!(left()? == 0, "workloads are left");
+    wait::until("no workload is left", || Ok(known(&gate)?.as_array().is_none_or(Vec::is_empty)))?;
     gate.stop()?;
     let mut recorded = Vec::new();
     for path in files_with(&gate.state().join("records"), "marker-")? {
@@ -122,13 +115,7 @@ fn idle_takeovers_repeat_and_keep_who_owns_what() -> Result<()> {
     let server = Postgres::start()?;
     let mut gate = Gate::with(&server, &Setup::default())?;
     let mut workload = gate.workload(&server, ["cat"]).stdin(Stdio::piped()).spawn()?;
-    let known = |gate: &Gate| Ok::<_, anyhow::Error>(gate.json(["status"])?["workloads"].clone());
-    for _ in 0..600 {
-        if known(&gate)?.as_array().is_some_and(|known| known.len() == 1) {
-            break;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+    wait::until("the workload is known", || Ok(known(&gate)?.as_array().is_some_and(|known| known.len() == 1)))?;
     let before = known(&gate)?;
     ensure!(before[0]["owner"].is_string(), "{before}");
     for _ in 0..IDLE_TAKEOVERS {
@@ -136,14 +123,7 @@ fn idle_takeovers_repeat_and_keep_who_owns_what() -> Result<()> {
         ensure!(known(&gate)? == before, "{} became {}", before, known(&gate)?);
     }
     // Records are written behind what they tell of.
-    let told = || gate.ask(["sessions", "show", "host"]);
-    for _ in 0..600 {
-        if told()?.contains("took over") {
-            break;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    ensure!(told()?.contains("took over"), "{}", told()?);
+    wait::until("the takeover is recorded", || Ok(gate.ask(["sessions", "show", "host"])?.contains("took over")))?;
     drop(workload.stdin.take());
     workload.wait()?;
     ensure!(gate.psql(&server, "select 'after'")?.stdout == b"after\n", "nothing passes after the takeovers");

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use tokio::net::UdpSocket;
 
-use super::listeners::REST;
+use super::rest::rest;
 use crate::{
     capture::{CaptureError, namespace::NamespaceId},
     connection::Gatehouse,
@@ -21,7 +21,7 @@ pub(super) async fn serve(socket: UdpSocket, namespace: NamespaceId, gatehouse: 
             Ok(received) => received,
             Err(error) => {
                 tracing::error!(%error, "cannot receive");
-                tokio::time::sleep(REST).await;
+                rest().await;
                 continue;
             }
         };

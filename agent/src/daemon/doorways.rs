@@ -16,7 +16,6 @@ use std::{
     os::unix::net::UnixListener as StdListener,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -25,6 +24,7 @@ use tokio::{net::UnixListener, task::JoinSet};
 
 pub use place::remove;
 
+use super::rest::rest;
 use crate::{
     accept::{Doorway, Keeper},
     capture::UnixName,
@@ -34,9 +34,6 @@ use crate::{
     socket::{self, Keepers},
     target::{SOCKET_PATH_MAX, SocketPath},
 };
-
-/// How long accepting rests after it failed.
-const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// The doorways of every workload.
 pub(super) struct Doorways {
@@ -255,7 +252,7 @@ async fn accept(listener: UnixListener, doorway: Arc<Doorway>, gatehouse: Arc<Ga
             }
             Err(error) => {
                 tracing::error!(path = %doorway.path(), %error, "cannot accept");
-                tokio::time::sleep(ACCEPT_REST).await;
+                rest().await;
             }
         }
     }

@@ -5,7 +5,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context;
@@ -15,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::datagrams;
+use super::{datagrams, rest::rest};
 use crate::{
     capture::namespace::NamespaceId,
     connection::{self, Gatehouse},
@@ -26,9 +25,6 @@ const LISTEN_PORTS: (u16, u16) = (15001, 15400);
 
 /// Most connections that wait to be accepted on one listener; the kernel's `net.core.somaxconn` may be lower.
 const BACKLOG: i32 = 4096;
-
-/// How long accepting or receiving rests after it failed.
-pub(super) const REST: Duration = Duration::from_millis(50);
 
 /// The sockets of one network namespace: on both loopback addresses, all on one port.
 #[derive(Debug, Default)]
@@ -173,9 +169,8 @@ async fn accept(listener: TcpListener, gatehouse: Arc<Gatehouse>) -> anyhow::Res
                 gatehouse.places.in_turn(serve).await;
             }
             Err(error) => {
-                // Out of descriptors, most often: what waits is refused by the backlog, never let through.
                 tracing::error!(%error, "cannot accept");
-                tokio::time::sleep(REST).await;
+                rest().await;
             }
         }
     }

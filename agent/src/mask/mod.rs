@@ -6,6 +6,9 @@
 //! line of defence, never the first: `README.md` beside this file says what it cannot see.
 
 mod detect;
+pub mod json;
+mod number;
+mod pseudonym;
 mod shape;
 mod token;
 
@@ -14,6 +17,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 pub use self::detect::Detectors;
+use self::pseudonym::Pseudonyms;
 use crate::target::Class;
 
 /// What stands where a value was redacted.
@@ -27,12 +31,24 @@ pub enum Method {
     Last4,
     /// Enough of the value's shape to recognise it: `a***@e***.com`.
     Partial,
+    /// Other digits in place of the digits, by a key; a keyed hash for what is not digits.
+    Pseudonym,
     /// A keyed hash: the same value gives the same token, and nobody can go back.
     Hash,
     /// A fixed word.
     Redact,
     /// No value at all.
     Null,
+}
+
+impl Method {
+    /// The method for a value that was computed from what has to be masked.
+    ///
+    /// What shows a piece of a value, or the same token for the same value, would show all of it to who may choose
+    /// which piece it is applied to: `left(ssn, 4)`, `substr(ssn, 5, 1)`.
+    pub fn of_computed(self) -> Self {
+        self.max(Self::Redact)
+    }
 }
 
 /// What the workload receives in a value's place.
@@ -44,15 +60,17 @@ pub enum Masked {
 
 /// Masks values by class and method.
 ///
-/// Its key makes the tokens of [`Method::Hash`]: who holds it can test guesses against them.
+/// Its key makes the tokens of [`Method::Hash`] and [`Method::Pseudonym`]: who holds it can test guesses against the
+/// first, and undo the second.
 #[derive(Clone)]
 pub struct Masker {
     key: [u8; 32],
+    pseudonyms: Pseudonyms,
 }
 
 impl Masker {
-    pub const fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { key, pseudonyms: Pseudonyms::new(&key) }
     }
 
     /// Masks one whole value.
@@ -69,6 +87,10 @@ impl Masker {
         let masked = match (method, str::from_utf8(value)) {
             (Method::Last4, Ok(text)) => shape::last4(text),
             (Method::Partial, Ok(text)) => shape::partial(text),
+            (Method::Pseudonym, Ok(text)) => match self.pseudonyms.text(class, text) {
+                Some(text) => text,
+                None => token::token(&self.key, class, text),
+            },
             (Method::Hash, Ok(text)) => token::token(&self.key, class, text),
             (Method::Redact | Method::Null, Ok(_)) | (_, Err(_)) => REDACTED.to_owned(),
         };

@@ -3,7 +3,7 @@
 /// Letters and digits that [`last4`] leaves.
 const KEPT: usize = 4;
 /// Fewest letters and digits of which four may be left: never more than half is shown.
-const LAST4_MIN: usize = 8;
+pub(super) const LAST4_MIN: usize = 8;
 /// Fewest characters of which the first may be left.
 const FIRST_MIN: usize = 4;
 /// What hides the rest, whatever its length.

@@ -20,8 +20,23 @@ fn each_method_masks_a_whole_value() {
 }
 
 #[test]
+fn a_pseudonym_keeps_digits_and_is_a_token_for_all_else() {
+    let Masked::Value(shown) = apply(Method::Pseudonym, "ssn", b"123-45-6789") else { panic!() };
+    assert!(shown.len() == 11 && shown[3] == b'-' && shown != b"123-45-6789");
+    assert_eq!(apply(Method::Pseudonym, "pii", b"Ann"), apply(Method::Hash, "pii", b"Ann"));
+}
+
+#[test]
+fn what_is_computed_shows_no_piece_and_no_token() {
+    for method in [Method::Last4, Method::Partial, Method::Pseudonym, Method::Hash, Method::Redact] {
+        assert_eq!(method.of_computed(), Method::Redact);
+    }
+    assert_eq!(Method::Null.of_computed(), Method::Null);
+}
+
+#[test]
 fn an_empty_value_stays_empty_unless_it_must_be_null() {
-    for method in [Method::Last4, Method::Partial, Method::Hash, Method::Redact] {
+    for method in [Method::Last4, Method::Partial, Method::Pseudonym, Method::Hash, Method::Redact] {
         assert_eq!(apply(method, "pii", b""), value(""));
     }
     assert_eq!(apply(Method::Null, "pii", b""), Masked::Null);
@@ -29,7 +44,7 @@ fn an_empty_value_stays_empty_unless_it_must_be_null() {
 
 #[test]
 fn what_is_not_utf8_is_never_shown_in_part() {
-    for method in [Method::Last4, Method::Partial, Method::Hash, Method::Redact] {
+    for method in [Method::Last4, Method::Partial, Method::Pseudonym, Method::Hash, Method::Redact] {
         assert_eq!(apply(method, "pii", b"secret\xff12345678"), value(REDACTED));
     }
     assert_eq!(apply(Method::Null, "pii", b"\xff"), Masked::Null);
@@ -37,7 +52,7 @@ fn what_is_not_utf8_is_never_shown_in_part() {
 
 #[test]
 fn stricter_methods_win_by_max() {
-    let ordered = [Method::Last4, Method::Partial, Method::Hash, Method::Redact, Method::Null];
+    let ordered = [Method::Last4, Method::Partial, Method::Pseudonym, Method::Hash, Method::Redact, Method::Null];
     assert!(ordered.is_sorted());
 }
 

@@ -11,12 +11,17 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 ///
 /// The same value of the same class gives the same token under one key, however it is written.
 pub(super) fn token(key: &[u8; 32], class: &Class, text: &str) -> String {
-    let class = class.0.as_ref();
+    format!("{class}_{}", base32(&digest(key, class, &canonical(&class.0, text))))
+}
+
+/// The keyed hash of a class and a value in its canonical spelling.
+pub(super) fn digest(key: &[u8; 32], class: &Class, canonical: &str) -> [u8; 32] {
+    let class = class.0.as_bytes();
     let mut hasher = blake3::Hasher::new_keyed(key);
     hasher.update(&(class.len() as u64).to_le_bytes());
-    hasher.update(class.as_bytes());
-    hasher.update(canonical(class, text).as_bytes());
-    format!("{class}_{}", base32(hasher.finalize().as_bytes()))
+    hasher.update(class);
+    hasher.update(canonical.as_bytes());
+    hasher.finalize().into()
 }
 
 /// One spelling for the many in which a value may be written.

@@ -28,9 +28,10 @@ pub const VALID_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const ID_CHARS_MAX: usize = 64;
 
 /// Masking methods by the names that `@mask` uses, from lenient to strict.
-pub const METHODS: [(&str, Method); 5] = [
+pub const METHODS: [(&str, Method); 6] = [
     ("last4", Method::Last4),
     ("partial", Method::Partial),
+    ("pseudonym", Method::Pseudonym),
     ("hash", Method::Hash),
     ("redact", Method::Redact),
     ("null", Method::Null),

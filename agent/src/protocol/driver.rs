@@ -388,7 +388,7 @@ impl Driver {
         let wanted = if self.asked.is_some() || self.surveying.is_some() {
             self.held_bytes < HELD_MAX
         } else {
-            self.upstream.as_ref().is_none_or(|leg| leg.unsent() < UNSENT_MAX)
+            self.upstream.as_ref().is_none_or(|leg| leg.unsent() < UNSENT_MAX) && !self.session.is_full()
         };
         if wanted && let Poll::Ready(read) = self.downstream.poll_read(cx) {
             let read = read.map_err(|source| DriveError::Socket { side: Side::Downstream, source })?;

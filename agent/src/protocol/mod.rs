@@ -88,6 +88,11 @@ pub trait Session: Send {
 
     /// The next output, or `None` when there is nothing to do before the next input.
     fn poll(&mut self) -> Option<Output>;
+
+    /// Whether the workload is not to be heard for now, because too much of what it said is unanswered.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// What happens to a session.

@@ -1,8 +1,14 @@
 //! What a database holds, as far as classification and masking need it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
-use super::ColumnRef;
+use super::{
+    ColumnRef,
+    path::{self, Path},
+};
 use crate::target::Class;
 
 /// A snapshot of one database's catalogue, as one upstream user sees it.
@@ -12,6 +18,10 @@ pub struct Catalogue {
     /// Schemas in which an unqualified name is looked up, in order: `pg_catalog` first, as the server does
     /// (`current_schemas(true)` without the temporary schema).
     pub search_path: Vec<String>,
+    /// Schemas that the user may look into; the server passes over any other in a search path.
+    pub usable: BTreeSet<String>,
+    /// The upstream user.
+    pub user: String,
     /// By object identifier.
     pub relations: HashMap<u32, Relation>,
     /// The database's own object identifier: those below are of this one, and of none that has its name later.
@@ -45,9 +55,11 @@ impl Catalogue {
     where
         T: IntoIterator<Item = (String, String, Vec<(String, Vec<Class>)>)>,
     {
+        let mut usable: BTreeSet<String> = search_path.iter().map(|&schema| schema.to_owned()).collect();
         let relations = (FIRST_USER_OID..)
             .zip(tables)
             .map(|(oid, (schema, name, columns))| {
+                usable.insert(schema.clone());
                 let columns: Vec<Column> = (1..)
                     .zip(columns)
                     .map(|(number, (name, classes))| Column { number, name, classes, computed: false })
@@ -59,6 +71,8 @@ impl Catalogue {
         Self {
             database: database.to_owned(),
             search_path: search_path.iter().map(|&schema| schema.to_owned()).collect(),
+            usable,
+            user: String::new(),
             relations,
             ..Self::default()
         }
@@ -102,20 +116,19 @@ pub struct Column {
     pub computed: bool,
 }
 
-/// A catalogue with its relations by name.
-#[derive(Debug)]
+/// A catalogue with its relations by name, seen from one search path.
+#[derive(Clone, Debug)]
 pub(super) struct Names {
-    pub catalogue: Catalogue,
-    by_schema: HashMap<String, HashMap<String, u32>>,
-    classified: HashSet<ColumnRef>,
+    pub catalogue: Arc<Catalogue>,
+    by_schema: Arc<HashMap<String, HashMap<String, u32>>>,
+    classified: Arc<HashSet<ColumnRef>>,
+    /// Schemas in which an unqualified name is looked up, in order.
+    pub path: Vec<String>,
 }
 
 impl Names {
-    pub fn new(mut catalogue: Catalogue) -> Self {
-        // The server looks there first even when the path does not say so.
-        if !catalogue.search_path.iter().any(|schema| schema == "pg_catalog") {
-            catalogue.search_path.insert(0, "pg_catalog".to_owned());
-        }
+    pub fn new(catalogue: Catalogue) -> Self {
+        let path = with_server_schema(catalogue.search_path.clone());
         let mut by_schema: HashMap<String, HashMap<String, u32>> = HashMap::new();
         for relation in catalogue.relations.values() {
             by_schema.entry(relation.schema.clone()).or_default().insert(relation.name.clone(), relation.oid);
@@ -126,7 +139,26 @@ impl Names {
             .filter(|(_, column)| !column.classes.is_empty())
             .map(|(relation, column)| ColumnRef { relation, column: column.number })
             .collect();
-        Self { catalogue, by_schema, classified }
+        Self { catalogue: Arc::new(catalogue), by_schema: Arc::new(by_schema), classified: Arc::new(classified), path }
+    }
+
+    /// Where names are looked up under a path that a session has set, as the server reads it.
+    pub fn effective(&self, path: &Path) -> Vec<String> {
+        let Some(names) = path else { return with_server_schema(self.catalogue.search_path.clone()) };
+        let names = names.iter().map(|name| if name == path::USER { &self.catalogue.user } else { name });
+        let usable = names.filter(|&name| name == path::SERVER || self.catalogue.usable.contains(name));
+        let mut effective: Vec<String> = Vec::new();
+        for name in usable {
+            if !effective.contains(name) {
+                effective.push(name.clone());
+            }
+        }
+        with_server_schema(effective)
+    }
+
+    /// The same catalogue from another path.
+    pub fn under(&self, path: Vec<String>) -> Self {
+        Self { path, ..self.clone() }
     }
 
     /// Finds a relation by its full name.
@@ -137,7 +169,7 @@ impl Names {
 
     /// Finds a relation as an unqualified name does, temporary ones aside.
     pub fn visible(&self, name: &str) -> Option<&Relation> {
-        self.catalogue.search_path.iter().find_map(|schema| self.relation(schema, name))
+        self.path.iter().find_map(|schema| self.relation(schema, name))
     }
 
     /// Whether anything in this database is classified.
@@ -169,13 +201,21 @@ impl Names {
 
     /// Where an unqualified name is created: the first schema of the search path that is not the server's own.
     pub fn creation_schema(&self) -> Option<&str> {
-        self.catalogue.search_path.iter().map(String::as_str).find(|&schema| schema != "pg_catalog")
+        self.path.iter().map(String::as_str).find(|&schema| schema != "pg_catalog")
     }
 
     /// The schemas in which a relation that the catalogue lacks could be, when its name is unqualified.
     pub fn only_user_schema(&self) -> Option<&str> {
-        let mut schemas = self.catalogue.search_path.iter().filter(|schema| *schema != "pg_catalog");
+        let mut schemas = self.path.iter().filter(|schema| *schema != "pg_catalog");
         let first = schemas.next()?;
         schemas.next().is_none().then_some(first)
     }
+}
+
+/// The server looks into its own schema first where a path does not name it.
+fn with_server_schema(mut schemas: Vec<String>) -> Vec<String> {
+    if !schemas.iter().any(|schema| schema == path::SERVER) {
+        schemas.insert(0, path::SERVER.to_owned());
+    }
+    schemas
 }

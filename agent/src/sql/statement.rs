@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::path::{PathChange, SearchPath};
 use crate::{request::Footprint, target::Class};
 
 /// A text, understood as far as it can be: what it touches, and its statements in order.
@@ -126,6 +127,8 @@ pub enum StatementKind {
         name: Option<String>,
     },
     Set,
+    /// SET, RESET or `set_config` of the search path.
+    SetSearchPath(PathChange),
     Show,
     /// RESET ALL.
     ResetAll,
@@ -170,6 +173,8 @@ pub struct SessionState {
     pub cursors: HashMap<String, Arc<Prepared>>,
     /// Temporary relations by name.
     pub temporary: HashMap<String, Temporary>,
+    /// Where unqualified names are looked up.
+    pub path: SearchPath,
 }
 
 /// A temporary relation of one session, which no catalogue knows.
@@ -243,7 +248,15 @@ impl SessionState {
                 made.is_announced = false;
                 made.fill(statement);
             }
-            StatementKind::DiscardAll => *self = Self::default(),
+            StatementKind::DiscardAll => {
+                self.path.reset();
+                *self = Self { path: self.path.clone(), ..Self::default() };
+            }
+            StatementKind::SetSearchPath(change) => self.path.change(change),
+            StatementKind::ResetAll => self.path.reset(),
+            StatementKind::Commit => self.path.commit(),
+            StatementKind::Rollback => self.path.roll_back(),
+            StatementKind::Savepoint if statement.verb == "ROLLBACK" => self.path.roll_back_to(),
             StatementKind::DiscardTemporary => self.temporary.clear(),
             StatementKind::Select
             | StatementKind::Insert
@@ -254,14 +267,11 @@ impl SessionState {
             | StatementKind::CopyIn
             | StatementKind::CopyServer
             | StatementKind::Begin
-            | StatementKind::Commit
-            | StatementKind::Rollback
             | StatementKind::Savepoint
             | StatementKind::Execute { .. }
             | StatementKind::Fetch { .. }
             | StatementKind::Set
             | StatementKind::Show
-            | StatementKind::ResetAll
             | StatementKind::DiscardOther
             | StatementKind::Explain { .. }
             | StatementKind::Define

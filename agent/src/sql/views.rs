@@ -1,6 +1,6 @@
 //! Views: the classes of their columns follow from their queries.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     Catalogue, SessionState, StatementKind,
@@ -43,7 +43,7 @@ fn traced(catalogue: Catalogue) -> Catalogue {
         let known = names.catalogue.definitions.iter();
         let views: Vec<(u32, Vec<Traced>)> =
             known.filter_map(|(oid, definition)| Some((*oid, columns(&names, *oid, definition)?))).collect();
-        let mut catalogue = names.catalogue;
+        let mut catalogue = Arc::unwrap_or_clone(names.catalogue);
         let mut changed = false;
         for (oid, columns) in views {
             let Some(relation) = catalogue.relations.get_mut(&oid) else { continue };
@@ -54,7 +54,7 @@ fn traced(catalogue: Catalogue) -> Catalogue {
             break;
         }
     }
-    names.catalogue
+    Arc::unwrap_or_clone(names.catalogue)
 }
 
 /// What each column of a view holds; `None`: the query is not understood.

@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData};
@@ -16,14 +16,14 @@ use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::leaf::{Leaves, Resolver, date};
+use super::{
+    leaf::{Leaves, Resolver},
+    validity,
+};
 use crate::credential::{SourceError, read_secret};
 
 /// How long a certificate authority serves.
 const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-
-/// How far back certificates begin, for clocks that are behind.
-pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(3600);
 
 const CERTIFICATE_FILE: &str = "ca.pem";
 const KEY_FILE: &str = "ca.key";
@@ -116,8 +116,7 @@ fn check(certificate: &CertificateDer<'_>, key: &KeyPair, path: &Path) -> Result
 /// Makes key and certificate beside the directory and moves both there at once, so that a crash leaves no half.
 fn create(directory: &Path) -> Result<(), AuthorityError> {
     let key = KeyPair::generate().map_err(|error| AuthorityError::unusable(directory, &error))?;
-    let certificate =
-        parameters(SystemTime::now()).self_signed(&key).map_err(|error| AuthorityError::unusable(directory, &error))?;
+    let certificate = parameters().self_signed(&key).map_err(|error| AuthorityError::unusable(directory, &error))?;
 
     let mut unique = [0; 8];
     getrandom::fill(&mut unique).map_err(|error| AuthorityError::unusable(directory, &error))?;
@@ -139,15 +138,14 @@ fn create(directory: &Path) -> Result<(), AuthorityError> {
     }
 }
 
-fn parameters(now: SystemTime) -> CertificateParams {
+fn parameters() -> CertificateParams {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(DnType::CommonName, format!("Portcullis on {}", host.trim()));
     parameters.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    parameters.not_before = date(now - CLOCK_SKEW);
-    parameters.not_after = date(now + LIFETIME);
+    validity::from_now(&mut parameters, LIFETIME);
     parameters
 }
 

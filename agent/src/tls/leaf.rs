@@ -3,7 +3,7 @@ use std::{
     net::IpAddr,
     num::NonZeroUsize,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use lru::LruCache;
@@ -16,7 +16,7 @@ use rustls::{
 };
 use rustls_pki_types::PrivateKeyDer;
 
-use super::authority::CLOCK_SKEW;
+use super::validity;
 
 /// Most certificates that are kept; workloads choose the names that are asked for.
 pub const LEAVES_MAX: usize = 1024;
@@ -70,7 +70,6 @@ impl Leaves {
     }
 
     fn mint(&self, name: &Name) -> Result<CertifiedKey, LeafError> {
-        let now = SystemTime::now();
         let common = name.host.clone().unwrap_or_else(|| name.address.to_string());
         let mut parameters = CertificateParams::new(name.host.iter().cloned().collect::<Vec<_>>())?;
         parameters.subject_alt_names.push(SanType::IpAddress(name.address));
@@ -80,8 +79,7 @@ impl Leaves {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parameters.use_authority_key_identifier_extension = true;
-        parameters.not_before = date(now - CLOCK_SKEW);
-        parameters.not_after = date(now + LEAF_LIFETIME);
+        validity::from_now(&mut parameters, LEAF_LIFETIME);
         let certificate = parameters.signed_by(&self.key, &self.issuer)?;
         Ok(CertifiedKey::new(vec![certificate.der().clone()], self.signing.clone()))
     }
@@ -116,12 +114,6 @@ impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("destination", &self.destination).finish_non_exhaustive()
     }
-}
-
-/// A time as certificates have it: to the second.
-pub fn date<D: From<SystemTime>>(time: SystemTime) -> D {
-    let whole = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    D::from(UNIX_EPOCH + Duration::from_secs(whole))
 }
 
 /// Why no certificate was made.
@@ -163,7 +155,7 @@ mod tests {
         let validity = leaf.validity();
         assert!(validity.is_valid() && !leaf.is_ca());
         let lifetime = u64::try_from((validity.not_after - validity.not_before).unwrap().whole_seconds()).unwrap();
-        assert_eq!(lifetime, (LEAF_LIFETIME + CLOCK_SKEW).as_secs());
+        assert_eq!(lifetime, (LEAF_LIFETIME + validity::CLOCK_SKEW).as_secs());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod leaf;
 mod stream;
 mod trust_store;
 mod upstream;
+mod validity;
 mod verifier;
 
 #[cfg(test)]

@@ -3,11 +3,10 @@
 use std::{
     io::Write,
     process::{Child, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::Context;
+use portcullis_tests::wait;
 use serde_json::Value;
 
 use super::*;
@@ -30,15 +29,11 @@ fn waiting(pair: &Pair) -> Result<Vec<Value>> {
 
 /// Waits until `count` requests wait, and returns the first one's id.
 fn until(pair: &Pair, count: usize) -> Result<String> {
-    for _ in 0..600 {
+    wait::until_some(&format!("{count} requests wait"), || {
         let list = waiting(pair)?;
-        if list.len() == count {
-            let id = list.first().and_then(|first| first.get("id")?.as_str()).unwrap_or_default();
-            return Ok(id.to_owned());
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    anyhow::bail!("never {count} waiting requests: {:?}", waiting(pair)?)
+        let id = list.first().and_then(|first| first.get("id")?.as_str()).unwrap_or_default();
+        Ok((list.len() == count).then(|| id.to_owned()))
+    })
 }
 
 fn city(pair: &Pair) -> Result<String> {

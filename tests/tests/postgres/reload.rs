@@ -4,12 +4,10 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Stdio},
-    thread,
-    time::Duration,
 };
 
 use anyhow::Context;
-use portcullis_tests::{place, postgres::succeeded};
+use portcullis_tests::{place, postgres::succeeded, wait};
 use tempfile::TempDir;
 
 use super::*;
@@ -72,13 +70,7 @@ impl Drop for Live {
 
 /// Asks again until the answer has what is waited for.
 fn until(live: &mut Live, sql: &str, part: &str) -> Result<()> {
-    for _ in 0..200 {
-        if live.ask(sql)?.contains(part) {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    anyhow::bail!("`{sql}` never said `{part}`: {}", live.ask(sql)?)
+    wait::until(&format!("`{sql}` says `{part}`"), || Ok(live.ask(sql)?.contains(part)))
 }
 
 fn write(directory: &Path, name: &str, text: &str) -> Result<()> {
@@ -115,13 +107,7 @@ fn a_broken_policy_keeps_the_last_good_one_and_says_so() -> Result<()> {
     let mut pair = Pair::with(&Setup { policies: Some(directory.clone()), ..Setup::default() })?;
     let mut live = Live::start(&pair)?;
     write(&directory, "broken.cedar", "@id(\"broken\") permit (principal, action, resource) when { oops };\n")?;
-    for _ in 0..200 {
-        if pair.gate.log().contains("broken.cedar") {
-            break;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    contains(&pair.gate.log(), "broken.cedar")?;
+    wait::until("the log names the broken file", || Ok(pair.gate.log().contains("broken.cedar")))?;
     contains(&said(&pair.gate.command(["status"]).output()?), "broken.cedar")?;
     assert_eq!(live.ask("select count(*) from orders")?, "4\n");
     contains(&live.ask("drop database shop")?, "no-drop-database")?;

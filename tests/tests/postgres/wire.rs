@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use portcullis_tests::{binary, client, postgres::succeeded};
+use portcullis_tests::{binary, client, postgres::succeeded, wait};
 
 use super::*;
 
@@ -88,11 +88,6 @@ fn a_client_that_leaves_early_leaves_nothing() -> Result<()> {
     speak(&pair, "raw 0000\n")?;
     speak(&pair, "startup user=app database=shop\n")?;
     speak(&pair, &format!("{LOGIN}query select pg_sleep(0)\n"))?;
-    for _ in 0..200 {
-        if pair.server.shop("select count(*) from pg_stat_activity where usename = 'app'")? == "0" {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    anyhow::bail!("a backend outlived its client")
+    let backends = || pair.server.shop("select count(*) from pg_stat_activity where usename = 'app'");
+    wait::until("no backend outlives its client", || Ok(backends()? == "0"))
 }

@@ -14,6 +14,7 @@ mod startup;
 mod survey;
 mod transcript;
 mod wire;
+mod words;
 
 #[cfg(test)]
 pub(in crate::protocol) mod playbook;

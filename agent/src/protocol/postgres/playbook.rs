@@ -202,7 +202,7 @@ pub fn catalogue() -> Catalogue {
 }
 
 pub fn startup() -> Bytes {
-    write::startup([(&b"user"[..], &b"ann"[..]), (b"database", b"shop")])
+    write::startup(0, [(&b"user"[..], &b"ann"[..]), (b"database", b"shop")])
 }
 
 /// Permits everything, without obligations.

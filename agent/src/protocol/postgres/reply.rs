@@ -10,6 +10,8 @@ use crate::{gate::Denial, protocol::Side};
 /// `insufficient_privilege`, for whatever the gate denies.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 pub const DENIED: &str = "42501";
+/// `program_limit_exceeded`, for requests that are too long to be judged.
+pub const TOO_LONG: &str = "54000";
 /// `admin_shutdown`, for sessions that the gate ends.
 pub const ENDED: &str = "57P01";
 

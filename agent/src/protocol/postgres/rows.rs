@@ -4,7 +4,10 @@
 //! for an expression, everything that may have flowed into the answer. What has no class is searched for
 //! content that gives itself away. When in doubt, a value is masked.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -21,12 +24,17 @@ use crate::{
     mask::{Detectors, Masked, Masker, Method, REDACTED},
     policy::Obligations,
     request::{Footprint, Resource},
-    sql::{self, Classified, Classifier, Relation, Statement},
+    sql::{self, Classified, Classifier, CopyLayout, Relation, RelationKind, Statement},
     target::Class,
 };
 
-/// What an error says in place of words that might quote masked values.
-const WITHHELD: &[u8] = b"the server's words are withheld, because the statement touches masked data";
+/// What lineage says of one column of the answer.
+#[derive(Clone)]
+struct Expected {
+    mask: Option<(Class, Method)>,
+    /// Whether one column of a table, and nothing else, may have flowed into it.
+    is_single: bool,
+}
 
 /// The duty to mask one permitted request's answer.
 pub struct Shield {
@@ -37,11 +45,15 @@ pub struct Shield {
     /// What a value of no single origin is masked as, where anything masked may have flowed into it.
     flow: Option<(Class, Method)>,
     /// The same for each column of the answer, where the statement says how many there are.
-    outputs: Option<Vec<Option<(Class, Method)>>>,
+    outputs: Option<Vec<Expected>>,
     /// For each column of the answer, whether it is read from a temporary relation.
     temporary: Option<Vec<bool>>,
     /// Whether the server's own words might quote masked values.
     is_sensitive: bool,
+    /// Whether it calls functions that are no part of the server, and may say and set anything.
+    calls_unknown: bool,
+    /// The names of the columns of classified tables, once they were asked for.
+    names: OnceLock<HashSet<String>>,
     /// The result that was described last, and what that means for its columns: the same statement is
     /// described in the same bytes again and again.
     described: OnceLock<(Bytes, Formats, Arc<Columns>)>,
@@ -74,7 +86,7 @@ impl Shield {
         };
         let outputs = match classified.statements.as_slice() {
             [Statement { outputs: Some(outputs), .. }] => {
-                Some(outputs.iter().map(|output| of_output(obligations, output)).collect())
+                Some(outputs.iter().map(|output| expected(obligations, classifier, output)).collect())
             }
             _ => None,
         };
@@ -84,6 +96,8 @@ impl Shield {
             temporary,
             detectors: Detectors::for_masks(&obligations.masks),
             is_sensitive: flow.is_some() || may_quote_masked(&classified.footprint, obligations),
+            calls_unknown: calls_unknown(&classified.footprint),
+            names: OnceLock::new(),
             flow,
             obligations: obligations.clone(),
             classifier: classifier.clone(),
@@ -109,9 +123,43 @@ impl Shield {
         known.or_else(|| masks.keys().next().filter(|_| statement.stored_opaque))
     }
 
-    /// What each column of the answer is masked as, where the statement says how many there are.
-    pub fn outputs(&self) -> Option<&[Option<(Class, Method)>]> {
-        self.outputs.as_deref()
+    /// What each column of copied data is masked as; `None` where their number is not known.
+    pub fn copied(&self, layout: &CopyLayout) -> Option<Vec<Option<(Class, Method)>>> {
+        let masks = self.outputs.as_ref()?.iter().map(|output| {
+            let is_own = layout.is_table && output.is_single;
+            output.mask.clone().map(|mask| if is_own { mask } else { computed(mask) })
+        });
+        Some(masks.collect())
+    }
+
+    /// Whether the server's own words might quote masked values.
+    pub fn is_sensitive(&self) -> bool {
+        self.is_sensitive
+    }
+
+    /// Whether it calls functions that are no part of the server, and may say and set anything.
+    pub fn calls_unknown(&self) -> bool {
+        self.calls_unknown
+    }
+
+    pub fn masker(&self) -> &Masker {
+        &self.masker
+    }
+
+    pub fn catalogue(&self) -> &sql::Catalogue {
+        self.classifier.catalogue()
+    }
+
+    /// Whether a classified table has a column of this name, so that the name is no value of anyone's.
+    ///
+    /// Views are not asked: whoever may make them chooses names to try them.
+    pub fn is_column(&self, name: &str) -> bool {
+        let named = || {
+            let tables = self.catalogue().relations.values();
+            let classified = tables.filter(|table| table.classified && table.kind == RelationKind::Table);
+            classified.flat_map(|table| table.columns.iter().map(|column| column.name.clone())).collect()
+        };
+        self.names.get_or_init(named).contains(name)
     }
 
     /// How each column of a result is treated, by the body of its description and the formats that the
@@ -145,29 +193,10 @@ impl Shield {
             outputs: self.outputs.clone(),
             temporary: self.temporary.clone(),
             is_sensitive: self.is_sensitive,
+            calls_unknown: self.calls_unknown,
+            names: OnceLock::new(),
             described: OnceLock::new(),
         })
-    }
-
-    /// An error or notice as the workload may read it; `None`: as it came.
-    pub fn notice(&self, tag: u8, body: &[u8]) -> Result<Option<Bytes>, CodecError> {
-        let parts = backend::notice(body)?;
-        if self.is_sensitive {
-            let kept = parts.iter().filter_map(|&(kind, text)| match kind {
-                // Severity, SQLSTATE, and the names of objects.
-                b'S' | b'V' | b'C' | b's' | b't' | b'c' | b'd' | b'n' => Some((kind, text)),
-                b'M' => Some((kind, WITHHELD)),
-                _ => None,
-            });
-            return Ok(Some(write::notice(tag, kept)));
-        }
-        let scanned: Vec<_> = parts.iter().map(|(kind, text)| (*kind, self.words(text))).collect();
-        if scanned.iter().all(|(_, found)| found.is_none()) {
-            return Ok(None);
-        }
-        let fields =
-            scanned.iter().zip(&parts).map(|((kind, found), (_, text))| (*kind, found.as_deref().unwrap_or(text)));
-        Ok(Some(write::notice(tag, fields)))
     }
 
     /// Free text without what the detectors find in it; `None`: they find nothing.
@@ -195,9 +224,9 @@ impl Shield {
     fn treatment(&self, field: &Field, index: usize, count: usize) -> Option<(Class, Method)> {
         let by_flow = self.output(index, count);
         if field.relation == 0 {
-            return by_flow;
+            return by_flow.map(computed);
         }
-        let relation = self.classifier.catalogue().relations.get(&field.relation);
+        let relation = self.catalogue().relations.get(&field.relation);
         let by_origin = match relation.filter(|relation| has_attribute(relation, field.column)) {
             None if self.is_of_session(index, count) => return by_flow,
             None => strictest(&self.obligations, self.obligations.masks.keys()),
@@ -206,11 +235,13 @@ impl Shield {
                 if is_computed(relation, field.column) { mask.map(|(class, _)| (class, Method::Null)) } else { mask }
             }
         };
-        match &self.outputs {
+        let mask = match &self.outputs {
             Some(outputs) if outputs.len() == count => stricter(by_origin, by_flow),
             // The origin is exact, and what flows into other columns is not about this one.
             Some(_) | None => by_origin,
-        }
+        };
+        let is_own = relation.is_some_and(|relation| holds_value(relation, field.column));
+        mask.map(|mask| if is_own { mask } else { computed(mask) })
     }
 
     /// Whether the column at `index` of `count` is read from a temporary relation that the session knows all about:
@@ -223,19 +254,35 @@ impl Shield {
     /// What may have flowed into the column at `index` of `count` is masked as.
     fn output(&self, index: usize, count: usize) -> Option<(Class, Method)> {
         match &self.outputs {
-            Some(outputs) if outputs.len() == count => outputs.get(index).cloned().flatten(),
+            Some(outputs) if outputs.len() == count => outputs.get(index).and_then(|output| output.mask.clone()),
             Some(_) | None => self.flow.clone(),
         }
     }
 }
 
-/// What one column of the answer is masked as: nothing at all remains of what is computed from masked values.
-fn of_output(obligations: &Obligations, output: &sql::Output) -> Option<(Class, Method)> {
+/// What one column of the answer is masked as: nothing at all, not even whether there is a value, remains of what a
+/// statement computes from masked values, because it would choose what remains.
+fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Output) -> Expected {
     let by_class = strictest(obligations, output.classes.iter());
     let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
     let mask = stricter(by_class, unknown);
-    // What remains of a value under a mask would be what the statement has brought to the fore.
-    if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask }
+    let mask = if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask };
+    let relations = &classifier.catalogue().relations;
+    let holds = |column: &sql::ColumnRef| {
+        relations.get(&column.relation).is_some_and(|relation| holds_value(relation, column.column))
+    };
+    let is_single = output.columns.len() == 1 && output.columns.iter().all(holds) && !output.opaque && !output.computed;
+    Expected { mask, is_single }
+}
+
+/// The mask of what was computed from values, or may have been.
+fn computed((class, method): (Class, Method)) -> (Class, Method) {
+    (class, method.of_computed())
+}
+
+/// Whether a column holds values as they stand somewhere: a view's may be computed.
+fn holds_value(relation: &Relation, number: i16) -> bool {
+    relation.columns.iter().any(|column| column.number == number && !column.computed)
 }
 
 /// Whether the catalogue knows the attribute: a column, the whole row (zero) or a system column (below).
@@ -254,6 +301,13 @@ fn is_computed(relation: &Relation, number: i16) -> bool {
     relation.columns.iter().any(|column| (number == 0 || column.number == number) && column.computed)
 }
 
+fn calls_unknown(footprint: &Footprint) -> bool {
+    footprint.accesses.iter().any(|access| match &access.resource {
+        Resource::Function(function) => function.schema != "pg_catalog",
+        Resource::Table(_) | Resource::Database(_) | Resource::Setting(_) => false,
+    })
+}
+
 /// Whether an error may quote values of a masked class: the request touches a table with such data, even
 /// if only to compare it, or calls a function that is no part of the server and may read anything.
 fn may_quote_masked(footprint: &Footprint, obligations: &Obligations) -> bool {
@@ -261,9 +315,8 @@ fn may_quote_masked(footprint: &Footprint, obligations: &Obligations) -> bool {
         Resource::Table(table) => {
             table.classes.iter().flatten().chain(&table.read_classes).any(|class| obligations.masks.contains_key(class))
         }
-        Resource::Function(function) => function.schema != "pg_catalog",
-        Resource::Database(_) | Resource::Setting(_) => false,
-    })
+        Resource::Function(_) | Resource::Database(_) | Resource::Setting(_) => false,
+    }) || calls_unknown(footprint)
 }
 
 fn strictest<'a>(obligations: &Obligations, classes: impl Iterator<Item = &'a Class>) -> Option<(Class, Method)> {

@@ -209,13 +209,13 @@ impl PostgresSession {
         classifier: Arc<Classifier>,
     ) -> Conversation {
         let lease = login.take_key().map(|server| {
-            let ours = login::own_key(&self.opening.seed, login.startup().has_long_keys);
+            let ours = login::own_key(&self.opening.seed, server.process, login.startup().has_long_keys());
             self.wire.tell_workload(write::key_data(ours.process, &ours.secret));
             self.opening.cancels.lease(ours, server, &self.opening)
         });
         self.wire.tell_workload(write::ready(status));
-        let database = login.startup().database.clone();
-        Conversation::new(database, self.opening.masker.clone(), classifier, status, lease)
+        let (database, path) = (login.startup().database.clone(), login.startup().path.clone());
+        Conversation::new(database, path, self.opening.masker.clone(), classifier, status, lease)
     }
 
     fn cancel(&mut self, ours: Key) {
@@ -281,5 +281,9 @@ impl Session for PostgresSession {
 
     fn poll(&mut self) -> Option<Output> {
         self.wire.next()
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(&self.phase, Phase::Talking(conversation) if conversation.is_full())
     }
 }

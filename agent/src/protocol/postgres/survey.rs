@@ -91,6 +91,11 @@ const SEARCH_PATH: &str = "
     FROM unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS s (name, position)
     WHERE s.name::text !~ '^pg_temp_' ORDER BY s.position";
 
+/// The schemas that the user may look into, and the user.
+const SCHEMAS: &str = "
+    SELECT n.nspname::text, current_user::text
+    FROM pg_catalog.pg_namespace n WHERE pg_catalog.has_schema_privilege(n.oid, 'USAGE')";
+
 /// Why a database could not be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
@@ -142,7 +147,7 @@ pub async fn survey(
 async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen) -> Result<Catalogue, SurveyError> {
     let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
     seen.begin(oid, target);
-    let (relations, views, children, definitions, functions, operators, casts, search_path) = tokio::try_join!(
+    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
@@ -151,6 +156,7 @@ async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen)
         client.query(OPERATORS, &[]),
         client.query(CASTS, &[]),
         client.query(SEARCH_PATH, &[]),
+        client.query(SCHEMAS, &[]),
     )?;
     if relations.len() > RELATIONS_MAX {
         return Err(SurveyError::TooMany(relations.len()));
@@ -181,6 +187,9 @@ async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen)
         database: database.to_owned(),
         oid,
         search_path: search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+        usable: schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+        // `pg_catalog` is always usable, so that there is a row.
+        user: schemas.first().map(|row| row.try_get(1)).transpose()?.unwrap_or_default(),
         relations: plan.draw(target),
         operators: behind(operators, &pure)?,
         casts: behind(casts, &pure)?,

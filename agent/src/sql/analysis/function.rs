@@ -11,6 +11,7 @@ use pg_query::{
 };
 
 use super::{Analysis, flow::Flow, scope::Scope, strings};
+use crate::sql::path::{PathChange, path_in};
 
 /// The schema of a function that is neither the server's own nor in the catalogue. No schema has this name.
 pub const UNRESOLVED_SCHEMA: &str = "?";
@@ -58,7 +59,10 @@ impl<'a> Analysis<'a> {
         }
         match parts.last() {
             Some(&"count") if self.is_server_function(&parts) => return Flow::default(),
-            Some(&"set_config") => self.set_config(&call.args, &arguments),
+            Some(&"set_config") => {
+                self.is_bare_call &= self.is_server_function(&parts);
+                self.set_config(&call.args, &arguments);
+            }
             Some(&name) if stores_arguments(name) => self.stored.absorb(&arguments),
             Some(_) | None => {}
         }
@@ -107,7 +111,7 @@ impl<'a> Analysis<'a> {
             resolved = true;
         }
         if let Some(schemas) = names.catalogue.functions.get(name) {
-            for schema in names.catalogue.search_path.iter().filter(|schema| schemas.contains(*schema)) {
+            for schema in names.path.iter().filter(|schema| schemas.contains(*schema)) {
                 self.on_function(schema, name);
                 flow.opaque |= !self.is_pure(schema, name);
                 resolved = true;
@@ -159,6 +163,12 @@ impl<'a> Analysis<'a> {
     fn set_config(&mut self, arguments: &[Node], flow: &Flow) {
         self.stored.absorb(flow);
         match arguments.first().and_then(text) {
+            // The one form in which it is sure to be called, and once.
+            Some(name) if name.eq_ignore_ascii_case("search_path") && self.is_bare_call => {
+                let path = arguments.get(1).and_then(text).and_then(path_in);
+                let is_local = arguments.get(2).and_then(boolean);
+                self.change_path(path.zip(is_local).map(|(path, is_local)| PathChange { path: Some(path), is_local }));
+            }
             Some(name) => {
                 let value = arguments.get(1).and_then(text).map(|value| vec![value.to_owned()]);
                 self.setting(name, value.as_deref());
@@ -200,6 +210,17 @@ pub fn text(node: &Node) -> Option<&str> {
             Some(Val::Ival(_) | Val::Fval(_) | Val::Boolval(_) | Val::Bsval(_)) | None => None,
         },
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().and_then(text),
+        _ => None,
+    }
+}
+
+/// A boolean literal.
+fn boolean(node: &Node) -> Option<bool> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(Val::Boolval(boolean)) => Some(boolean.boolval),
+            Some(Val::Sval(_) | Val::Ival(_) | Val::Fval(_) | Val::Bsval(_)) | None => None,
+        },
         _ => None,
     }
 }

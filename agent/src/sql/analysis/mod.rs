@@ -31,7 +31,7 @@ use self::{
     access::Draft,
     flow::{Flow, Row},
 };
-use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names};
+use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange};
 use crate::{
     request::{Access, Facts, Footprint, Operation, Predicate, PredicateKind, Resource, sql},
     target::Class,
@@ -123,6 +123,10 @@ pub struct Analysis<'a> {
     level: Level,
     depth: usize,
     steps: usize,
+    /// Whether the statement is a call of one function with nothing around it.
+    is_bare_call: bool,
+    /// What becomes of the search path.
+    path_change: Option<PathChange>,
     remarks: Remarks,
 }
 
@@ -166,6 +170,8 @@ impl<'a> Analysis<'a> {
             level: Level::default(),
             depth: 0,
             steps: 0,
+            is_bare_call: false,
+            path_change: None,
             remarks: Remarks::default(),
         }
     }
@@ -173,7 +179,10 @@ impl<'a> Analysis<'a> {
     /// Analyses one statement.
     pub fn run(mut self, node: Option<&Node>) -> Analysed {
         let effect = match node.and_then(|node| node.node.as_ref()) {
-            Some(node) => self.statement(node),
+            Some(node) => {
+                self.is_bare_call = matches!(node, NodeEnum::SelectStmt(select) if utility::is_bare_call(select));
+                self.statement(node)
+            }
             None => self.not_understood("an empty statement"),
         };
         self.finish(effect)
@@ -181,13 +190,14 @@ impl<'a> Analysis<'a> {
 
     fn finish(mut self, effect: Effect) -> Analysed {
         self.read_what_decides();
+        let kind = self.path_change.take().map_or(effect.kind, StatementKind::SetSearchPath);
         let answered = effect.answer.is_some();
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
         let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
         let statement = Statement {
-            returns_rows: answered && effect.kind != StatementKind::CopyOut,
-            kind: effect.kind,
+            returns_rows: answered && kind != StatementKind::CopyOut,
+            kind,
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),

@@ -3,7 +3,8 @@
 use pg_query::{
     NodeEnum,
     protobuf::{
-        CallStmt, DropBehavior, ExplainStmt, LockStmt, Node, TransactionStmt, TransactionStmtKind, TruncateStmt,
+        CallStmt, DropBehavior, ExplainStmt, FuncCall, LockStmt, Node, SelectStmt, TransactionStmt,
+        TransactionStmtKind, TruncateStmt,
     },
 };
 
@@ -265,6 +266,30 @@ impl Analysis<'_> {
         let flow = self.call(function, &Scope::default()).and(&Flow::opaque());
         answer(StatementKind::Call, "CALL", Row::unknown(flow))
     }
+}
+
+/// Whether a query is `SELECT function(literals)` and nothing else, so that the function is called exactly once.
+pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
+    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else { return false };
+    let Some(Node { node: Some(NodeEnum::FuncCall(call)) }) = target.val.as_deref() else { return false };
+    let is_plain_call = FuncCall {
+        agg_order: Vec::new(),
+        agg_filter: None,
+        over: None,
+        agg_within_group: false,
+        agg_star: false,
+        agg_distinct: false,
+        func_variadic: false,
+        ..(**call).clone()
+    } == **call;
+    let alone = SelectStmt {
+        target_list: select.target_list.clone(),
+        limit_option: select.limit_option,
+        op: select.op,
+        ..SelectStmt::default()
+    };
+    let is_literal = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
+    is_plain_call && call.args.iter().all(is_literal) && alone == *select
 }
 
 pub fn answer(kind: StatementKind, verb: &'static str, row: Row) -> Effect {

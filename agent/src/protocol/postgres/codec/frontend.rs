@@ -57,6 +57,29 @@ impl Tag {
         }
         Ok(tag)
     }
+
+    /// What a message is that carries more than this session holds of its kind, though the server would take it:
+    /// such a request is refused alone, and the session goes on.
+    pub fn oversized(head: Head) -> Option<Oversized> {
+        let (max, is_simple) = match head.tag {
+            b'Q' | b'F' => (TEXT_MAX, true),
+            b'P' => (TEXT_MAX, false),
+            b'B' => (BIND_MAX, false),
+            _ => return None,
+        };
+        let length = head.total - 1;
+        (length > max).then_some(Oversized { length, max, is_simple })
+    }
+}
+
+/// A request that is too long to be judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Oversized {
+    /// Bytes after the type of the message.
+    pub length: usize,
+    pub max: usize,
+    /// Whether it belongs to the simple protocol.
+    pub is_simple: bool,
 }
 
 /// What a connection opens with.
@@ -247,7 +270,11 @@ mod tests {
     fn text_that_is_longer_than_its_limit_is_refused_by_its_head() {
         let mut message = vec![b'Q'];
         message.extend_from_slice(&((TEXT_MAX + 1) as u32).to_be_bytes());
-        assert!(Tag::of(head(&message).unwrap().unwrap()).is_err());
+        let head_of_text = head(&message).unwrap().unwrap();
+        assert!(Tag::of(head_of_text).is_err());
+        assert!(Tag::oversized(head_of_text).is_some_and(|oversized| oversized.is_simple));
+        assert_eq!(Tag::oversized(Head { tag: b'Q', total: TEXT_MAX + 1 }), None);
+        assert_eq!(Tag::oversized(Head { tag: b'E', total: TEXT_MAX * 2 }), None);
         assert!(Tag::of(head(b"S\0\0\0\x05").unwrap().unwrap()).is_err());
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Conversation, Skip,
+    replies::only_reads,
     running::{Expected, Portal, Prepared, Running},
 };
 use crate::{
@@ -18,14 +19,13 @@ use crate::{
         postgres::{
             classify,
             codec::{backend::Status, write},
-            copy,
             reply::{self, DENIED, Fatal, POISON, POISON_NAME, Severity},
             rows::Shield,
             wire::Wire,
         },
     },
     request::{Request, Stage},
-    sql::{Classified, Classifier, StatementKind},
+    sql::{self, Classified, Classifier, CopyLayout, StatementKind},
 };
 
 /// A request for which something is awaited.
@@ -91,6 +91,7 @@ impl Conversation {
         if self.catalogue.is_stale && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
+        self.state.path.pend(self.is_path_pending());
         let classified = self.classify(&waiting.subject);
         if classified.unknown_relations && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
@@ -115,6 +116,7 @@ impl Conversation {
             Subject::Query { text } | Subject::Parse { text, .. } => self.classifier.classify(text, &self.state),
             Subject::Execute { portal, .. }
                 if Arc::ptr_eq(&portal.statement.classifier, &self.classifier)
+                    && self.state.path.now().is_some()
                     && !portal.statement.classified.depends_on_session() =>
             {
                 portal.statement.classified.clone()
@@ -163,6 +165,7 @@ impl Conversation {
         };
         if !Arc::ptr_eq(&classifier, &self.classifier) {
             // A person took their time and the catalogue has changed: the permit is for what was asked.
+            self.state.path.pend(self.is_path_pending());
             let now = self.classify(&waiting.subject);
             if now.footprint != classified.footprint {
                 self.consider(waiting, wire);
@@ -186,20 +189,26 @@ impl Conversation {
             self.note_parsing(&name);
             // The server plans when it binds, and runs functions that it believes immutable: what an error
             // quotes then falls under this statement's masks before anything of it is executed.
-            self.shield(&classified, permit.obligations());
+            let shield = self.shield(&classified, permit.obligations());
             let (classifier, description) = (self.classifier.clone(), Arc::default());
-            self.ledger.prepare(&name, Prepared { text, classified, classifier, description })?;
+            self.ledger.prepare(&name, Prepared { text, classified, classifier, shield, description })?;
             self.forward(total, wire);
             return Ok(());
         }
         let shield = self.shield(&classified, permit.obligations());
+        let layout = shield.as_deref().and_then(|_| layout(subject.text(), &classified));
         if let Some(unfulfilled) =
-            shield.as_deref().and_then(|shield| unfulfillable(subject.text(), &classified, shield))
+            shield.as_deref().and_then(|shield| unfulfillable(&classified, shield, layout.as_deref()))
         {
             let error = reply::denied(&unfulfilled, Severity::Error, DENIED);
             return self.deny(way, error, total, wire);
         }
+        let changes_path = self.may_change_path(&classified);
         self.note_sent(&classified);
+        self.note_duties(&classified, shield.as_ref());
+        let running = |portal| {
+            Running { layout, ..Running::new(classified.clone(), shield.clone(), portal) }.changing_path(changes_path)
+        };
         match subject {
             Subject::Execute { name, portal } => {
                 let returns_rows = classified.statements.iter().any(|statement| statement.returns_rows);
@@ -208,17 +217,29 @@ impl Conversation {
                     let slot = Some(portal.description.clone());
                     self.ledger.expect(Expected::Describe { slot, is_own: true })?;
                 }
-                self.ledger.expect(Expected::Execute(Running::new(classified, shield, Some(portal))))?;
+                self.ledger.expect(Expected::Execute(running(Some(portal))))?;
                 self.forward(total, wire);
             }
             Subject::Query { .. } | Subject::Parse { .. } => {
-                self.ledger.expect(Expected::Query(Running::new(classified, shield, None)))?;
+                self.ledger.expect(Expected::Query(running(None)))?;
                 self.is_batch_open = false;
                 self.is_urgent = true;
                 wire.down.keep(total);
             }
         }
         Ok(())
+    }
+
+    /// Takes note of what lasts longer than the answer to the request.
+    fn note_duties(&mut self, classified: &Classified, shield: Option<&Arc<Shield>>) {
+        let statements = &classified.statements;
+        if statements.iter().any(|statement| statement.verb == "LISTEN") {
+            self.listening = shield.cloned();
+        }
+        let changes = statements.iter().any(|statement| !only_reads(&statement.kind));
+        if let Some(shield) = shield.filter(|shield| shield.calls_unknown() || changes && shield.is_sensitive()) {
+            self.deferring = Some(shield.clone());
+        }
     }
 
     /// Refuses the message at the front with `error`, and leaves session and transaction as the server
@@ -251,16 +272,22 @@ impl Conversation {
     }
 }
 
+/// How the data is laid out that a text copies to the workload; `None`: it does not, or in a way that is not known.
+fn layout(text: &[u8], classified: &Classified) -> Option<Arc<CopyLayout>> {
+    let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
+    if copies_out { sql::copy_layout(text).map(Arc::new) } else { None }
+}
+
 /// An obligation that this request's answer cannot fulfil: then it is refused.
-fn unfulfillable(text: &[u8], classified: &Classified, shield: &Shield) -> Option<Denial> {
+fn unfulfillable(classified: &Classified, shield: &Shield, layout: Option<&CopyLayout>) -> Option<Denial> {
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
-    const HINT: &str = "leave the masked columns out, read with SELECT, or use COPY … TO STDOUT without options";
+    const HINT: &str = "leave the masked columns out, read with SELECT, or use one COPY … TO STDOUT with known columns";
     if let Some(class) = classified.statements.iter().find_map(|statement| shield.stored(statement)) {
         return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
     }
     let class = shield.flow()?;
     let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
-    if copies_out && !(shield.outputs().is_some() && copy::is_divisible(text)) {
+    if copies_out && layout.and_then(|layout| shield.copied(layout)).is_none() {
         return Some(refused(format!(
             "COPY with these options cannot mask the values of class {class} that it would read"
         )));

@@ -17,8 +17,10 @@ use crate::protocol::{
 pub const STATEMENTS_MAX: usize = 10_000;
 /// Most portals that one session may have open at a time.
 pub const PORTALS_MAX: usize = 10_000;
-/// Most messages that may wait for their answers.
+/// Most messages that may wait for their answers; the workload is not heard until some are answered.
 pub const EXPECTED_MAX: usize = 1 << 17;
+/// What one more message of the workload may add: itself, a Describe of the gate's own, a Sync.
+const EXPECTED_RESERVE: usize = 8;
 
 /// Statements, portals and open answers of one session.
 #[derive(Default)]
@@ -28,6 +30,8 @@ pub struct Ledger {
     expected: VecDeque<Expected>,
     batches_sent: u64,
     batches_done: u64,
+    /// How many of what is expected may change the search path.
+    path_changes: usize,
 }
 
 impl Ledger {
@@ -52,7 +56,19 @@ impl Ledger {
     }
 
     pub fn pop(&mut self) -> Option<Expected> {
-        self.expected.pop_front()
+        let expected = self.expected.pop_front();
+        self.path_changes -= usize::from(expected.as_ref().is_some_and(changes_path));
+        expected
+    }
+
+    /// Whether anything that is under way may change the search path.
+    pub fn may_change_path(&self) -> bool {
+        self.path_changes > 0
+    }
+
+    /// Whether so much is unanswered that no more may be sent.
+    pub fn is_full(&self) -> bool {
+        self.expected.len() >= EXPECTED_MAX - EXPECTED_RESERVE
     }
 
     pub fn expect(&mut self, expected: Expected) -> Result<(), Fatal> {
@@ -65,6 +81,7 @@ impl Ledger {
         if matches!(expected, Expected::Sync | Expected::Query(_)) {
             self.batches_sent += 1;
         }
+        self.path_changes += usize::from(changes_path(&expected));
         self.expected.push_back(expected);
         Ok(())
     }
@@ -180,6 +197,7 @@ impl Ledger {
         let sync = self.expected.iter().position(|expected| matches!(expected, Expected::Sync));
         let skipped: Vec<_> = self.expected.drain(..sync.unwrap_or(self.expected.len())).collect();
         for expected in skipped.into_iter().rev() {
+            self.path_changes -= usize::from(changes_path(&expected));
             self.undo(expected);
         }
         sync.is_some()
@@ -220,7 +238,7 @@ impl Ledger {
 
     /// ReadyForQuery arrived for the message at the front; outside a transaction its portals are gone.
     pub fn finish_batch(&mut self, is_idle: bool) {
-        self.expected.pop_front();
+        self.pop();
         self.batches_done += 1;
         if is_idle && !self.portals.is_empty() {
             let done = self.batches_done;
@@ -268,6 +286,10 @@ impl Ledger {
         }
         restore(&mut self.portals, name, was);
     }
+}
+
+fn changes_path(expected: &Expected) -> bool {
+    matches!(expected, Expected::Query(running) | Expected::Execute(running) if running.changes_path)
 }
 
 fn restore<T>(map: &mut HashMap<Bytes, Arc<T>>, name: Bytes, was: Option<Arc<T>>) {

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use self::ledger::Ledger;
 use super::{
     cancel::Lease,
-    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, write},
+    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
     reply::Fatal,
     rows::Shield,
     wire::Wire,
@@ -27,7 +27,7 @@ use crate::{
     gate::{Denial, Verdict},
     mask::Masker,
     protocol::{Output, Side},
-    sql::{Classified, Classifier, SessionState},
+    sql::{Classified, Classifier, Path, SearchPath, SessionState},
 };
 
 /// Most bytes of the workload that wait while a question is open.
@@ -41,6 +41,9 @@ const SHIELDS_MAX: usize = 8;
 pub struct Conversation {
     database: String,
     masker: Arc<Masker>,
+    /// Of the catalogue as it was read last.
+    surveyed: Arc<Classifier>,
+    /// The same under the session's search path.
     classifier: Arc<Classifier>,
     state: SessionState,
     ledger: Ledger,
@@ -53,6 +56,8 @@ pub struct Conversation {
     /// Whether what is kept for the server must not wait for a verdict on what comes next.
     is_urgent: bool,
     from_workload: Rest,
+    /// What the message is that is being dropped because it is too long.
+    oversized: Option<Oversized>,
     from_server: Rest,
     catalogue: Freshness,
     /// Whether answers wait for a newer catalogue.
@@ -63,6 +68,10 @@ pub struct Conversation {
     shields: Vec<(Arc<Classified>, Arc<Shield>)>,
     /// The shield that serves words of the server which belong to no request.
     last_shield: Option<Arc<Shield>>,
+    /// The shield of a change of masked data that may still be checked: what is said then may quote it.
+    deferring: Option<Arc<Shield>>,
+    /// The shield of the LISTEN that was permitted last.
+    listening: Option<Arc<Shield>>,
     is_over: bool,
     /// Withdraws the cancel key when the session ends.
     _lease: Option<Lease>,
@@ -104,16 +113,18 @@ struct Freshness {
 impl Conversation {
     pub fn new(
         database: String,
+        path: Path,
         masker: Arc<Masker>,
-        classifier: Arc<Classifier>,
+        surveyed: Arc<Classifier>,
         status: Status,
         lease: Option<Lease>,
     ) -> Self {
         Self {
             database,
             masker,
-            classifier,
-            state: SessionState::default(),
+            classifier: surveyed.under(&path),
+            surveyed,
+            state: SessionState { path: SearchPath::starting(path), ..SessionState::default() },
             ledger: Ledger::default(),
             status,
             is_batch_open: false,
@@ -122,12 +133,15 @@ impl Conversation {
             copy_in: None,
             is_urgent: false,
             from_workload: Rest::default(),
+            oversized: None,
             from_server: Rest::default(),
             catalogue: Freshness::default(),
             is_held_back: false,
             is_surveying: false,
             shields: Vec::new(),
             last_shield: None,
+            deferring: None,
+            listening: None,
             is_over: false,
             _lease: lease,
         }
@@ -156,7 +170,9 @@ impl Conversation {
         let was_asked = std::mem::take(&mut self.is_surveying);
         match surveyed {
             Ok(classifier) => {
-                self.classifier = classifier;
+                self.surveyed = classifier;
+                self.state.path.pend(false);
+                self.classifier = self.by_path();
                 self.catalogue.is_stale &= !was_asked;
                 self.shields.clear();
                 self.resume(None, wire)?;
@@ -195,6 +211,11 @@ impl Conversation {
         self.end(wire);
     }
 
+    /// Whether nothing more can be sent to the server before it answers.
+    pub fn is_full(&self) -> bool {
+        self.ledger.is_full()
+    }
+
     /// Has the catalogue read again.
     fn survey(&mut self, wire: &mut Wire) {
         self.is_surveying = true;
@@ -231,7 +252,17 @@ impl Conversation {
                 shield
             }
         };
-        self.last_shield = Some(shield.clone());
+        self.note_shield(&shield);
         Some(shield)
+    }
+
+    /// Takes note of a shield under which the server may speak from now on.
+    ///
+    /// While answers are awaited, a stricter one before it stays: nobody knows yet which of them an error is about.
+    fn note_shield(&mut self, shield: &Arc<Shield>) {
+        let is_weaker = self.last_shield.as_ref().is_some_and(|last| last.is_sensitive() && !shield.is_sensitive());
+        if !is_weaker || self.ledger.is_settled() {
+            self.last_shield = Some(shield.clone());
+        }
     }
 }

@@ -1,25 +1,29 @@
 //! What the server says.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{
     Conversation, CopyIn, HELD_BACK_MAX, Skip,
-    running::{CopyOut, Expected, Running},
+    running::{Expected, Running},
 };
-use crate::protocol::{
-    Side,
-    postgres::{
-        classify,
-        codec::{
-            self, HEAD,
-            backend::{self, Status, Tag},
-            write,
+use crate::{
+    protocol::{
+        Side,
+        postgres::{
+            classify,
+            codec::{
+                self, HEAD,
+                backend::{self, Status, Tag},
+            },
+            login::check_parameter,
+            reply::Fatal,
+            rows::Shield,
+            wire::Wire,
         },
-        login::check_parameter,
-        reply::Fatal,
-        rows::Shield,
-        wire::Wire,
     },
+    sql::StatementKind,
 };
 
 impl Conversation {
@@ -64,13 +68,12 @@ impl Conversation {
             Tag::Notice => self.spoken(total, wire, |shield| shield.notice(b'N', &body)),
             Tag::ParameterStatus => {
                 check_parameter(&body)?;
-                let (name, value) = backend::parameter(&body)?;
-                self.spoken(total, wire, |shield| Ok(shield.words(value).map(|value| write::parameter(name, &value))))
+                self.spoken(total, wire, |shield| shield.parameter(&body))
             }
             Tag::Notification => {
-                let (process, channel, payload) = backend::notification(&body)?;
+                let listening = self.listening.clone();
                 self.spoken(total, wire, |shield| {
-                    Ok(shield.words(payload).map(|payload| write::notification(process, channel, &payload)))
+                    listening.as_deref().unwrap_or(shield).notification(&body, listening.is_some())
                 })
             }
             Tag::ReadyForQuery => self.ready(total, backend::ready(&body)?, wire),
@@ -126,7 +129,7 @@ impl Conversation {
             return Err(unexpected(tag));
         };
         running.columns = None;
-        running.copy = CopyOut::Verbatim;
+        running.copy = None;
         let done = running.classified.clone().map(|classified| (classified, running.completed));
         if tag != Tag::PortalSuspended {
             running.completed += 1;
@@ -149,6 +152,12 @@ impl Conversation {
         self.copy_in = None;
         self.status = status;
         self.ledger.finish_batch(status == Status::Idle);
+        if status == Status::Idle {
+            self.note_transaction_end();
+        }
+        if status == Status::Idle && self.ledger.is_settled() {
+            self.deferring = None;
+        }
         if self.catalogue.is_uncommitted && status == Status::Idle {
             self.catalogue.is_stale = true;
             self.catalogue.is_uncommitted = false;
@@ -162,7 +171,7 @@ impl Conversation {
             Some(Expected::Poison(denial)) => Some(denial.clone()),
             Some(Expected::Query(running) | Expected::Execute(running)) => {
                 running.columns = None;
-                running.copy = CopyOut::Verbatim;
+                running.copy = None;
                 running.denial.clone()
             }
             Some(_) | None => None,
@@ -174,6 +183,7 @@ impl Conversation {
             }
             None => self.spoken(total, wire, |shield| shield.notice(b'E', body))?,
         }
+        self.note_failure();
         let early_sync = self.copy_in.take().is_some_and(|copy| copy.has_early_sync);
         match self.ledger.front() {
             None | Some(Expected::Query(_) | Expected::Sync) => {}
@@ -198,8 +208,7 @@ impl Conversation {
         wire: &mut Wire,
         masked: impl FnOnce(&Shield) -> Result<Option<Bytes>, codec::CodecError> + 'a,
     ) -> Result<(), Fatal> {
-        let shield = self.front_shield().or_else(|| self.last_shield.clone());
-        match shield.map(|shield| masked(&shield)).transpose()?.flatten() {
+        match self.speaking().map(|shield| masked(&shield)).transpose()?.flatten() {
             Some(bytes) => {
                 wire.drop_up(total);
                 wire.tell_workload(bytes);
@@ -207,6 +216,17 @@ impl Conversation {
             }
             None => self.pass(total, wire),
         }
+    }
+
+    /// The shield that serves what the server says now.
+    ///
+    /// A change of masked data may be checked at any time until it is committed: `DEFERRABLE`, constraint triggers.
+    fn speaking(&mut self) -> Option<Arc<Shield>> {
+        let only_reads = running_of(self.ledger.front_mut())
+            .and_then(|running| running.classified.as_deref())
+            .is_some_and(|classified| classified.statements.iter().all(|statement| only_reads(&statement.kind)));
+        let deferring = self.deferring.clone().filter(|_| !only_reads);
+        deferring.or_else(|| self.front_shield()).or_else(|| self.last_shield.clone())
     }
 
     fn copy_in(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
@@ -231,6 +251,20 @@ impl Conversation {
             self.catalogue.is_uncommitted = true;
         }
     }
+}
+
+/// Whether a statement of this kind never makes the server check what others changed.
+pub(super) fn only_reads(kind: &StatementKind) -> bool {
+    matches!(
+        kind,
+        StatementKind::Select
+            | StatementKind::CopyOut
+            | StatementKind::Declare { .. }
+            | StatementKind::Fetch { .. }
+            | StatementKind::Close { .. }
+            | StatementKind::Explain { analyze: false }
+            | StatementKind::Show
+    )
 }
 
 /// The request at the front, if one is running.

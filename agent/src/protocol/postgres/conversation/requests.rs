@@ -14,7 +14,7 @@ use crate::protocol::{
     postgres::{
         codec::{
             self, HEAD,
-            frontend::{self, Named, Tag},
+            frontend::{self, Named, Oversized, Tag},
             write,
         },
         reply::{self, DENIED, Fatal, by_workload},
@@ -28,14 +28,25 @@ const BIND_COPY_MAX: usize = 4096;
 impl Conversation {
     /// Reads on as far as whole messages are there and nothing has to be waited for.
     pub(super) fn hear_workload(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
-        while !self.is_over && self.waiting.is_none() {
+        while !self.is_over && self.waiting.is_none() && !self.ledger.is_full() {
             if self.from_workload.count > 0 {
                 if !self.pass_rest(wire) {
                     break;
                 }
                 continue;
             }
+            if let Some(oversized) = self.oversized.take() {
+                self.refuse_oversized(oversized, wire)?;
+                continue;
+            }
             let Some(head) = codec::head(wire.down.unread()).map_err(by_workload)? else { break };
+            if self.copy_in.is_none()
+                && let Some(oversized) = Tag::oversized(head)
+            {
+                self.oversized = Some(oversized);
+                self.from_workload = Rest { count: head.total, is_dropped: true };
+                continue;
+            }
             let tag = Tag::of(head).map_err(by_workload)?;
             if tag == Tag::CopyData {
                 // Late data of a COPY that failed is ignored by the server too. Early data is not: some
@@ -69,6 +80,19 @@ impl Conversation {
         }
         self.from_workload.count -= count;
         count > 0
+    }
+
+    /// The last byte of a request is dropped that was too long to be judged.
+    fn refuse_oversized(&mut self, oversized: Oversized, wire: &mut Wire) -> Result<(), Fatal> {
+        let Oversized { length, max, is_simple } = oversized;
+        let way = if is_simple { Way::Simple } else { Way::Extended };
+        if self.skip != Skip::Nothing {
+            return Ok(());
+        }
+        let message =
+            format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
+        let hint = "send it in parts, or load rows with COPY … FROM STDIN";
+        self.deny(way, reply::error(reply::TOO_LONG, &message, hint), 0, wire)
     }
 
     fn hear(&mut self, tag: Tag, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
@@ -183,6 +207,9 @@ impl Conversation {
         };
         let arguments = if total <= BIND_COPY_MAX { Bytes::copy_from_slice(&message) } else { message.clone() };
         self.note_binding(bind.portal);
+        if let Some(shield) = &statement.shield {
+            self.note_shield(shield);
+        }
         self.ledger.bind(bind.portal, statement, bind.formats, arguments)?;
         self.forward(total, wire);
         Ok(())

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     Conversation, Rest,
     replies::{running_of, unexpected},
-    running::{CopyOut, Expected, Running},
+    running::{Expected, Running},
 };
 use crate::protocol::{
     Side,
@@ -18,7 +18,7 @@ use crate::protocol::{
             frontend::Formats,
             write,
         },
-        copy,
+        copy::CopyData,
         reply::Fatal,
         rows::{Columns, Shield},
         wire::Wire,
@@ -33,7 +33,7 @@ impl Conversation {
         if running.denial.is_some() {
             return Err(unexpected(tag));
         }
-        if tag == Tag::CopyData && running.shield.is_some() && running.copy == CopyOut::Verbatim {
+        if tag == Tag::CopyData && running.shield.is_some() && running.copy.is_none() {
             // Nobody announced it, so that nobody can say how it is masked.
             return Err(unexpected(tag));
         }
@@ -48,9 +48,8 @@ impl Conversation {
         if wire.up.unread().len() < head.total {
             return Ok(false);
         }
-        if tag == Tag::CopyData {
-            let (copy, total) = (running.copy, head.total);
-            return copied(copy, &shield, total, wire).map(|()| true);
+        if let (Tag::CopyData, Some(data)) = (tag, &mut running.copy) {
+            return copied(data, &shield, head.total, wire).map(|()| true);
         }
         let undescribed = || Fatal::broken(Side::Upstream, "rows arrived that nobody described");
         let mut columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
@@ -130,13 +129,11 @@ impl Conversation {
     }
 
     pub(super) fn copy_out(&mut self, total: usize, body: &[u8], wire: &mut Wire) -> Result<(), Fatal> {
-        let (is_binary, _) = backend::copy_response(body)?;
-        match running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) {
-            Some(running) if running.shield.is_some() => {
-                running.copy = if is_binary { CopyOut::Binary } else { CopyOut::Text };
-            }
-            Some(_) => {}
-            None => return Err(unexpected(Tag::CopyOut)),
+        let (is_binary, columns) = backend::copy_response(body)?;
+        let running = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none());
+        let running = running.ok_or_else(|| unexpected(Tag::CopyOut))?;
+        if let Some(shield) = &running.shield {
+            running.copy = Some(CopyData::announced(shield, running.layout.as_ref(), is_binary, columns)?);
         }
         self.pass(total, wire)
     }
@@ -192,17 +189,9 @@ fn rows_end(bytes: &[u8]) -> Result<usize, codec::CodecError> {
 }
 
 /// Masks one message of COPY data.
-fn copied(format: CopyOut, shield: &Shield, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
+fn copied(data: &mut CopyData, shield: &Shield, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
     let body = wire.up.slice(HEAD..total);
-    // Without a masked class in the answer, only the detectors have a say.
-    let masks = shield.flow().and(shield.outputs());
-    let masked = match (format, masks) {
-        (CopyOut::Verbatim, _) => None,
-        (CopyOut::Text, None) => copy::scan_text(shield, &body),
-        (CopyOut::Text, Some(masks)) => copy::mask_text(shield, masks, &body)?,
-        (CopyOut::Binary, masks) => copy::mask_binary(shield, masks, &body)?,
-    };
-    match masked {
+    match data.mask(shield, &body)? {
         None => wire.up.keep(total),
         Some(masked) => {
             let mut message = BytesMut::with_capacity(masked.len() + HEAD);

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use crate::{
     protocol::postgres::{
         codec::frontend::Formats,
+        copy::CopyData,
         rows::{Columns, Shield},
     },
-    sql::{Classified, Classifier},
+    sql::{Classified, Classifier, CopyLayout},
 };
 
 /// A prepared statement.
@@ -18,6 +19,8 @@ pub struct Prepared {
     pub classified: Arc<Classified>,
     /// Under which catalogue it was classified: the server looks names up again when its catalogue changes.
     pub classifier: Arc<Classifier>,
+    /// What its answer is masked by, as it was permitted to be prepared.
+    pub shield: Option<Arc<Shield>>,
     /// The body of the RowDescription that the server gave for it.
     pub description: Arc<OnceLock<Bytes>>,
 }
@@ -80,7 +83,10 @@ pub struct Running {
     pub portal: Option<Arc<Portal>>,
     /// Of the result that is arriving.
     pub columns: Option<Arc<Columns>>,
-    pub copy: CopyOut,
+    /// How the data is laid out that it copies to the workload, if it does.
+    pub layout: Option<Arc<CopyLayout>>,
+    /// Of the COPY data that is arriving.
+    pub copy: Option<CopyData>,
     /// How many of its statements are complete.
     pub completed: usize,
     /// Whether the catalogue was read again for its result; once is enough.
@@ -89,16 +95,10 @@ pub struct Running {
     pub early_ends: usize,
     /// How many Syncs were sent between the request and the last of these ends.
     pub early_syncs: usize,
+    /// Whether names may be looked up elsewhere after it.
+    pub changes_path: bool,
     /// What to say in place of the server's error.
     pub denial: Option<Bytes>,
-}
-
-/// What becomes of COPY data on its way to the workload.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CopyOut {
-    Verbatim,
-    Text,
-    Binary,
 }
 
 impl Running {
@@ -108,13 +108,21 @@ impl Running {
             shield,
             portal,
             columns: None,
-            copy: CopyOut::Verbatim,
+            layout: None,
+            copy: None,
             completed: 0,
             is_surveyed: false,
             early_ends: 0,
             early_syncs: 0,
+            changes_path: false,
             denial: None,
         }
+    }
+
+    /// Of a request after which names may be looked up elsewhere.
+    pub fn changing_path(mut self, changes_path: bool) -> Self {
+        self.changes_path = changes_path;
+        self
     }
 
     /// A statement that fails, so that the server does what it does after an error.
@@ -124,11 +132,13 @@ impl Running {
             shield: None,
             portal: None,
             columns: None,
-            copy: CopyOut::Verbatim,
+            layout: None,
+            copy: None,
             completed: 0,
             is_surveyed: false,
             early_ends: 0,
             early_syncs: 0,
+            changes_path: false,
             denial: Some(denial),
         }
     }

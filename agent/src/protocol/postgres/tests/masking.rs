@@ -174,8 +174,54 @@ fn copy_is_masked_by_column_or_refused() {
     book.up(&[write::copy_response(b'H', true, 2), data].concat());
     assert!(!shows(&book.downstream, "078") && shows(&book.downstream, "\0\0\0\x01"));
     let mut book = logged_in(permit_masked);
-    book.down(&write::query(b"COPY customers TO STDOUT (FORMAT csv)"));
+    book.down(&write::query(b"COPY customers TO STDOUT (FORMAT csv, ENCODING 'latin1')"));
     assert!(book.upstream.is_empty() && shows(&book.downstream, "C42501"));
+}
+
+/// Runs one COPY that is answered with these messages, and returns what the workload reads.
+fn copied(statement: &[u8], columns: u16, messages: &[&[u8]]) -> Vec<u8> {
+    let mut book = logged_in(permit_masked);
+    book.down(&write::query(statement));
+    assert_eq!(tags(&book.upstream), "Q", "{}", String::from_utf8_lossy(&book.downstream));
+    book.up(&write::copy_response(b'H', false, columns));
+    messages.iter().for_each(|message| book.up(&write::copy_data(message)));
+    book.downstream
+}
+
+#[test]
+fn csv_is_masked_cell_by_cell_behind_its_header() {
+    let told = copied(
+        b"COPY customers (id, email, ssn) TO STDOUT (FORMAT csv, HEADER, DELIMITER ';')",
+        3,
+        &[b"id;email;ssn\n", b"1;\"ann@exam\"\"ple.com\";078-05-1120\n", b"2;;\n"],
+    );
+    assert!(shows(&told, "id;email;ssn\n") && shows(&told, "1;\"a***@e***.com\";\"[redacted]\"\n"));
+    assert!(shows(&told, "2;;\n"), "NULL stays NULL");
+}
+
+#[test]
+fn a_copied_query_shows_no_piece_of_what_it_computes() {
+    let told = copied(b"COPY (SELECT reverse(email) FROM customers) TO STDOUT", 1, &[b"moc.elpmaxe@nna\n"]);
+    assert!(shows(&told, "\\N\n") && !shows(&told, "m***") && !shows(&told, "[redacted]"));
+}
+
+#[test]
+fn copied_data_of_another_shape_than_asked_for_ends_the_session() {
+    for (columns, messages) in [(2, &[][..]), (3, &[&b"1\tann@example.com\n"[..]]), (3, &[b"1\tann@example.com\tx"])] {
+        let told = copied(b"COPY customers (id, email, ssn) TO STDOUT", columns, messages);
+        assert!(shows(&told, "08P01") && !shows(&told, "ann@example.com"));
+    }
+}
+
+#[test]
+fn what_is_computed_shows_no_piece_and_no_token() {
+    let told = answered(
+        b"SELECT left(email, 1), email FROM customers",
+        &[field("left", 0, 0, 25), field("email", CUSTOMERS, 2, 25)],
+        &[Some(b"nnnnn"), Some(EMAIL)],
+    );
+    // Neither a word nor a token: whether there is a value would be the statement's to choose.
+    assert!(!shows(&told, "[redacted]") && !shows(&told, "n***") && shows(&told, "a***@e***.com"));
 }
 
 #[test]
