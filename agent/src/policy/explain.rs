@@ -36,6 +36,9 @@ pub struct Verdict {
     /// Which predicates on masked classes are let pass.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub predicates: BTreeMap<String, &'static str>,
+    /// By what is limited: `rows`, `bytes`, `time`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalExplanation>,
 }
@@ -103,7 +106,7 @@ pub fn explain(engine: &Engine, question: &Question<'_>) -> Explanation {
 
 impl From<&Decision> for Verdict {
     fn from(decision: &Decision) -> Self {
-        let Obligations { masks, predicates, approval } = &decision.obligations;
+        let Obligations { masks, predicates, limits, approval } = &decision.obligations;
         let method = |method| METHODS.iter().find(|(_, known)| known == method).map_or("?", |(name, _)| *name);
         Self {
             decision: decision.effect.name(),
@@ -111,6 +114,7 @@ impl From<&Decision> for Verdict {
             message: decision.message.clone(),
             masks: masks.iter().map(|(class, way)| (class.to_string(), method(way))).collect(),
             predicates: predicates.iter().map(|(class, terms)| (class.to_string(), terms.name())).collect(),
+            limits: limits.described().map(|(limit, most)| (limit.name(), most)).collect(),
             approval: approval.as_ref().map(|terms| ApprovalExplanation {
                 groups: terms.groups.iter().map(|any| any.iter().map(ToString::to_string).collect()).collect(),
                 wait_seconds: terms.wait.as_secs(),
@@ -178,6 +182,10 @@ impl fmt::Display for Verdict {
         let lenient: Vec<String> = lenient.map(|(class, terms)| format!("{class}={terms}")).collect();
         if !lenient.is_empty() {
             write!(f, "; predicates {}", lenient.join(","))?;
+        }
+        if !self.limits.is_empty() {
+            let limits: Vec<String> = self.limits.iter().map(|(limit, most)| format!("{limit}={most}")).collect();
+            write!(f, "; limits {}", limits.join(","))?;
         }
         Ok(())
     }

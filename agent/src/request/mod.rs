@@ -5,12 +5,14 @@
 
 mod predicate;
 pub mod sql;
+mod standing;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bytes::Bytes;
 
-pub use self::predicate::{Predicate, PredicateKind};
+pub use predicate::{Predicate, PredicateKind};
+pub use standing::{Estimable, Estimate, Standing, Transaction, UNCOUNTED, Usage};
 
 /// Most accesses that one request may need; more is denied, because nobody can judge it.
 pub const ACCESSES_MAX: usize = 256;
@@ -27,6 +29,8 @@ pub struct Request {
     /// What it touches. Shared, because the same statement shape is asked for again and again;
     /// the gate keys its cache of rulings by this allocation.
     pub footprint: Arc<Footprint>,
+    /// Where the session stands as it asks.
+    pub standing: Standing,
 }
 
 /// A request's text as it came, bounded for display by whoever shows it.
@@ -103,6 +107,10 @@ pub struct Facts {
     pub verb: &'static str,
     pub has_where: bool,
     pub has_limit: bool,
+    /// The LIMIT or FETCH FIRST of that query level, where it is a constant.
+    pub limit: Option<i64>,
+    /// How many relations the statement reads and writes in all, each time that it names one.
+    pub relations: u32,
 }
 
 impl fmt::Display for Operation {

@@ -48,6 +48,10 @@ pub struct Statement {
     /// Whether values that are read are also stored: INSERT … SELECT, CREATE TABLE AS, SELECT INTO,
     /// UPDATE from other columns, COPY to a file or program, `set_config`, `pg_notify`.
     pub sink: bool,
+    /// Whether it begins a transaction that may not write.
+    pub is_read_only: bool,
+    /// Whether it writes rows that its command tag does not count: in WITH, or under EXPLAIN ANALYZE.
+    pub writes_within: bool,
     /// The classes of what is stored so.
     pub stored_classes: BTreeSet<Class>,
     /// Whether values of unknown origin are stored so, in a database that has classified ones.

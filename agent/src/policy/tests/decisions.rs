@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{mask::Method, request::ACCESSES_MAX, target::Class};
+use crate::{
+    mask::Method,
+    request::{ACCESSES_MAX, Estimate},
+    target::Class,
+};
 
 #[test]
 fn a_permitted_select_carries_every_mask() {
@@ -265,9 +269,11 @@ fn the_time_of_day_counts_in_the_configured_zone() {
         unless {{ context.clock.hour >= 9 && context.clock.hour < 18 && context.clock.weekday != Weekday::"sun" }};"#
     );
     let rules = engine(&rules);
-    assert!(rules.depends_on_clock());
-    assert!(!engine(READ).depends_on_clock());
-    assert!(!embedded().depends_on_clock(), "decisions of the embedded rules may be kept");
+    let on_orders =
+        Footprint { accesses: vec![access(sql::Operation::Insert, table("orders"))], ..Footprint::default() };
+    assert!(rules.needs(&on_orders).clock);
+    assert!(!engine(READ).needs(&on_orders).clock);
+    assert_eq!(embedded().needs(&on_orders), Needs::default(), "decisions of the embedded rules may be kept");
     let berlin = jiff::tz::TimeZone::get("Europe/Berlin").expect("zone");
     let clock = |text: &str| Clock::at(text.parse().expect("moment"), &berlin);
     assert_eq!(clock("2026-07-05T22:30:00Z"), Clock { hour: 0, minute: 30, weekday: Weekday::Monday });
@@ -341,9 +347,15 @@ fn every_request_is_one_that_the_schema_describes() {
         if !applies {
             continue;
         }
-        let context = names
-            .context(NOON, &Facts::default(), &BTreeSet::from(["dba"]), &BTreeSet::from([&Class::from("email")]))
-            .expect("context");
+        let email = Class::from("email");
+        let grants = entities::Grants {
+            approvals: BTreeSet::from(["dba"]),
+            masked: BTreeSet::from([&email]),
+            limited: Limit::ALL.into(),
+        };
+        let facts = Facts { limit: Some(5), ..Facts::default() };
+        let standing = Standing { estimate: Some(Estimate::default()), ..Standing::fresh() };
+        let context = names.context(NOON, &facts, &standing, &grants).expect("context");
         cedar_policy::Request::new(workload.uid(), action, entity.uid(), context, Some(&schema)).expect("request");
         cedar_policy::Entities::from_entities([workload.clone(), place.clone(), entity], Some(&schema))
             .expect("entities");
@@ -444,7 +456,7 @@ proptest! {
         let set = cedar_policy::PolicySet::from_policies(INDEXED.rules().into_iter().map(|rule| rule.policy.clone())).expect("set");
         let workload = names.workload(&who, &names.identities(&who, vocabulary)).expect("workload");
         let entity = described(&resource);
-        let context = names.context(NOON, &Facts::default(), &BTreeSet::new(), &BTreeSet::new()).expect("context");
+        let context = names.context(NOON, &Facts::default(), &Standing::fresh(), &entities::Grants::default()).expect("context");
         let request = cedar_policy::Request::new(workload.uid(), action, entity.uid(), context, Some(schema)).expect("request");
         let parties = [workload, names.target(&place, vocabulary).expect("target"), entity];
         let entities = cedar_policy::Entities::from_entities(parties, Some(schema)).expect("entities");

@@ -6,6 +6,7 @@ mod classify;
 pub mod codec;
 mod conversation;
 mod copy;
+mod estimate;
 mod login;
 mod reply;
 mod rows;
@@ -22,6 +23,7 @@ pub(in crate::protocol) mod playbook;
 mod tests;
 
 pub use cancel::Cancels;
+pub use estimate::{EstimateError, Planner};
 pub use session::PostgresSession;
 pub use survey::{Seen, SurveyError, request_tls, survey};
 

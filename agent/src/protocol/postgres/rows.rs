@@ -230,17 +230,14 @@ impl Shield {
         let by_origin = match relation.filter(|relation| has_attribute(relation, field.column)) {
             None if self.is_of_session(index, count) => return by_flow,
             None => strictest(&self.obligations, self.obligations.masks.keys()),
-            Some(relation) => {
-                let mask = strictest(&self.obligations, origin_classes(relation, field.column));
-                if is_computed(relation, field.column) { mask.map(|(class, _)| (class, Method::Null)) } else { mask }
-            }
+            Some(relation) => strictest(&self.obligations, origin_classes(relation, field.column)),
         };
         let mask = match &self.outputs {
             Some(outputs) if outputs.len() == count => stricter(by_origin, by_flow),
             // The origin is exact, and what flows into other columns is not about this one.
             Some(_) | None => by_origin,
         };
-        let is_own = relation.is_some_and(|relation| holds_value(relation, field.column));
+        let is_own = field.column > 0 && relation.is_some_and(|relation| holds_values(relation, field.column));
         mask.map(|mask| if is_own { mask } else { computed(mask) })
     }
 
@@ -266,13 +263,15 @@ fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Ou
     let by_class = strictest(obligations, output.classes.iter());
     let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
     let mask = stricter(by_class, unknown);
-    let mask = if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask };
     let relations = &classifier.catalogue().relations;
-    let holds = |column: &sql::ColumnRef| {
-        relations.get(&column.relation).is_some_and(|relation| holds_value(relation, column.column))
-    };
-    let is_single = output.columns.len() == 1 && output.columns.iter().all(holds) && !output.opaque && !output.computed;
-    Expected { mask, is_single }
+    let mut origins = output.columns.iter().map(|column| (relations.get(&column.relation), column.column));
+    let is_first_own = origins
+        .next()
+        .is_some_and(|(relation, number)| relation.is_some_and(|relation| holds_values(relation, number)));
+    Expected {
+        mask: if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask },
+        is_single: is_first_own && origins.next().is_none() && !output.opaque && !output.computed,
+    }
 }
 
 /// The mask of what was computed from values, or may have been.
@@ -280,9 +279,15 @@ fn computed((class, method): (Class, Method)) -> (Class, Method) {
     (class, method.of_computed())
 }
 
-/// Whether a column holds values as they stand somewhere: a view's may be computed.
-fn holds_value(relation: &Relation, number: i16) -> bool {
-    relation.columns.iter().any(|column| column.number == number && !column.computed)
+/// Whether the values of one of the relation's columns are its own, or another's that it shows as they are.
+fn holds_values(relation: &Relation, number: i16) -> bool {
+    match relation.kind {
+        RelationKind::Table | RelationKind::Foreign => true,
+        RelationKind::View | RelationKind::MaterializedView => {
+            relation.columns.iter().any(|column| column.number == number && !column.computed)
+        }
+        RelationKind::Sequence | RelationKind::Other => false,
+    }
 }
 
 /// Whether the catalogue knows the attribute: a column, the whole row (zero) or a system column (below).
@@ -294,11 +299,6 @@ fn has_attribute(relation: &Relation, number: i16) -> bool {
 fn origin_classes(relation: &Relation, number: i16) -> impl Iterator<Item = &Class> {
     let columns = relation.columns.iter().filter(move |column| number == 0 || column.number == number);
     columns.flat_map(|column| &column.classes)
-}
-
-/// Whether what an origin names is a view's column that the view computes.
-fn is_computed(relation: &Relation, number: i16) -> bool {
-    relation.columns.iter().any(|column| (number == 0 || column.number == number) && column.computed)
 }
 
 fn calls_unknown(footprint: &Footprint) -> bool {

@@ -69,6 +69,8 @@ impl PostgresSession {
             Input::Secured(side, binding) => self.secured(side, binding),
             Input::Verdict(verdict) => self.answered(verdict),
             Input::Surveyed(surveyed) => self.surveyed(surveyed),
+            Input::Alarm => self.in_conversation(Conversation::alarmed),
+            Input::Cancelled => self.in_conversation(Conversation::cancelled),
             Input::Terminate(denial) => {
                 self.terminate(&denial);
                 Ok(())
@@ -162,6 +164,12 @@ impl PostgresSession {
                     self.wire.want(Output::Close);
                     Ok(())
                 }
+                // Nothing was sent before it, so that it is settled from the start.
+                Verdict::Settle => {
+                    self.wire.want(Output::Ask(classify::login(&startup.database, &startup.user)));
+                    self.phase = Phase::Asking(startup);
+                    Ok(())
+                }
             },
             Phase::Talking(mut conversation) => {
                 let settled = conversation.answered(verdict, &mut self.wire);
@@ -176,6 +184,19 @@ impl PostgresSession {
                 self.phase = phase;
                 Ok(())
             }
+        }
+    }
+
+    /// What only a conversation has asked for.
+    fn in_conversation(&mut self, tell: fn(&mut Conversation, &mut Wire) -> Result<(), Fatal>) -> Result<(), Fatal> {
+        match &mut self.phase {
+            Phase::Talking(conversation) => tell(conversation, &mut self.wire),
+            Phase::Greeting(_)
+            | Phase::Asking(_)
+            | Phase::Login(_)
+            | Phase::Surveying(..)
+            | Phase::Cancelling(_)
+            | Phase::Over => Ok(()),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
 
 use super::codec::write;
 use crate::{
@@ -131,16 +131,26 @@ pub async fn survey(
     target: &Target,
     seen: &mut Seen,
 ) -> Result<Catalogue, SurveyError> {
-    let mut config = Config::new();
-    config.user(&credential.user).dbname(database).application_name("portcullis survey");
-    if let Some(password) = &credential.password {
-        config.password(password.expose());
-    }
-    let (client, connection) = config.connect_raw(stream, NoTls).await?;
+    let (client, connection) = log_in(stream, credential, database, "portcullis survey").await?;
     tokio::select! {
         catalogue = read(&client, database, target, seen) => catalogue,
         ended = connection => Err(ended.err().map_or(SurveyError::Closed, SurveyError::Server)),
     }
+}
+
+/// A session of the gate's own, and the connection that has to be polled for it.
+pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    credential: &Credential,
+    database: &str,
+    name: &str,
+) -> Result<(Client, Connection<S, NoTlsStream>), SurveyError> {
+    let mut config = Config::new();
+    config.user(&credential.user).dbname(database).application_name(name);
+    if let Some(password) = &credential.password {
+        config.password(password.expose());
+    }
+    Ok(config.connect_raw(stream, NoTls).await?)
 }
 
 /// All queries at once: they share one trip to the server.
@@ -186,10 +196,10 @@ async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen)
     let catalogue = Catalogue {
         database: database.to_owned(),
         oid,
-        search_path: search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         usable: schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         // `pg_catalog` is always usable, so that there is a row.
         user: schemas.first().map(|row| row.try_get(1)).transpose()?.unwrap_or_default(),
+        search_path: search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         relations: plan.draw(target),
         operators: behind(operators, &pure)?,
         casts: behind(casts, &pure)?,

@@ -64,9 +64,11 @@ pub struct Touched {
 }
 
 impl Draft {
-    pub fn complete(self, names: &Names, read: &BTreeMap<u32, BTreeSet<Class>>) -> Access {
+    /// `relations`: how many the statement names; one that runs what was prepared names those of what it runs.
+    pub fn complete(self, names: &Names, read: &BTreeMap<u32, BTreeSet<Class>>, relations: u32) -> Access {
+        let counted = |facts: Facts| Facts { relations: relations.max(facts.relations), ..facts };
         let draft = match self {
-            Self::Other(access) => return access,
+            Self::Other(access) => return Access { facts: counted(access.facts), ..access },
             Self::Table(draft) => draft,
         };
         let relation = draft.relation.and_then(|oid| names.catalogue.relations.get(&oid));
@@ -82,13 +84,15 @@ impl Draft {
             classes,
             read_classes,
         };
-        bare(draft.operation, Resource::Table(table), draft.facts)
+        bare(draft.operation, Resource::Table(table), counted(draft.facts))
     }
 }
 
 impl<'a> Analysis<'a> {
     /// Notes an access to a relation in FROM or as the target of a command, and gives its columns.
     pub(super) fn table(&mut self, name: &RangeVar, operation: Operation) -> Touched {
+        // A lock names what FROM has named.
+        self.relations = self.relations.saturating_add(u32::from(operation != Operation::Lock));
         match self.meaning(name) {
             Meaning::Known(relation) => self.known(relation, operation),
             Meaning::Temporary(temporary, shadowed) => self.temporary(name, temporary, shadowed, operation),
@@ -198,7 +202,8 @@ impl<'a> Analysis<'a> {
             let (Some(facts), Some(relation)) = (facts, names.catalogue.relations.get(&column.relation)) else {
                 continue;
             };
-            self.level = Level { verb: facts.verb, has_where: facts.has_where, has_limit: facts.has_limit };
+            let Facts { verb, has_where, has_limit, limit, .. } = facts;
+            self.level = Level { verb, has_where, has_limit, limit };
             let access = self.draft(Operation::Select, Some(relation.oid), &relation.schema, &relation.name);
             let named = relation.columns.iter().find(|known| known.number == column.column);
             self.name_column(access, named.map_or("", |known| &known.name));
@@ -283,7 +288,13 @@ impl<'a> Analysis<'a> {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        Facts { verb: self.level.verb, has_where: self.level.has_where, has_limit: self.level.has_limit }
+        Facts {
+            verb: self.level.verb,
+            has_where: self.level.has_where,
+            has_limit: self.level.has_limit,
+            limit: self.level.limit,
+            relations: 0,
+        }
     }
 
     /// Notes that the statement names a column.

@@ -22,7 +22,7 @@ impl Analysis<'_> {
         };
         let mut with = Scope::inside(outer);
         // The join decides on the rows, as a WHERE clause does.
-        let level = Level { verb: "MERGE", has_where: true, has_limit: false };
+        let level = Level { verb: "MERGE", has_where: true, ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(merge.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);

@@ -109,6 +109,12 @@ pub struct Analysis<'a> {
     caveats: Vec<String>,
     /// What is stored somewhere.
     stored: Flow,
+    /// How many relations were named so far.
+    relations: u32,
+    /// Whether a transaction begins that may not write.
+    begins_read_only: bool,
+    /// Whether rows are written that the command tag does not count.
+    writes_within: bool,
     /// What is decided by; `None`: values of unknown origin.
     predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
     /// Those of statements that were analysed before, and run again.
@@ -136,6 +142,7 @@ struct Level {
     verb: &'static str,
     has_where: bool,
     has_limit: bool,
+    limit: Option<i64>,
 }
 
 /// What a statement answers and does, before its flows are put together.
@@ -162,6 +169,9 @@ impl<'a> Analysis<'a> {
             accesses: Vec::new(),
             caveats: Vec::new(),
             stored: Flow::default(),
+            relations: 0,
+            begins_read_only: false,
+            writes_within: false,
             predicates: BTreeSet::new(),
             resumed: BTreeSet::new(),
             fills: BTreeSet::new(),
@@ -201,6 +211,8 @@ impl<'a> Analysis<'a> {
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
+            is_read_only: self.begins_read_only,
+            writes_within: self.writes_within,
             stored_classes: self.classes(&self.stored.columns),
             stored_opaque: self.stored.opaque && self.names.has_classes(),
             opaque_flow: flow.opaque,
@@ -212,7 +224,8 @@ impl<'a> Analysis<'a> {
         let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());
         let read = self.read_classes(statement.flows.iter().chain(deciding));
         let predicates = self.named_predicates().chain(self.resumed.iter().cloned()).collect();
-        let accesses = self.accesses.into_iter().map(|draft| draft.complete(self.names, &read)).collect();
+        let accesses =
+            self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
         let footprint = Footprint { accesses, predicates, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
     }

@@ -90,6 +90,7 @@ impl Analysis<'_> {
         let all = all.and(arguments);
         self.fills.extend(statement.fills.iter().cloned());
         self.may_fill_all |= statement.may_fill_all;
+        self.writes_within |= statement.writes_within;
         if statement.sink {
             self.stored.absorb(&all);
         }

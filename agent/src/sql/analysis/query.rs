@@ -3,7 +3,8 @@
 use pg_query::{
     NodeEnum,
     protobuf::{
-        CommonTableExpr, IntoClause, LockingClause, Node, RangeVar, SelectStmt, SetOperation, WithClause, a_const::Val,
+        CommonTableExpr, IntoClause, LimitOption, LockingClause, Node, RangeVar, SelectStmt, SetOperation, WithClause,
+        a_const::Val,
     },
 };
 
@@ -31,7 +32,12 @@ impl Analysis<'_> {
             verb @ ("EXPLAIN" | "COPY" | "DECLARE CURSOR") => verb,
             _ => "SELECT",
         };
-        let level = Level { verb, has_where: select.where_clause.is_some(), has_limit: is_limited(select) };
+        let level = Level {
+            verb,
+            has_where: select.where_clause.is_some(),
+            has_limit: is_limited(select),
+            limit: limit(select),
+        };
         let row = self.at_level(level, |analysis| analysis.select_level(select, outer));
         self.leave();
         row
@@ -165,8 +171,11 @@ impl Analysis<'_> {
             scope.queries.extend(queries.iter().map(|query| query.ctename.clone()).zip(rows));
         };
         assume(scope, queries.iter().map(|_| Row::unknown(Flow::default())).collect());
+        let named = self.relations;
         let mut rows: Vec<Row> = queries.iter().map(|query| self.first_arm(query, scope)).collect();
         for _ in 0..RECURSION_ROUNDS_MAX {
+            // Each round walks the same text again.
+            self.relations = named;
             assume(scope, rows.clone());
             let next: Vec<Row> = queries.iter().map(|query| self.with_query(query, scope)).collect();
             let stable = next.iter().zip(&rows).all(|(next, row)| next.flows().eq(row.flows()));
@@ -193,7 +202,9 @@ impl Analysis<'_> {
     }
 
     fn with_query(&mut self, query: &CommonTableExpr, scope: &Scope<'_>) -> Row {
-        let row = match query.ctequery.as_ref().and_then(|node| node.node.as_ref()) {
+        let node = query.ctequery.as_ref().and_then(|node| node.node.as_ref());
+        self.writes_within |= !matches!(node, Some(NodeEnum::SelectStmt(_)));
+        let row = match node {
             Some(NodeEnum::SelectStmt(select)) => self.select(select, scope),
             Some(NodeEnum::InsertStmt(insert)) => self.insert(insert, scope),
             Some(NodeEnum::UpdateStmt(update)) => self.update(update, scope),
@@ -255,6 +266,15 @@ fn is_limited(select: &SelectStmt) -> bool {
         Some(Some(NodeEnum::AConst(constant))) => !constant.isnull,
         Some(_) => true,
         None => false,
+    }
+}
+
+/// The LIMIT, where it is a constant that bounds the rows: WITH TIES may bring more.
+fn limit(select: &SelectStmt) -> Option<i64> {
+    let Some(NodeEnum::AConst(constant)) = &select.limit_count.as_ref()?.node else { return None };
+    match (&constant.val, select.limit_option()) {
+        (Some(Val::Ival(count)), LimitOption::Count) => Some(count.ival.into()),
+        _ => None,
     }
 }
 

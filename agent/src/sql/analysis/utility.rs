@@ -4,7 +4,7 @@ use pg_query::{
     NodeEnum,
     protobuf::{
         CallStmt, DropBehavior, ExplainStmt, FuncCall, LockStmt, Node, SelectStmt, TransactionStmt,
-        TransactionStmtKind, TruncateStmt,
+        TransactionStmtKind, TruncateStmt, a_const::Val,
     },
 };
 
@@ -195,6 +195,7 @@ impl Analysis<'_> {
     }
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> Effect {
+        self.begins_read_only = is_read_only(transaction);
         match transaction.kind() {
             TransactionStmtKind::TransStmtBegin => Effect::silent(StatementKind::Begin, "BEGIN"),
             TransactionStmtKind::TransStmtStart => Effect::silent(StatementKind::Begin, "START TRANSACTION"),
@@ -224,6 +225,7 @@ impl Analysis<'_> {
         let analyze = option("analyze");
         self.level.verb = "EXPLAIN";
         let effect = self.inner(explain.query.as_deref());
+        self.writes_within |= analyze && !matches!(effect.kind, StatementKind::Select | StatementKind::Declare { .. });
         let opaque = self.calls_unknown() || effect.answer.is_some_and(|row| row.whole().opaque);
         let plan = Slot { name: Some("QUERY PLAN".into()), flow: Flow { opaque, ..Flow::default() }, origin: None };
         answer(StatementKind::Explain { analyze }, "EXPLAIN", Row { slots: vec![plan], rest: None })
@@ -290,6 +292,16 @@ pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
     };
     let is_literal = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
     is_plain_call && call.args.iter().all(is_literal) && alone == *select
+}
+
+/// Whether the modes of BEGIN end with READ ONLY; the server takes the last one.
+fn is_read_only(transaction: &TransactionStmt) -> bool {
+    let modes = transaction.options.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::DefElem(mode)) if mode.defname == "transaction_read_only" => Some(&mode.arg),
+        _ => None,
+    });
+    let value = modes.last().and_then(|value| value.as_ref()?.node.as_ref());
+    matches!(value, Some(NodeEnum::AConst(constant)) if matches!(&constant.val, Some(Val::Ival(set)) if set.ival == 1))
 }
 
 pub fn answer(kind: StatementKind, verb: &'static str, row: Row) -> Effect {

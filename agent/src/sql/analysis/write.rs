@@ -61,9 +61,11 @@ impl Analysis<'_> {
         match conflict.action() {
             OnConflictAction::OnconflictNothing => {}
             OnConflictAction::OnconflictUpdate => {
-                let level = Level { verb: "INSERT", has_where: true, has_limit: false };
+                let level = Level { verb: "INSERT", has_where: true, ..Level::default() };
                 self.at_level(level, |analysis| {
+                    let named = analysis.relations;
                     let target = analysis.table(name, Operation::Update);
+                    analysis.relations = named;
                     let mut excluded = target.row.clone();
                     for slot in &mut excluded.slots {
                         slot.flow = source.clone();
@@ -125,7 +127,7 @@ impl Analysis<'_> {
     pub(super) fn update(&mut self, update: &UpdateStmt, outer: &Scope<'_>) -> Row {
         let Some(name) = &update.relation else { return self.without_table("UPDATE") };
         let mut with = Scope::inside(outer);
-        let level = Level { verb: "UPDATE", has_where: update.where_clause.is_some(), has_limit: false };
+        let level = Level { verb: "UPDATE", has_where: update.where_clause.is_some(), ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(update.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);
@@ -144,7 +146,7 @@ impl Analysis<'_> {
     pub(super) fn delete(&mut self, delete: &DeleteStmt, outer: &Scope<'_>) -> Row {
         let Some(name) = &delete.relation else { return self.without_table("DELETE") };
         let mut with = Scope::inside(outer);
-        let level = Level { verb: "DELETE", has_where: delete.where_clause.is_some(), has_limit: false };
+        let level = Level { verb: "DELETE", has_where: delete.where_clause.is_some(), ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(delete.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);

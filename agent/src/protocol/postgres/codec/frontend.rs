@@ -1,5 +1,7 @@
 //! Messages from the workload.
 
+use bytes::Bytes;
+
 use super::{BIND_MAX, CodecError, FRAME_MAX, Fields, Head, NAMING_MAX, STARTUP_MAX, TEXT_MAX};
 
 /// The request for TLS before the startup packet.
@@ -135,14 +137,13 @@ pub fn query(body: &[u8]) -> Result<&[u8], CodecError> {
     Ok(text)
 }
 
-/// Statement name and text of a Parse; the parameters' types do not matter here.
-pub fn parse(body: &[u8]) -> Result<(&[u8], &[u8]), CodecError> {
+/// Statement name and text of a Parse, and the types that it gives to the first of its parameters.
+pub fn parse(body: &[u8]) -> Result<(&[u8], &[u8], Vec<u32>), CodecError> {
     let mut fields = Fields::new("Parse", body);
     let (name, text) = (fields.text()?, fields.text()?);
-    let types = fields.count()?;
-    fields.take(types * 4)?;
+    let types = (0..fields.count()?).map(|_| fields.u32()).collect::<Result<_, _>>()?;
     fields.end()?;
-    Ok((name, text))
+    Ok((name, text, types))
 }
 
 /// What a Bind ties together.
@@ -191,6 +192,23 @@ pub fn bind(body: &[u8]) -> Result<Bind<'_>, CodecError> {
     };
     fields.end()?;
     Ok(Bind { portal, statement, formats })
+}
+
+/// The arguments of a Bind in order: whether each is in binary, and its value.
+pub fn arguments(body: &[u8]) -> Result<Vec<(bool, Option<Bytes>)>, CodecError> {
+    let mut fields = Fields::new("Bind", body);
+    fields.text()?;
+    fields.text()?;
+    let formats = (0..fields.count()?).map(|_| format(&mut fields)).collect::<Result<Vec<_>, _>>()?;
+    let is_binary = |index| match formats.as_slice() {
+        [all] => *all,
+        each => each.get(index).copied().unwrap_or(false),
+    };
+    let mut values = Vec::new();
+    for index in 0..fields.count()? {
+        values.push((is_binary(index), fields.value()?.map(Bytes::copy_from_slice)));
+    }
+    Ok(values)
 }
 
 /// A format code of a Bind or a row description: whether it is binary.

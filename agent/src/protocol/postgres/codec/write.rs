@@ -100,6 +100,10 @@ pub fn sasl_response(response: &[u8]) -> Bytes {
     one(b'p', |out| out.put_slice(response))
 }
 
+pub fn flush() -> Bytes {
+    Bytes::from_static(b"H\0\0\0\x04")
+}
+
 pub fn terminate() -> Bytes {
     Bytes::from_static(b"X\0\0\0\x04")
 }

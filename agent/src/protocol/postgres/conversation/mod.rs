@@ -1,21 +1,26 @@
 //! The conversation after login: requests are judged and forwarded, answers are masked and forwarded.
 //!
 //! [`requests`] reads what the workload says, [`judge`] takes it to the gate, [`replies`] reads what the server
-//! says and [`results`] masks it, and the [`ledger`] knows which answer belongs to which request that is [`running`].
+//! says and [`results`] masks it, [`limits`] cuts it where it is too long, and the [`ledger`] knows which answer belongs to which request that is [`running`].
 
 mod judge;
 mod ledger;
+mod limits;
 mod names;
 mod replies;
 mod requests;
 mod results;
 mod running;
+mod standing;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 
-use self::ledger::Ledger;
+use self::{
+    ledger::Ledger,
+    limits::{InFlight, Meter},
+};
 use super::{
     cancel::Lease,
     codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
@@ -39,7 +44,7 @@ const SHIELDS_MAX: usize = 8;
 
 /// One session after login.
 pub struct Conversation {
-    database: String,
+    database: Arc<str>,
     masker: Arc<Masker>,
     /// Of the catalogue as it was read last.
     surveyed: Arc<Classifier>,
@@ -73,8 +78,18 @@ pub struct Conversation {
     /// The shield of the LISTEN that was permitted last.
     listening: Option<Arc<Shield>>,
     is_over: bool,
+    record: standing::Record,
+    /// How much was read of each cursor that DECLARE has made.
+    cursors: HashMap<String, Arc<Meter>>,
+    in_flight: Option<InFlight>,
+    /// Whether the server must have failed at the end of this batch, because an answer in it was cut.
+    must_fail: bool,
+    /// Executes since the last Sync.
+    executes_in_batch: usize,
+    /// Whether the server was asked for its answers to all that was sent.
+    is_flushed: bool,
     /// Withdraws the cancel key when the session ends.
-    _lease: Option<Lease>,
+    lease: Option<Lease>,
 }
 
 /// What happens to the workload's messages before its next Sync.
@@ -120,7 +135,7 @@ impl Conversation {
         lease: Option<Lease>,
     ) -> Self {
         Self {
-            database,
+            database: database.into(),
             masker,
             classifier: surveyed.under(&path),
             surveyed,
@@ -143,7 +158,13 @@ impl Conversation {
             deferring: None,
             listening: None,
             is_over: false,
-            _lease: lease,
+            record: standing::Record::new(status),
+            cursors: HashMap::new(),
+            in_flight: None,
+            must_fail: false,
+            executes_in_batch: 0,
+            is_flushed: false,
+            lease,
         }
     }
 
@@ -153,6 +174,7 @@ impl Conversation {
             Side::Downstream => self.hear_workload(wire),
             Side::Upstream => {
                 self.hear_server(wire)?;
+                self.go_on(wire)?;
                 // An answer may have been what the workload's next message was waiting for.
                 self.hear_workload(wire)
             }
@@ -162,6 +184,18 @@ impl Conversation {
     /// The gate answered.
     pub fn answered(&mut self, verdict: Verdict, wire: &mut Wire) -> Result<(), Fatal> {
         self.settle(verdict, wire)?;
+        self.hear_workload(wire)
+    }
+
+    /// The time that was asked for is over.
+    pub fn alarmed(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
+        self.time_over(wire)?;
+        self.hear_workload(wire)
+    }
+
+    /// The cancel request has reached the server, or cannot.
+    pub fn cancelled(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
+        self.stopped(wire);
         self.hear_workload(wire)
     }
 
@@ -219,7 +253,7 @@ impl Conversation {
     /// Has the catalogue read again.
     fn survey(&mut self, wire: &mut Wire) {
         self.is_surveying = true;
-        wire.want(Output::Survey { database: self.database.clone() });
+        wire.want(Output::Survey { database: self.database.to_string() });
     }
 
     fn end(&mut self, wire: &mut Wire) {

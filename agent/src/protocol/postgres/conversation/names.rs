@@ -13,6 +13,7 @@ use crate::sql::{Classified, Classifier, Prepared, StatementKind};
 impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
+        self.record.sent(classified);
         for statement in &classified.statements {
             self.state.announce(statement);
             match &statement.kind {
@@ -63,11 +64,16 @@ impl Conversation {
     }
 
     /// The server says that the statement at `index` is complete.
-    pub(super) fn note_completed(&mut self, classified: &Classified, index: usize) {
+    pub(super) fn note_completed(&mut self, classified: &Classified, index: usize, tag: &[u8], rows: u64) {
         if let Some(statement) = classified.statements.get(index) {
             self.state.apply(statement);
             self.follow_path();
+            self.record.completed(statement, tag, rows);
+            if let StatementKind::Declare { name, .. } = &statement.kind {
+                self.cursors.insert(name.clone(), Arc::default());
+            }
         }
+        self.cursors.retain(|name, _| self.state.cursors.contains_key(name));
         self.note_catalogue(classified);
     }
 

@@ -56,6 +56,10 @@ impl Conversation {
                 self.is_urgent = true;
                 continue;
             }
+            if self.is_behind_limited(tag) {
+                self.have_answered(wire);
+                break;
+            }
             if wire.down.unread().len() < head.total {
                 break;
             }
@@ -64,7 +68,9 @@ impl Conversation {
         if self.waiting.is_none() {
             self.is_urgent = false;
             wire.release_down();
-        } else if wire.down.unread().len() > PENDING_MAX {
+        }
+        let is_waiting = self.waiting.is_some() || self.in_flight.is_some();
+        if is_waiting && wire.down.unread().len() > PENDING_MAX {
             let what = format!("more than {PENDING_MAX} bytes were sent while a statement waits");
             return Err(Fatal::broken(Side::Downstream, what));
         }
@@ -124,9 +130,9 @@ impl Conversation {
             }
             (Tag::Parse, Skip::Nothing) => {
                 let body = wire.down.slice(HEAD..total);
-                let (name, text) = frontend::parse(&body).map_err(by_workload)?;
+                let (name, text, types) = frontend::parse(&body).map_err(by_workload)?;
                 let (name, text) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(text));
-                self.judge(Subject::Parse { name, text }, total, wire)
+                self.judge(Subject::Parse { name, text, types: types.into() }, total, wire)
             }
             (Tag::Bind, Skip::Nothing) => self.bind(total, wire),
             (Tag::Describe, Skip::Nothing) => self.describe(total, wire),
@@ -190,6 +196,7 @@ impl Conversation {
     fn sync(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
         self.skip = Skip::Nothing;
         self.is_batch_open = false;
+        self.executes_in_batch = 0;
         self.is_urgent = true;
         wire.down.keep(total);
         self.ledger.expect(Expected::Sync)
@@ -254,6 +261,7 @@ impl Conversation {
     /// Lets a message within a batch go on as it came.
     pub(super) fn forward(&mut self, total: usize, wire: &mut Wire) {
         self.is_batch_open = true;
+        self.is_flushed = false;
         wire.down.keep(total);
     }
 
