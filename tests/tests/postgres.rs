@@ -10,10 +10,14 @@ mod denial;
 mod honest;
 #[path = "postgres/hostile.rs"]
 mod hostile;
+#[path = "postgres/inference.rs"]
+mod inference;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]
 mod masking;
+#[path = "postgres/persisted.rs"]
+mod persisted;
 #[path = "postgres/reload.rs"]
 mod reload;
 #[path = "postgres/session.rs"]
