@@ -270,7 +270,8 @@ impl Shield {
     }
 }
 
-/// What one column of the answer is masked as.
+/// What one column of the answer is masked as: nothing at all, not even whether there is a value, remains of what a
+/// statement computes from masked values, because it would choose what remains.
 fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Output) -> Expected {
     let by_class = strictest(obligations, output.classes.iter());
     let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
@@ -281,7 +282,7 @@ fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Ou
         .next()
         .is_some_and(|(relation, number)| relation.is_some_and(|relation| holds_values(relation, number)));
     Expected {
-        mask: if output.computed { mask.map(computed) } else { mask },
+        mask: if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask },
         is_single: is_first_own && origins.next().is_none() && !output.opaque && !output.computed,
     }
 }
