@@ -23,7 +23,7 @@ use crate::{
     credential::Credential,
     protocol::{
         driver::{Signal, Survey, Surveyed},
-        postgres,
+        postgres::{self, Seen},
     },
     request::{Estimate, Request},
     sql::{Catalogue, Classifier},
@@ -51,7 +51,11 @@ struct Place {
 
 /// Every surveyed database.
 #[derive(Debug, Default)]
-pub struct Surveys(Mutex<HashMap<Place, Arc<Site>>>);
+pub struct Surveys {
+    sites: Mutex<HashMap<Place, Arc<Site>>>,
+    /// What each database's columns were classified as, kept while nobody uses it too.
+    seen: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Seen>>>>,
+}
 
 /// One database's newest catalogue and who wants to hear of a newer one.
 #[derive(Debug)]
@@ -63,6 +67,7 @@ struct Site {
     listeners: Mutex<Vec<mpsc::UnboundedSender<Signal>>>,
     /// One connection for all estimates, while it works.
     planner: tokio::sync::Mutex<Option<postgres::Planner>>,
+    seen: Arc<tokio::sync::Mutex<Seen>>,
 }
 
 #[derive(Debug)]
@@ -129,7 +134,7 @@ impl Surveys {
             dialled: session.dialler.destination.clone(),
             database: database.clone(),
         };
-        let mut sites = self.0.lock();
+        let mut sites = self.sites.lock();
         if let Some(site) = sites.get(&place) {
             return site.clone();
         }
@@ -139,6 +144,7 @@ impl Surveys {
             newest: tokio::sync::Mutex::default(),
             listeners: Mutex::default(),
             planner: tokio::sync::Mutex::default(),
+            seen: self.seen.lock().entry(place.clone()).or_default().clone(),
         });
         sites.insert(place.clone(), site.clone());
         tokio::spawn(keep_fresh(Arc::downgrade(self), place, Arc::downgrade(&site)));
@@ -146,7 +152,7 @@ impl Surveys {
     }
 
     fn forget(&self, place: &Place) {
-        self.0.lock().remove(place);
+        self.sites.lock().remove(place);
     }
 }
 
@@ -197,7 +203,8 @@ impl Site {
     async fn read(&self) -> Result<Catalogue, String> {
         let dialler = &self.dialler;
         let (stream, credential) = (dial(dialler).await?, self.credential()?);
-        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target).await;
+        let mut seen = self.seen.lock().await;
+        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target, &mut seen).await;
         surveyed.map_err(|error| error.to_string())
     }
 

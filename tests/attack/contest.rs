@@ -51,8 +51,37 @@ impl Outcome {
     }
 }
 
+/// What `portcullis doctor` says of the daemon's layers, and of whatever else of the kernel.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    pub present: BTreeSet<String>,
+    /// Those that this kernel lacks, and without which the daemon starts when the configuration allows it.
+    pub allowed: Vec<String>,
+}
+
+impl Layers {
+    fn of(portcullis: &Path) -> Result<Self> {
+        let output = Command::new(portcullis).args(["doctor", "--json"]).output()?;
+        let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
+        let facts = facts.as_array().context("no facts")?;
+        let (mut present, mut allowed) = (BTreeSet::new(), Vec::new());
+        for fact in facts {
+            let name = fact.get("name").and_then(Value::as_str).context("a fact's name")?;
+            let is_present = fact.get("present").and_then(Value::as_bool).context("whether it is there")?;
+            match name.strip_prefix("layer ") {
+                layer if is_present => drop(present.insert(layer.unwrap_or(name).to_owned())),
+                // Nothing promises security hooks, so nobody has to allow that they are missing.
+                Some("lsm") | None => {}
+                Some(layer) => allowed.push(layer.to_owned()),
+            }
+        }
+        Ok(Self { present, allowed })
+    }
+}
+
 /// Everything that attempts need, set up once.
 pub struct Contest {
+    pub layers: Layers,
     guard: Guard,
     _doors: Doors,
     /// Dropped before its directory is.
@@ -87,10 +116,18 @@ impl Contest {
         let setuid = doors_directory.join("setuid");
         fs::copy(&program, &setuid)?;
         fs::set_permissions(&setuid, fs::Permissions::from_mode(0o4755))?;
+        let layers = Layers::of(portcullis)?;
         let victims = [Victim::start(&program, 0, &field)?, Victim::start(&program, USER, &field)?];
-        let guard = Guard::start(portcullis, directory.path(), &instance, DAEMON_PORT, RESOLVER)
-            .context("starting the daemon")?;
+        let start = |allowed: &[String]| {
+            Guard::start_without(allowed, portcullis, directory.path(), &instance, DAEMON_PORT, RESOLVER)
+        };
+        if !layers.allowed.is_empty() {
+            let refused = start(&[]).err().context("the daemon starts without a layer that nothing allows to miss")?;
+            ensure!(format!("{refused:#}").contains("lacks the layer"), "the daemon does not start: {refused:#}");
+        }
+        let guard = start(&layers.allowed).context("starting the daemon")?;
         let mut contest = Self {
+            layers,
             guard,
             _doors: doors,
             _served: served,
@@ -175,16 +212,6 @@ impl Contest {
             self.guard.restart().context("putting the guard back")?;
         }
         Ok(Outcome { said, heard, refusals })
-    }
-
-    /// The layers, and whatever else of the kernel, that `portcullis doctor` says is there.
-    pub fn layers(&self) -> Result<BTreeSet<String>> {
-        let output = self.guard.command(&["doctor", "--json"]).output()?;
-        let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
-        let listed = facts.as_array().or_else(|| facts.get("facts")?.as_array()).context("no facts")?;
-        let present = listed.iter().filter(|fact| fact.get("present").and_then(Value::as_bool) == Some(true));
-        let names = present.filter_map(|fact| fact.get("name")?.as_str());
-        Ok(names.map(|name| name.strip_prefix("layer ").unwrap_or(name).to_owned()).collect())
     }
 
     /// Whether `portcullis run` lets a command be root.

@@ -34,6 +34,18 @@ impl Guard {
     ///
     /// `name` is that of the cgroup around both; `port` is where the daemon listens, `resolver` whom it asks for names.
     pub fn start(program: &Path, directory: &Path, name: &str, port: u16, resolver: Ipv4Addr) -> Result<Self> {
+        Self::start_without(&[], program, directory, name, port, resolver)
+    }
+
+    /// The same without layers that the kernel lacks.
+    pub fn start_without(
+        layers: &[String],
+        program: &Path,
+        directory: &Path,
+        name: &str,
+        port: u16,
+        resolver: Ipv4Addr,
+    ) -> Result<Self> {
         let around = hierarchy()?.join(name);
         let (captured, free) = (around.join("captured"), around.join("free"));
         for cgroup in [&captured, &free] {
@@ -49,7 +61,7 @@ impl Guard {
             port,
             instance: String::new(),
         };
-        guard.configure(name, resolver)?;
+        guard.configure(name, resolver, layers)?;
         guard.restart()?;
         let status = guard.status()?;
         guard.instance = status.get("instance").and_then(Value::as_str).context("no instance in the status")?.into();
@@ -120,7 +132,7 @@ impl Guard {
             .with_context(|| format!("portcullis status: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    fn configure(&self, name: &str, resolver: Ipv4Addr) -> Result<()> {
+    fn configure(&self, name: &str, resolver: Ipv4Addr, allow_missing: &[String]) -> Result<()> {
         let (state, control) = (self.directory.join("state"), self.directory.join("control.sock"));
         let text = format!(
             r#"state_dir = {state:?}
@@ -131,6 +143,7 @@ port = {port}
 
 [capture]
 resolvers = ["{resolver}"]
+allow_missing = {allow_missing:?}
 
 [dns]
 allow = ["known.example"]

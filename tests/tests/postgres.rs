@@ -2,6 +2,8 @@
 
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/channels.rs"]
+mod channels;
 #[path = "postgres/corpus.rs"]
 mod corpus;
 #[path = "postgres/denial.rs"]

@@ -98,7 +98,7 @@ fn request(operation: sql::Operation, verb: &'static str, stage: Stage) -> Reque
         resource: Resource::Table(table),
         facts: Facts { verb, has_where: true, ..Facts::default() },
     };
-    let footprint = Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() });
+    let footprint = Arc::new(Footprint { accesses: vec![access], ..Footprint::default() });
     Request { summary: Summary(verb.into()), arguments: None, stage, footprint, standing: Standing::default() }
 }
 

@@ -283,6 +283,7 @@ pub fn daemon() {
             runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
+        ("reattach", _) => capture.reattach(&Tree::Runs).map_or_else(|error| error.to_string(), |()| "attached".into()),
         ("recapture", _) => capture.recapture().unwrap().len().to_string(),
         ("unix", names) => {
             let names: Vec<_> = names.split_terminator(' ').map(|name| name.parse().unwrap()).collect();

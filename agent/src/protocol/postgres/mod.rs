@@ -25,7 +25,7 @@ mod tests;
 pub use cancel::Cancels;
 pub use estimate::{EstimateError, Planner};
 pub use session::PostgresSession;
-pub use survey::{SurveyError, request_tls, survey};
+pub use survey::{Seen, SurveyError, request_tls, survey};
 
 use crate::protocol::{Detection, Engine, Protocol};
 
