@@ -397,7 +397,6 @@ impl Ledger {
     #[cfg(not(test))]
     const fn steps(&self, _: usize) {}
 }
-}
 
 fn changes_path(expected: &Expected) -> bool {
     matches!(expected, Expected::Query(running) | Expected::Execute(running) if running.changes_path)
