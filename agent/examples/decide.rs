@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
 
 fn measure(engine: &Engine, accesses: &[Access]) -> (Duration, Duration) {
     let (principal, target, approvals) = (principal(), target(), BTreeSet::new());
-    let footprint = Arc::new(Footprint { accesses: accesses.to_vec(), caveats: Vec::new() });
+    let footprint = Arc::new(Footprint { accesses: accesses.to_vec(), ..Footprint::default() });
     let request = Request {
         summary: Summary("".into()),
         arguments: None,

@@ -23,7 +23,7 @@ use crate::{
     credential::Credential,
     protocol::{
         driver::{Signal, Survey, Surveyed},
-        postgres,
+        postgres::{self, Seen},
     },
     request::{Estimate, Request},
     sql::{Catalogue, Classifier},
@@ -53,15 +53,13 @@ struct Place {
 #[derive(Debug, Default)]
 pub struct Surveys {
     sites: Mutex<HashMap<Place, Arc<Site>>>,
-    /// What comments have given in each database. Kept when nobody uses it any more: a workload that may comment
-    /// could otherwise wait for that.
-    comments: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<postgres::Comments>>>>,
+    /// What each database's columns were classified as, kept while nobody uses it too.
+    seen: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Seen>>>>,
 }
 
 /// One database's newest catalogue and who wants to hear of a newer one.
 #[derive(Debug)]
 struct Site {
-    comments: Arc<tokio::sync::Mutex<postgres::Comments>>,
     dialler: Arc<Dialler>,
     database: String,
     /// Held while a survey runs, so that many askers cause one survey.
@@ -69,6 +67,7 @@ struct Site {
     listeners: Mutex<Vec<mpsc::UnboundedSender<Signal>>>,
     /// One connection for all estimates, while it works.
     planner: tokio::sync::Mutex<Option<postgres::Planner>>,
+    seen: Arc<tokio::sync::Mutex<Seen>>,
 }
 
 #[derive(Debug)]
@@ -139,14 +138,13 @@ impl Surveys {
         if let Some(site) = sites.get(&place) {
             return site.clone();
         }
-        let comments = self.comments.lock().entry(place.clone()).or_default().clone();
         let site = Arc::new(Site {
-            comments,
             dialler: session.dialler.clone(),
             database,
             newest: tokio::sync::Mutex::default(),
             listeners: Mutex::default(),
             planner: tokio::sync::Mutex::default(),
+            seen: self.seen.lock().entry(place.clone()).or_default().clone(),
         });
         sites.insert(place.clone(), site.clone());
         tokio::spawn(keep_fresh(Arc::downgrade(self), place, Arc::downgrade(&site)));
@@ -205,8 +203,8 @@ impl Site {
     async fn read(&self) -> Result<Catalogue, String> {
         let dialler = &self.dialler;
         let (stream, credential) = (dial(dialler).await?, self.credential()?);
-        let mut comments = self.comments.lock().await;
-        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target, &mut comments).await;
+        let mut seen = self.seen.lock().await;
+        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target, &mut seen).await;
         surveyed.map_err(|error| error.to_string())
     }
 

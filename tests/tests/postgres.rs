@@ -2,18 +2,20 @@
 
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/channels.rs"]
+mod channels;
 #[path = "postgres/classes.rs"]
 mod classes;
 #[path = "postgres/corpus.rs"]
 mod corpus;
 #[path = "postgres/denial.rs"]
 mod denial;
-#[path = "postgres/limits.rs"]
-mod limits;
 #[path = "postgres/honest.rs"]
 mod honest;
 #[path = "postgres/hostile.rs"]
 mod hostile;
+#[path = "postgres/limits.rs"]
+mod limits;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]

@@ -115,7 +115,7 @@ fn request(operation: sql::Operation, verb: &'static str, stage: Stage) -> Reque
         resource: Resource::Table(table),
         facts: Facts { verb, has_where: true, ..Facts::default() },
     };
-    let footprint = Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() });
+    let footprint = Arc::new(Footprint { accesses: vec![access], ..Footprint::default() });
     Request { summary: Summary(verb.into()), arguments: None, stage, footprint, standing: Standing::default() }
 }
 
@@ -228,7 +228,9 @@ async fn a_decision_does_not_outlive_the_usage_that_it_read() {
     let asked = select(after(9));
     assert!(matches!(rig.gate.check(asked.clone()).await, Verdict::Forward(_)));
     let later = Request { standing: after(10), ..asked.clone() };
-    assert!(matches!(rig.gate.check(later).await, Verdict::Block(denial) if denial.rule == Some(RuleId("budget".into()))));
+    assert!(
+        matches!(rig.gate.check(later).await, Verdict::Block(denial) if denial.rule == Some(RuleId("budget".into())))
+    );
     assert!(matches!(rig.gate.check(asked).await, Verdict::Forward(_)));
 }
 

@@ -17,11 +17,11 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use self::pseudonym::Pseudonyms;
 pub use self::{
     detect::{DETECTED, Detectors},
     names::class_of_name,
 };
-use self::pseudonym::Pseudonyms;
 use crate::target::Class;
 
 /// What stands where a value was redacted.

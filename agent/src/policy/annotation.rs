@@ -2,14 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::{mask::Method, policy::schema::Vocabulary, target::Class};
+use crate::{
+    mask::Method,
+    policy::{PREDICATES, Predicates, schema::Vocabulary},
+    target::Class,
+};
 
 /// Every annotation that has an effect.
-pub const ANNOTATIONS: [&str; 10] = [
+pub const ANNOTATIONS: [&str; 11] = [
     "id",
     "message",
     "description",
     "mask",
+    "predicates",
     "approval",
     "approval_wait",
     "approval_valid",
@@ -122,6 +127,37 @@ pub fn masks(value: &str, vocabulary: &Vocabulary) -> Result<BTreeMap<Class, Met
         }
     }
     Ok(masks)
+}
+
+/// `terms`, or `class=terms[,class=terms]` for some of the classes that the rule masks.
+pub fn predicates(value: &str, masks: &BTreeMap<Class, Method>) -> Result<BTreeMap<Class, Predicates>, Mistake> {
+    let terms = |word: &str| {
+        PREDICATES.iter().find(|(name, _)| *name == word).map(|(_, terms)| *terms).ok_or_else(|| {
+            mistake(
+                format!("`@predicates` expects allow, equality or refuse, not \"{word}\""),
+                "for example `@predicates(\"equality\")` or `@predicates(\"email=equality,ssn=refuse\")`",
+            )
+        })
+    };
+    if !value.contains(['=', ',']) {
+        let terms = terms(value.trim())?;
+        return Ok(masks.keys().map(|class| (class.clone(), terms)).collect());
+    }
+    let mut known = BTreeMap::new();
+    for pair in value.split(',') {
+        let (class, word) = pair.split_once('=').unwrap_or((pair, ""));
+        let class = Class::from(class.trim());
+        if !masks.contains_key(&class) {
+            return Err(mistake(
+                format!("`@predicates` names `{class}`, which this rule does not mask"),
+                format!("`@mask` names {}", list(masks.keys().map(|class| class.0.as_ref()))),
+            ));
+        }
+        if known.insert(class.clone(), terms(word.trim())?).is_some() {
+            return Err(mistake(format!("`@predicates` names `{class}` twice"), "keep one word for each class"));
+        }
+    }
+    Ok(known)
 }
 
 /// `group[|group]`: a member of any one of them has to approve.

@@ -10,7 +10,9 @@ use crate::{
         entities::Names,
         index::Index,
         judge::{self, Judgement, Speaker},
-        lint, rule,
+        lint,
+        predicates::{self, Refusal},
+        rule,
         schema::{self, Vocabulary},
         validation,
     },
@@ -145,7 +147,17 @@ impl Engine {
                 }
             }
         }
-        total
+        match predicates::refusal(&total.obligations, &question.request.footprint) {
+            Some(refusal) => Decision { rules: self.wanting(&refusal, total.rules), ..judge::deny(refusal.message) },
+            None => total,
+        }
+    }
+
+    /// Those of `rules` that want a predicate refused.
+    fn wanting(&self, refusal: &Refusal, rules: Vec<RuleId>) -> Vec<RuleId> {
+        let Rulebook::Rules(book) = &self.rulebook else { return rules };
+        let wants = |id: &RuleId| book.rules.get(&PolicyId::new(&id.0)).is_some_and(|rule| refusal.is_wanted_by(rule));
+        rules.into_iter().filter(wants).collect()
     }
 
     /// One judgement after the other, each made when it is asked for.

@@ -7,11 +7,11 @@ use cedar_policy::{Authorizer, Entities, Entity, EntityUid, PolicySet, Request a
 use crate::{
     mask::Method,
     policy::{
-        Decision, Effect, Limit, Limits, Obligations, Question, Rule, RuleId, Terms,
+        Decision, Effect, Limit, Limits, Obligations, Predicates, Question, Rule, RuleId, Terms,
         engine::Rules,
         entities::{self, Grants, Unspeakable},
         index::Shelf,
-        message,
+        message, predicates,
     },
     request::{Access, Operation, sql},
     target::Class,
@@ -178,10 +178,12 @@ impl<'a> Speaker<'a> {
 
     fn obliged(&self, access: &Access, forbids: &[&Rule], permits: &[&Rule]) -> Decision {
         let mut masks: BTreeMap<Class, Method> = BTreeMap::new();
+        let mut asked: BTreeMap<Class, Predicates> = BTreeMap::new();
         let mut limits = Limits::default();
         let mut terms: Option<Terms> = None;
         for rule in forbids {
             strictest(&mut masks, &rule.remedy.masks);
+            predicates::strictest(&mut asked, &rule.remedy.predicates);
             limits.tighten(&rule.remedy.limits);
             if let Some(approval) = &rule.remedy.approval {
                 let own = Terms { groups: vec![approval.groups.clone()], wait: approval.wait, valid: approval.valid };
@@ -193,7 +195,7 @@ impl<'a> Speaker<'a> {
         let message = if asking.is_empty() { String::new() } else { self.message(access, &asking) };
         Decision {
             effect,
-            obligations: Obligations { masks, limits, approval: terms },
+            obligations: Obligations { masks, predicates: asked, limits, approval: terms },
             rules: [ids(forbids), ids(permits)].concat(),
             message,
         }
@@ -252,6 +254,7 @@ pub fn deny(message: String) -> Decision {
 /// Adds the decision on one more access; the worst rules stand first.
 pub fn add(total: &mut Decision, next: Decision) {
     strictest(&mut total.obligations.masks, &next.obligations.masks);
+    predicates::strictest(&mut total.obligations.predicates, &next.obligations.predicates);
     total.obligations.limits.tighten(&next.obligations.limits);
     if let Some(terms) = next.obligations.approval {
         total.obligations.approval = Some(combine(total.obligations.approval.take(), terms));

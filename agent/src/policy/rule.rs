@@ -7,7 +7,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use crate::{
     mask::Method,
     policy::{
-        Bound, Finding, Limits, RuleId, Source,
+        Bound, Finding, Limits, Predicates, RuleId, Source,
         annotation::{self, Mistake},
         diagnostic,
         message::{MESSAGE_BYTES_MAX, Message},
@@ -36,6 +36,8 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Remedy {
     pub masks: BTreeMap<Class, Method>,
+    /// For each class of `masks`.
+    pub predicates: BTreeMap<Class, Predicates>,
     pub limits: Limits,
     pub approval: Option<Approval>,
 }
@@ -121,6 +123,10 @@ fn remedy(policy: &Policy, vocabulary: &Vocabulary, note: &mut impl FnMut(&str, 
         take("mask", mistake);
         None
     });
+    let predicates = predicates(policy, &masks.clone().unwrap_or_default()).unwrap_or_else(|mistake| {
+        take("predicates", mistake);
+        BTreeMap::new()
+    });
     let groups = policy.annotation("approval").map(|value| annotation::groups(value, vocabulary));
     let groups = groups.transpose().unwrap_or_else(|mistake| {
         take("approval", mistake);
@@ -142,7 +148,7 @@ fn remedy(policy: &Policy, vocabulary: &Vocabulary, note: &mut impl FnMut(&str, 
     let valid = period("approval_valid", Duration::ZERO, annotation::VALID_MAX);
     let limits = limits(policy, note);
     let approval = groups.map(|groups| Approval { groups, wait, valid });
-    Remedy { masks: masks.unwrap_or_default(), limits, approval }
+    Remedy { masks: masks.unwrap_or_default(), predicates, limits, approval }
 }
 
 fn limits(policy: &Policy, note: &mut impl FnMut(&str, Mistake)) -> Limits {
@@ -172,6 +178,18 @@ fn bound<T>(
     note: &mut impl FnMut(&str, Mistake),
 ) -> Option<T> {
     read(policy.annotation(name)?).map_err(|mistake| note(name, mistake)).ok()
+}
+
+fn predicates(policy: &Policy, masks: &BTreeMap<Class, Method>) -> Result<BTreeMap<Class, Predicates>, Mistake> {
+    let said = match policy.annotation("predicates") {
+        None => BTreeMap::new(),
+        Some(_) if policy.annotation("mask").is_none() => {
+            let hint = "it stands beside `@mask(\"class=method\")`".to_owned();
+            return Err(Mistake { message: "`@predicates` has no effect without `@mask`".into(), hint });
+        }
+        Some(value) => annotation::predicates(value, masks)?,
+    };
+    Ok(masks.keys().map(|class| (class.clone(), said.get(class).copied().unwrap_or_default())).collect())
 }
 
 fn message(policy: &Policy, note: &mut impl FnMut(&str, Mistake)) -> Option<Message> {

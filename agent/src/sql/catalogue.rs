@@ -1,11 +1,14 @@
 //! What a database holds, as far as classification and masking need it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
-use super::path::{self, Path};
+use super::{
+    ColumnRef,
+    path::{self, Path},
+};
 use crate::target::Class;
 
 /// A snapshot of one database's catalogue, as one upstream user sees it.
@@ -21,8 +24,26 @@ pub struct Catalogue {
     pub user: String,
     /// By object identifier.
     pub relations: HashMap<u32, Relation>,
+    /// The database's own object identifier: those below are of this one, and of none that has its name later.
+    pub oid: u32,
     /// Schemas that hold a function, procedure or aggregate of this name that does not come with the server.
     pub functions: BTreeMap<String, BTreeSet<String>>,
+    /// Those among them, by schema and name, that compute from their arguments and do nothing else.
+    pub pure: BTreeSet<(String, String)>,
+    /// Functions behind operators of this name that do not come with the server and are not pure.
+    pub operators: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The same for casts to a type of this name.
+    pub casts: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The queries of views and materialised views.
+    pub definitions: HashMap<u32, Definition>,
+}
+
+/// How a view is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Definition {
+    pub query: String,
+    /// The classes that its columns have by their own names, by attribute number.
+    pub own: BTreeMap<i16, Vec<Class>>,
 }
 
 impl Catalogue {
@@ -39,8 +60,10 @@ impl Catalogue {
             .zip(tables)
             .map(|(oid, (schema, name, columns))| {
                 usable.insert(schema.clone());
-                let columns: Vec<Column> =
-                    (1..).zip(columns).map(|(number, (name, classes))| Column { number, name, classes }).collect();
+                let columns: Vec<Column> = (1..)
+                    .zip(columns)
+                    .map(|(number, (name, classes))| Column { number, name, classes, computed: false })
+                    .collect();
                 let classified = columns.iter().any(|column| !column.classes.is_empty());
                 (oid, Relation { oid, schema, name, kind: RelationKind::Table, columns, classified })
             })
@@ -51,7 +74,7 @@ impl Catalogue {
             usable,
             user: String::new(),
             relations,
-            functions: BTreeMap::new(),
+            ..Self::default()
         }
     }
 }
@@ -87,8 +110,10 @@ pub struct Column {
     /// The attribute number.
     pub number: i16,
     pub name: String,
-    /// Own classes, and for a view those of every base column that the view can reach.
+    /// Own classes, and for a view those of what its query reads.
     pub classes: Vec<Class>,
+    /// Whether a view computes it from what it reads, or nobody knows that it does not.
+    pub computed: bool,
 }
 
 /// A catalogue with its relations by name, seen from one search path.
@@ -96,6 +121,7 @@ pub struct Column {
 pub(super) struct Names {
     pub catalogue: Arc<Catalogue>,
     by_schema: Arc<HashMap<String, HashMap<String, u32>>>,
+    classified: Arc<HashSet<ColumnRef>>,
     /// Schemas in which an unqualified name is looked up, in order.
     pub path: Vec<String>,
 }
@@ -107,7 +133,13 @@ impl Names {
         for relation in catalogue.relations.values() {
             by_schema.entry(relation.schema.clone()).or_default().insert(relation.name.clone(), relation.oid);
         }
-        Self { catalogue: Arc::new(catalogue), by_schema: Arc::new(by_schema), path }
+        let relations = catalogue.relations.values().filter(|relation| relation.classified);
+        let columns = relations.flat_map(|relation| relation.columns.iter().map(|column| (relation.oid, column)));
+        let classified = columns
+            .filter(|(_, column)| !column.classes.is_empty())
+            .map(|(relation, column)| ColumnRef { relation, column: column.number })
+            .collect();
+        Self { catalogue: Arc::new(catalogue), by_schema: Arc::new(by_schema), classified: Arc::new(classified), path }
     }
 
     /// Where names are looked up under a path that a session has set, as the server reads it.
@@ -140,13 +172,31 @@ impl Names {
         self.path.iter().find_map(|schema| self.relation(schema, name))
     }
 
+    /// Whether anything in this database is classified.
+    pub fn has_classes(&self) -> bool {
+        !self.classified.is_empty()
+    }
+
+    pub fn is_classified(&self, column: ColumnRef) -> bool {
+        self.classified.contains(&column)
+    }
+
     /// The classes of one column; empty when the column is not known.
-    pub fn classes(&self, column: super::ColumnRef) -> &[Class] {
-        self.catalogue
-            .relations
-            .get(&column.relation)
-            .and_then(|relation| relation.columns.iter().find(|known| known.number == column.column))
-            .map_or(&[], |known| &known.classes)
+    pub fn classes(&self, column: ColumnRef) -> &[Class] {
+        self.column(column).map_or(&[], |(_, known)| &known.classes)
+    }
+
+    /// `schema.table.column`.
+    pub fn full_name(&self, column: ColumnRef) -> String {
+        self.column(column).map_or_else(String::new, |(relation, known)| {
+            format!("{}.{}.{}", relation.schema, relation.name, known.name)
+        })
+    }
+
+    fn column(&self, column: ColumnRef) -> Option<(&Relation, &Column)> {
+        let relation = self.catalogue.relations.get(&column.relation)?;
+        let known = relation.columns.iter().find(|known| known.number == column.column)?;
+        Some((relation, known))
     }
 
     /// Where an unqualified name is created: the first schema of the search path that is not the server's own.

@@ -134,7 +134,7 @@ impl Classifier {
     }
 
     fn unknown_footprint(&self, caveat: String) -> Footprint {
-        Footprint { accesses: vec![self.unknown_access()], caveats: vec![caveat] }
+        Footprint { accesses: vec![self.unknown_access()], caveats: vec![caveat], ..Footprint::default() }
     }
 
     fn unknown_access(&self) -> Access {
@@ -147,6 +147,7 @@ impl Classifier {
 
     /// Adds what one statement touches to what the text does.
     fn unite(&self, footprint: &mut Footprint, other: Footprint) {
+        footprint.predicates.extend(other.predicates);
         for caveat in other.caveats {
             if !footprint.caveats.contains(&caveat) {
                 footprint.caveats.push(caveat);
@@ -178,7 +179,7 @@ fn looks_up(access: &Access) -> bool {
 
 /// Whether an answer from the cache holds for a session: none of its names is a temporary relation there.
 fn holds(known: &Classified, state: &SessionState) -> bool {
-    state.temporary.is_empty() || !state.temporary.iter().any(|name| known.unqualified.contains(name))
+    state.temporary.is_empty() || !state.temporary.keys().any(|name| known.unqualified.contains(name))
 }
 
 /// Says why a text could not be parsed, in few words: the decoder of trees names every level of a deep one.

@@ -40,7 +40,8 @@ fn a_comment_classifies_and_who_removes_it_does_not_unmask() -> Result<()> {
 #[test]
 fn a_class_that_no_rule_knows_is_refused_and_told() -> Result<()> {
     let pair = unclassified()?;
-    pair.server.shop("comment on column customers.city is '@class(whereabouts)'; comment on table orders is '@class'")?;
+    pair.server
+        .shop("comment on column customers.city is '@class(whereabouts)'; comment on table orders is '@class'")?;
     contains(&pair.psql("select city from customers")?, "whereabouts")?;
     contains(&pair.psql("select item from orders")?, "42501")?;
     let output = scan(&pair, &[])?;

@@ -58,9 +58,7 @@ impl Area {
             Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
             Self::Clients => "clients that agents use, directly and through the gate (root)",
             Self::Containers => "network namespaces and containers under the gate, and DNS in them (root)",
-            Self::Vm => {
-                "capture on one distribution kernel in QEMU, with and without BPF LSM; `cargo xtask vm` has more"
-            }
+            Self::Vm => "capture on the newest distribution kernel in QEMU, with BPF LSM; `cargo xtask vm` has more",
         }
     }
 

@@ -156,7 +156,9 @@ fn show(listed: &[Listed], scan: &Scan) -> anyhow::Result<()> {
     }
     for column in listed.iter().filter(|column| !column.unknown.is_empty()) {
         let (name, classes) = (plain(&column.column), plain(&column.unknown.join("`, `")));
-        eprintln!("error: {name} has the class `{classes}`, which `site.cedarschema` does not list: what reads it is denied");
+        eprintln!(
+            "error: {name} has the class `{classes}`, which `site.cedarschema` does not list: what reads it is denied"
+        );
         if column.unknown.iter().any(|class| class == UNREADABLE) {
             eprintln!("  hint: a comment says `@class` without names in parentheses; write `@class(email)`");
         }
@@ -166,7 +168,8 @@ fn show(listed: &[Listed], scan: &Scan) -> anyhow::Result<()> {
 
 /// The proposal as lines of the configuration. Columns whose names cannot stand there are told in a comment.
 fn lines(target: &str, listed: &[Listed]) -> String {
-    let mut text = format!("# Proposed for target \"{}\". Read each line before you use it.\n[target.classes]\n", plain(target));
+    let mut text =
+        format!("# Proposed for target \"{}\". Read each line before you use it.\n[target.classes]\n", plain(target));
     for column in listed.iter().filter(|column| !column.proposed.is_empty()) {
         let mut classes: Vec<String> = column.classes.clone();
         classes.extend(column.proposed.iter().map(|proposed| proposed.class.to_owned()));
@@ -198,7 +201,12 @@ mod tests {
 
     #[test]
     fn a_proposal_is_configuration() {
-        let listed = [column("public.a.email", &[], "email"), column("public.\"x\\.y", &["pii"], "ssn"), column("a.b.c.d", &[], "ssn"), column("a.b\n.c", &[], "ssn")];
+        let listed = [
+            column("public.a.email", &[], "email"),
+            column("public.\"x\\.y", &["pii"], "ssn"),
+            column("a.b.c.d", &[], "ssn"),
+            column("a.b\n.c", &[], "ssn"),
+        ];
         let text = lines("shop", &listed);
         let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
         let classes = table["target"]["classes"].as_table().unwrap();

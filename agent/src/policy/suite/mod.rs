@@ -218,7 +218,7 @@ pub fn login(database: &str) -> Request {
         resource: Resource::Database(sql::Database { name: database.to_owned() }),
         facts: Facts { verb: "CONNECT", ..Facts::default() },
     };
-    execute("", Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() }))
+    execute("", Arc::new(Footprint { accesses: vec![access], ..Footprint::default() }))
 }
 
 impl Case {

@@ -55,7 +55,7 @@ fn bot() -> Principal {
     principal("bot", &["agents"])
 }
 
-fn engine(rules: &str) -> Engine {
+pub fn engine(rules: &str) -> Engine {
     Engine::compile(&with_rules(rules), 1).unwrap_or_else(|findings| panic!("{findings}"))
 }
 
@@ -202,7 +202,7 @@ fn more_accesses_than_anybody_can_judge_are_denied() {
 fn what_touches_nothing_is_allowed_unless_it_was_not_understood() {
     let rules = engine(READ);
     assert_eq!(ask(&rules, &bot(), &target(None), vec![], &[]).effect, Effect::Allow);
-    let footprint = Arc::new(Footprint { accesses: Vec::new(), caveats: vec!["too deep".to_owned()] });
+    let footprint = Arc::new(Footprint { caveats: vec!["too deep".to_owned()], ..Footprint::default() });
     let request = Request { footprint, ..request(vec![]) };
     let (bot, target, none) = (bot(), target(None), BTreeSet::new());
     let decision =
@@ -219,8 +219,11 @@ fn what_was_not_understood_is_denied_with_the_reason() {
         facts: Facts::default(),
     };
     for (engine, rules) in [(embedded(), vec!["no-unknown"]), (&engine(READ), vec![])] {
-        let footprint =
-            Arc::new(Footprint { accesses: vec![unknown.clone()], caveats: vec!["DO runs code\u{7}".to_owned()] });
+        let footprint = Arc::new(Footprint {
+            accesses: vec![unknown.clone()],
+            caveats: vec!["DO runs code\u{7}".to_owned()],
+            ..Footprint::default()
+        });
         let request = Request { footprint, ..request(vec![]) };
         let (bot, target, none) = (bot(), target(None), BTreeSet::new());
         let decision = engine.decide(&Question {
@@ -266,7 +269,8 @@ fn the_time_of_day_counts_in_the_configured_zone() {
         unless {{ context.clock.hour >= 9 && context.clock.hour < 18 && context.clock.weekday != Weekday::"sun" }};"#
     );
     let rules = engine(&rules);
-    let on_orders = Footprint { accesses: vec![access(sql::Operation::Insert, table("orders"))], caveats: Vec::new() };
+    let on_orders =
+        Footprint { accesses: vec![access(sql::Operation::Insert, table("orders"))], ..Footprint::default() };
     assert!(rules.needs(&on_orders).clock);
     assert!(!engine(READ).needs(&on_orders).clock);
     assert_eq!(embedded().needs(&on_orders), Needs::default(), "decisions of the embedded rules may be kept");

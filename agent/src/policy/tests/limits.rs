@@ -117,7 +117,7 @@ fn what_a_decision_depends_on_is_found_by_what_its_rules_read() {
            @id("hours") forbid (principal, action == Sql::Action::"insert", resource) when { context.clock.hour < 9 };"#,
     );
     let needs = |operation| {
-        let footprint = Footprint { accesses: vec![access(operation, table("t"))], caveats: Vec::new() };
+        let footprint = Footprint { accesses: vec![access(operation, table("t"))], ..Footprint::default() };
         let Needs { clock, standing, estimate } = engine.needs(&footprint);
         (clock, standing, estimate)
     };

@@ -3,6 +3,7 @@
 mod decisions;
 mod limits;
 mod loading;
+mod predicates;
 mod storing;
 
 use std::{
@@ -67,7 +68,7 @@ fn access(operation: sql::Operation, table: sql::Table) -> Access {
 }
 
 fn request(accesses: Vec<Access>) -> Request {
-    let footprint = Arc::new(Footprint { accesses, caveats: Vec::new() });
+    let footprint = Arc::new(Footprint { accesses, ..Footprint::default() });
     let summary = Summary("SELECT".into());
     Request { summary, arguments: None, stage: Stage::Execute, footprint, standing: Standing::default() }
 }

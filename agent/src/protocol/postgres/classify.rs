@@ -22,7 +22,7 @@ pub fn login(database: &str, user: &[u8]) -> Request {
         summary: Summary(format!("connect to database {database} as {user}").into()),
         arguments: None,
         stage: Stage::Execute,
-        footprint: Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() }),
+        footprint: Arc::new(Footprint { accesses: vec![access], ..Footprint::default() }),
         standing: Standing::fresh(),
     }
 }

@@ -85,7 +85,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_a_class_that_nobody_can_mask() {
-        for comment in ["@class", "@class email", "@class()", "@class(email", "@class(e mail)", "@classes(email)", "@class(é)"] {
+        for comment in
+            ["@class", "@class email", "@class()", "@class(email", "@class(e mail)", "@classes(email)", "@class(é)"]
+        {
             assert_eq!(found(comment), [UNREADABLE], "{comment}");
         }
     }

@@ -3,8 +3,8 @@
 mod cancel;
 mod cell;
 mod classify;
-mod comment;
 pub mod codec;
+mod comment;
 mod conversation;
 mod copy;
 mod estimate;
@@ -25,10 +25,10 @@ pub(in crate::protocol) mod playbook;
 mod tests;
 
 pub use cancel::Cancels;
-pub use comment::{Comments, UNREADABLE};
+pub use comment::UNREADABLE;
 pub use estimate::{EstimateError, Planner};
 pub use session::PostgresSession;
-pub use survey::{SurveyError, request_tls, survey};
+pub use survey::{Seen, SurveyError, request_tls, survey};
 
 use crate::protocol::{Detection, Engine, Protocol};
 

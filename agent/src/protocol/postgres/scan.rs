@@ -8,10 +8,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::Client;
 
-use super::{
-    comment::Comments,
-    survey::{SurveyError, log_in, read},
-};
+use super::survey::{Seen, SurveyError, log_in, read};
 use crate::{
     credential::Credential,
     mask::{DETECTED, Detectors, Masker, Method, class_of_name},
@@ -87,13 +84,14 @@ pub async fn scan(
 async fn look(client: &Client, database: &str, target: &Target, rows: u32) -> Result<Scan, SurveyError> {
     let timeout = SAMPLE_TIMEOUT.as_millis();
     client.batch_execute(&format!("SET default_transaction_read_only = on; SET statement_timeout = {timeout}")).await?;
-    let catalogue = read(client, database, target, &mut Comments::default()).await?;
+    let catalogue = read(client, database, target, &mut Seen::default()).await?;
     let mut relations: Vec<Relation> = catalogue.relations.into_values().filter(is_of_users).collect();
     relations.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     let content = Content::new();
     let mut scan = Scan::default();
     for (number, relation) in relations.iter().enumerate() {
-        let mut impressions: Vec<Impression> = relation.columns.iter().map(|column| impression(relation, column)).collect();
+        let mut impressions: Vec<Impression> =
+            relation.columns.iter().map(|column| impression(relation, column)).collect();
         if number < TABLES_MAX && !impressions.is_empty() {
             if let Err(error) = sample(client, relation, rows, &content, &mut impressions).await {
                 scan.unread.push((format!("{}.{}", relation.schema, relation.name), reason(&error)));

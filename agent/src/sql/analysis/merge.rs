@@ -29,11 +29,11 @@ impl Analysis<'_> {
             let target = analysis.table(name, Operation::Merge);
             analysis.sources(merge.source_relation.as_deref().map_or(&[], std::slice::from_ref), &mut scope);
             scope.items.insert(0, aliased(name, target.row));
-            analysis.maybe(&merge.join_condition, &scope);
+            analysis.condition(&merge.join_condition, &scope);
             for node in &merge.merge_when_clauses {
                 match &node.node {
                     Some(NodeEnum::MergeWhenClause(when)) => {
-                        analysis.maybe(&when.condition, &scope);
+                        analysis.condition(&when.condition, &scope);
                         match operation(when) {
                             Some(operation) => {
                                 let target = analysis.table(name, operation);

@@ -12,7 +12,9 @@ mod merge;
 mod named;
 mod nodes;
 mod object;
+mod predicate;
 mod query;
+mod routine;
 mod scope;
 mod setting;
 mod table;
@@ -31,7 +33,7 @@ use self::{
 };
 use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange};
 use crate::{
-    request::{Access, Facts, Footprint, Operation, Resource, sql},
+    request::{Access, Facts, Footprint, Operation, Predicate, PredicateKind, Resource, sql},
     target::Class,
 };
 
@@ -113,6 +115,16 @@ pub struct Analysis<'a> {
     begins_read_only: bool,
     /// Whether rows are written that the command tag does not count.
     writes_within: bool,
+    /// What is decided by; `None`: values of unknown origin.
+    predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
+    /// Those of statements that were analysed before, and run again.
+    resumed: BTreeSet<Predicate>,
+    /// Temporary relations that are written.
+    fills: BTreeSet<String>,
+    /// Whether a statement that runs again may fill any.
+    may_fill_all: bool,
+    /// Names that mean an argument of the function whose body is walked.
+    parameters: BTreeSet<String>,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
@@ -160,6 +172,11 @@ impl<'a> Analysis<'a> {
             relations: 0,
             begins_read_only: false,
             writes_within: false,
+            predicates: BTreeSet::new(),
+            resumed: BTreeSet::new(),
+            fills: BTreeSet::new(),
+            may_fill_all: false,
+            parameters: BTreeSet::new(),
             level: Level::default(),
             depth: 0,
             steps: 0,
@@ -182,6 +199,7 @@ impl<'a> Analysis<'a> {
     }
 
     fn finish(mut self, effect: Effect) -> Analysed {
+        self.read_what_decides();
         let kind = self.path_change.take().map_or(effect.kind, StatementKind::SetSearchPath);
         let answered = effect.answer.is_some();
         let answer = effect.answer.unwrap_or_default();
@@ -196,19 +214,30 @@ impl<'a> Analysis<'a> {
             is_read_only: self.begins_read_only,
             writes_within: self.writes_within,
             stored_classes: self.classes(&self.stored.columns),
+            stored_opaque: self.stored.opaque && self.names.has_classes(),
             opaque_flow: flow.opaque,
+            fills: self.fills.clone(),
+            may_fill_all: self.may_fill_all || self.calls_unknown(),
             outputs,
             flows: flow.columns,
         };
-        let read = self.read_classes(&statement.flows);
+        let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());
+        let read = self.read_classes(statement.flows.iter().chain(deciding));
+        let predicates = self.named_predicates().chain(self.resumed.iter().cloned()).collect();
         let accesses =
             self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
-        let footprint = Footprint { accesses, caveats: self.caveats };
+        let footprint = Footprint { accesses, predicates, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
     }
 
     fn output(&self, flow: &Flow) -> Output {
-        Output { columns: flow.columns.clone(), classes: self.classes(&flow.columns), opaque: flow.opaque }
+        Output {
+            columns: flow.columns.clone(),
+            classes: self.classes(&flow.columns),
+            opaque: flow.opaque,
+            computed: flow.computed,
+            is_temporary: flow.temporary,
+        }
     }
 
     fn classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeSet<Class> {
@@ -216,7 +245,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// The classes that flow, by the relation that they flow from.
-    fn read_classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeMap<u32, BTreeSet<Class>> {
+    fn read_classes<'c>(&self, columns: impl Iterator<Item = &'c ColumnRef>) -> BTreeMap<u32, BTreeSet<Class>> {
         let mut read: BTreeMap<u32, BTreeSet<Class>> = BTreeMap::new();
         for &column in columns {
             read.entry(column.relation).or_default().extend(self.names.classes(column).iter().cloned());

@@ -15,7 +15,7 @@ use super::{
     scope::Scope,
     strings,
 };
-use crate::request::sql::Operation;
+use crate::request::{PredicateKind, sql::Operation};
 
 /// Most rounds in which recursive queries are walked; each adds what flows one step further.
 const RECURSION_ROUNDS_MAX: usize = 4;
@@ -59,9 +59,11 @@ impl Analysis<'_> {
             }
         };
         self.numbers(&select.sort_clause);
-        self.sort(&select.sort_clause, &scope);
-        self.maybe(&select.limit_count, &scope);
-        self.maybe(&select.limit_offset, &scope);
+        self.sort(&select.sort_clause, Some(&row), &scope);
+        for limit in [&select.limit_count, &select.limit_offset] {
+            let flow = self.maybe(limit, &scope);
+            self.decides(PredicateKind::Filter, &flow);
+        }
         for lock in &select.locking_clause {
             match &lock.node {
                 Some(NodeEnum::LockingClause(lock)) => self.locking(lock, select, &scope),
@@ -76,14 +78,18 @@ impl Analysis<'_> {
 
     fn select_simple(&mut self, select: &SelectStmt, scope: &mut Scope<'_>) -> Row {
         self.sources(&select.from_clause, scope);
-        self.maybe(&select.where_clause, scope);
+        self.condition(&select.where_clause, scope);
         let row = self.targets(&select.target_list, scope);
         self.numbers(&select.distinct_clause);
         self.numbers(&select.group_clause);
         // DISTINCT without expressions is a list of one absent node.
-        self.values(&select.distinct_clause, scope);
-        self.values(&select.group_clause, scope);
-        self.maybe(&select.having_clause, scope);
+        if select.distinct_clause.iter().any(|node| node.node.is_none()) {
+            row.flows().for_each(|flow| self.decides(PredicateKind::Grouping, flow));
+        } else {
+            self.group(&select.distinct_clause, Some(&row), scope);
+        }
+        self.group(&select.group_clause, Some(&row), scope);
+        self.condition(&select.having_clause, scope);
         self.values(&select.window_clause, scope);
         row
     }
@@ -98,6 +104,12 @@ impl Analysis<'_> {
             None => Row::unknown(Flow::opaque()),
         };
         row.unite(&right);
+        let kind = match select.op() {
+            SetOperation::SetopUnion if select.all => return row,
+            SetOperation::SetopUnion => PredicateKind::Grouping,
+            _ => PredicateKind::Filter,
+        };
+        row.flows().for_each(|flow| self.decides(kind, flow));
         row
     }
 

@@ -14,6 +14,7 @@ use super::{
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
     query::into_clause,
     scope::Scope,
+    table::slot_names,
 };
 use crate::{request::sql::Operation, sql::StatementKind};
 
@@ -25,7 +26,10 @@ impl Analysis<'_> {
             NodeEnum::SelectStmt(select) => {
                 let row = self.select(select, &nothing);
                 match into_clause(select) {
-                    Some(into) => self.made(StatementKind::Select, "SELECT INTO", into.rel.as_ref()),
+                    Some(into) => {
+                        let columns = slot_names(&row);
+                        self.made(StatementKind::Select, "SELECT INTO", into.rel.as_ref(), columns)
+                    }
                     None => answer(StatementKind::Select, "SELECT", row),
                 }
             }

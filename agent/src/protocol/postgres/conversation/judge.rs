@@ -145,7 +145,9 @@ impl Conversation {
         match subject {
             Subject::Query { text } | Subject::Parse { text, .. } => self.classifier.classify(text, &self.state),
             Subject::Execute { portal, .. }
-                if Arc::ptr_eq(&portal.statement.classifier, &self.classifier) && self.state.path.now().is_some() =>
+                if Arc::ptr_eq(&portal.statement.classifier, &self.classifier)
+                    && self.state.path.now().is_some()
+                    && !portal.statement.classified.depends_on_session() =>
             {
                 portal.statement.classified.clone()
             }
@@ -320,6 +322,10 @@ impl Conversation {
         if statements.iter().any(|statement| statement.verb == "LISTEN") {
             self.listening = shield.cloned();
         }
+        if !self.settings_are_suspect && shield.is_some_and(|shield| shield.calls_unknown()) {
+            self.settings_are_suspect = true;
+            self.shields.clear();
+        }
         let changes = statements.iter().any(|statement| !only_reads(&statement.kind));
         if let Some(shield) = shield.filter(|shield| shield.calls_unknown() || changes && shield.is_sensitive()) {
             self.deferring = Some(shield.clone());
@@ -364,12 +370,12 @@ fn layout(text: &[u8], classified: &Classified) -> Option<Arc<CopyLayout>> {
 
 /// An obligation that this request's answer cannot fulfil: then it is refused.
 fn unfulfillable(classified: &Classified, shield: &Shield, layout: Option<&CopyLayout>) -> Option<Denial> {
-    let class = shield.flow()?;
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
     const HINT: &str = "leave the masked columns out, read with SELECT, or use one COPY … TO STDOUT with known columns";
-    if classified.statements.iter().any(|statement| statement.sink) {
+    if let Some(class) = classified.statements.iter().find_map(|statement| shield.stored(statement)) {
         return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
     }
+    let class = shield.flow()?;
     let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
     if copies_out && layout.and_then(|layout| shield.copied(layout)).is_none() {
         return Some(refused(format!(

@@ -15,6 +15,7 @@ impl Conversation {
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         self.record.sent(classified);
         for statement in &classified.statements {
+            self.state.announce(statement);
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);
@@ -23,9 +24,6 @@ impl Conversation {
                 StatementKind::Declare { name, .. } | StatementKind::Close { name: Some(name) } => {
                     self.state.cursors.remove(name);
                     self.ledger.forget_portal(name.as_bytes());
-                }
-                StatementKind::CreateTemporary { name } => {
-                    self.state.temporary.insert(name.clone());
                 }
                 StatementKind::Close { name: None } => {
                     self.state.cursors.clear();
@@ -54,6 +52,7 @@ impl Conversation {
                 | StatementKind::SetSearchPath(_)
                 | StatementKind::Show
                 | StatementKind::ResetAll
+                | StatementKind::CreateTemporary { .. }
                 | StatementKind::DiscardTemporary
                 | StatementKind::DiscardOther
                 | StatementKind::Explain { .. }

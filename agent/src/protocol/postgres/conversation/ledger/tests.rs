@@ -4,7 +4,14 @@ use crate::sql::{Catalogue, Classifier};
 fn prepared(classifier: &Arc<Classifier>, text: &str) -> Prepared {
     let text = Bytes::copy_from_slice(text.as_bytes());
     let classified = classifier.classify(&text, &Default::default());
-    Prepared { text, types: Arc::default(), classified, classifier: classifier.clone(), shield: None, description: Arc::default() }
+    Prepared {
+        text,
+        types: Arc::default(),
+        classified,
+        classifier: classifier.clone(),
+        shield: None,
+        description: Arc::default(),
+    }
 }
 
 fn classifier() -> Arc<Classifier> {
