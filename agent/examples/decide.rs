@@ -11,7 +11,7 @@ use std::{
 use portcullis::{
     policy::{Bundle, Clock, Engine, Question, Source, Weekday},
     principal::{Principal, Process},
-    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Summary, sql},
+    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
     target::{Target, Verify},
 };
 
@@ -39,8 +39,14 @@ fn main() -> anyhow::Result<()> {
 
 fn measure(engine: &Engine, accesses: &[Access]) -> (Duration, Duration) {
     let (principal, target, approvals) = (principal(), target(), BTreeSet::new());
-    let footprint = Arc::new(Footprint { accesses: accesses.to_vec(), caveats: Vec::new() });
-    let request = Request { summary: Summary("".into()), arguments: None, stage: Stage::Execute, footprint };
+    let footprint = Arc::new(Footprint { accesses: accesses.to_vec(), ..Footprint::default() });
+    let request = Request {
+        summary: Summary("".into()),
+        arguments: None,
+        stage: Stage::Execute,
+        footprint,
+        standing: Standing::default(),
+    };
     let clock = Clock { hour: 12, minute: 0, weekday: Weekday::Monday };
     let question = Question { principal: &principal, target: &target, request: &request, clock, approvals: &approvals };
     let mut times: Vec<Duration> = (0..ROUNDS)
@@ -79,7 +85,7 @@ fn access(operation: sql::Operation, name: &str) -> Access {
         classes: None,
         read_classes: BTreeSet::new(),
     };
-    let facts = Facts { verb: "SELECT", has_where: true, has_limit: false };
+    let facts = Facts { verb: "SELECT", has_where: true, ..Facts::default() };
     Access { operation: Operation::Sql(operation), resource: Resource::Table(table), facts }
 }
 

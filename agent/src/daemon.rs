@@ -52,7 +52,7 @@ use crate::{
     tls,
 };
 
-use attempts::Attempts;
+use attempts::{Attempts, Refused};
 use audit::Audit;
 use doorways::Doorways;
 pub use doorways::remove as remove_doorways;
@@ -204,11 +204,7 @@ async fn until_stopped(
     }
 }
 
-fn build(
-    config: &Config,
-    list: &roll::List,
-    left: &mut Left,
-) -> anyhow::Result<(Gatehouse, Sockets, Option<capture::Attempts>)> {
+fn build(config: &Config, list: &roll::List, left: &mut Left) -> anyhow::Result<(Gatehouse, Sockets, Refused)> {
     let records =
         RecorderConfig { journal_bytes: config.record.journal_bytes, ..RecorderConfig::new(&config.state_dir) };
     let recorder = Recorder::open(&records).context("failed to open the record")?;
@@ -238,7 +234,8 @@ fn build(
         Some(sockets) => sockets,
         None => listeners::listen_here(port)?,
     };
-    let refused = capture.attempts().context("failed to read refused attempts")?;
+    let (dns, names) = dns::Relay::new(resolvers(config), config.names());
+    let refused = Refused { kernel: capture.attempts().context("failed to read refused attempts")?, names };
     let gatehouse = Gatehouse {
         capture,
         canary: Canary::default(),
@@ -258,15 +255,19 @@ fn build(
         live: Default::default(),
         lanes: Lanes::start().context("failed to start the threads that sessions run on")?,
         masker: Arc::new(masker),
-        dns: dns::Relay::new(match &config.capture.resolvers {
-            Some(named) => dns::Resolvers::fixed(named),
-            None => dns::Resolvers::host(),
-        }),
+        dns,
         cancels: Arc::default(),
         listeners: sockets.addresses()?,
         setups: Arc::default(),
     };
     Ok((gatehouse, sockets, refused))
+}
+
+fn resolvers(config: &Config) -> dns::Resolvers {
+    match &config.capture.resolvers {
+        Some(named) => dns::Resolvers::fixed(named),
+        None => dns::Resolvers::host(),
+    }
 }
 
 /// Seconds since the epoch.

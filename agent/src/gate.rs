@@ -25,6 +25,8 @@ use crate::{
 pub enum Verdict {
     Forward(Permit),
     Block(Denial),
+    /// To be asked again once everything that was sent before is answered: a rule reads what only answers tell.
+    Settle,
 }
 
 /// The right to send one request upstream. Only [`Gate`] makes one.
@@ -89,6 +91,9 @@ impl Gate {
             return self.refuse(reason.clone(), None, &request).await;
         }
         let decided = self.decide(&request);
+        if decided.needs.standing && !request.standing.is_settled {
+            return Verdict::Settle;
+        }
         match decided.decision.effect {
             Effect::Deny => self.refuse_by(&decided, &request).await,
             Effect::Allow => self.permit(&decided, &request).await,
@@ -100,6 +105,11 @@ impl Gate {
                 }
             },
         }
+    }
+
+    /// Whether [`check`](Self::check) has to know what the server's planner expects of this request.
+    pub fn wants_estimate(&self, request: &Request) -> bool {
+        self.closed.is_none() && ruling::wants_estimate(&self.policy.current(), &self.asker, request)
     }
 
     /// Records that the request which waits for a person is withdrawn; whoever drops [`check`](Self::check) then

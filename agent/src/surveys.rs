@@ -11,14 +11,21 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+    time::Instant,
+};
 
 use crate::{
+    credential::Credential,
     protocol::{
         driver::{Signal, Survey, Surveyed},
-        postgres,
+        postgres::{self, Seen},
     },
+    request::{Estimate, Request},
     sql::{Catalogue, Classifier},
     target::{OriginalDestination, Verify},
     tls,
@@ -29,6 +36,10 @@ use crate::{
 pub const AGE_MAX: Duration = Duration::from_secs(20);
 /// For one survey, from dialling to the last row.
 pub const SURVEY_TIMEOUT: Duration = Duration::from_secs(20);
+/// For an estimate, from dialling where that is needed to the plan.
+pub const ESTIMATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For a cancel request to reach the server.
+pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One database of one server.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -40,7 +51,11 @@ struct Place {
 
 /// Every surveyed database.
 #[derive(Debug, Default)]
-pub struct Surveys(Mutex<HashMap<Place, Arc<Site>>>);
+pub struct Surveys {
+    sites: Mutex<HashMap<Place, Arc<Site>>>,
+    /// What each database's columns were classified as, kept while nobody uses it too.
+    seen: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Seen>>>>,
+}
 
 /// One database's newest catalogue and who wants to hear of a newer one.
 #[derive(Debug)]
@@ -50,6 +65,9 @@ struct Site {
     /// Held while a survey runs, so that many askers cause one survey.
     newest: tokio::sync::Mutex<Option<Taken>>,
     listeners: Mutex<Vec<mpsc::UnboundedSender<Signal>>>,
+    /// One connection for all estimates, while it works.
+    planner: tokio::sync::Mutex<Option<postgres::Planner>>,
+    seen: Arc<tokio::sync::Mutex<Seen>>,
 }
 
 #[derive(Debug)]
@@ -75,6 +93,38 @@ impl Survey for SessionSurvey {
             site.survey(if fresh { Duration::ZERO } else { AGE_MAX }).await
         })
     }
+
+    fn estimate(&self, request: &Request) -> Pin<Box<dyn Future<Output = Option<Estimate>> + Send + '_>> {
+        let request = request.clone();
+        Box::pin(async move {
+            let database = request.standing.estimable.as_ref()?.database.to_string();
+            let site = self.surveys.site(self, database);
+            match tokio::time::timeout(ESTIMATE_TIMEOUT, site.estimate(&request)).await {
+                Ok(Ok(estimate)) => Some(estimate),
+                Ok(Err(error)) => {
+                    tracing::info!(target_name = %self.dialler.target.name, %error, "no estimate of a statement");
+                    None
+                }
+                Err(_) => {
+                    let seconds = ESTIMATE_TIMEOUT.as_secs();
+                    tracing::warn!(target_name = %self.dialler.target.name, seconds, "no estimate of a statement in time");
+                    None
+                }
+            }
+        })
+    }
+
+    fn cancel(&self, message: Bytes) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            let outcome = tokio::time::timeout(CANCEL_TIMEOUT, deliver(&self.dialler, &message)).await;
+            let error = match outcome {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(_) => format!("no answer within {} s", CANCEL_TIMEOUT.as_secs()),
+            };
+            tracing::warn!(target_name = %self.dialler.target.name, error, "a statement could not be stopped at the server");
+        })
+    }
 }
 
 impl Surveys {
@@ -84,7 +134,7 @@ impl Surveys {
             dialled: session.dialler.destination.clone(),
             database: database.clone(),
         };
-        let mut sites = self.0.lock();
+        let mut sites = self.sites.lock();
         if let Some(site) = sites.get(&place) {
             return site.clone();
         }
@@ -93,6 +143,8 @@ impl Surveys {
             database,
             newest: tokio::sync::Mutex::default(),
             listeners: Mutex::default(),
+            planner: tokio::sync::Mutex::default(),
+            seen: self.seen.lock().entry(place.clone()).or_default().clone(),
         });
         sites.insert(place.clone(), site.clone());
         tokio::spawn(keep_fresh(Arc::downgrade(self), place, Arc::downgrade(&site)));
@@ -100,7 +152,7 @@ impl Surveys {
     }
 
     fn forget(&self, place: &Place) {
-        self.0.lock().remove(place);
+        self.sites.lock().remove(place);
     }
 }
 
@@ -150,14 +202,38 @@ impl Site {
 
     async fn read(&self) -> Result<Catalogue, String> {
         let dialler = &self.dialler;
-        let credential = dialler.credential.as_ref().ok_or("the target has no credential")?;
-        let mut stream: tls::Stream = dialler.dial().await.map_err(|error| error.to_string())?.into();
-        if dialler.target.tls != Verify::Off {
-            postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;
-            (stream, _) = dialler.secure(stream).await.map_err(|error| error.to_string())?;
-        }
-        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target).await;
+        let (stream, credential) = (dial(dialler).await?, self.credential()?);
+        let mut seen = self.seen.lock().await;
+        let surveyed = postgres::survey(stream, credential, &self.database, &dialler.target, &mut seen).await;
         surveyed.map_err(|error| error.to_string())
+    }
+
+    /// Plans one statement. A connection that failed, or whose answer nobody awaited, is not used again.
+    async fn estimate(&self, request: &Request) -> Result<Estimate, String> {
+        let mut kept = self.planner.lock().await;
+        let planner = match kept.take() {
+            Some(planner) => planner,
+            None => self.planner().await?,
+        };
+        let estimate = planner.estimate(request).await.map_err(|error| error.to_string());
+        if estimate.is_ok() || !planner.is_closed() {
+            *kept = Some(planner);
+        }
+        estimate
+    }
+
+    async fn planner(&self) -> Result<postgres::Planner, String> {
+        let (stream, credential) = (dial(&self.dialler).await?, self.credential()?);
+        let connected = postgres::Planner::connect(stream, credential, &self.database).await;
+        let (planner, drive) = connected.map_err(|error| error.to_string())?;
+        // Ends with the planner.
+        tokio::spawn(drive);
+        planner.restrict().await.map_err(|error| error.to_string())?;
+        Ok(planner)
+    }
+
+    fn credential(&self) -> Result<&Credential, String> {
+        self.dialler.credential.as_deref().ok_or_else(|| "the target has no credential".to_owned())
     }
 
     fn tell(&self, classifier: &Arc<Classifier>) {
@@ -170,4 +246,24 @@ impl Site {
         listeners.retain(|listener| !listener.is_closed());
         listeners.is_empty()
     }
+}
+
+/// A connection to the server, secured where the target asks for it.
+async fn dial(dialler: &Dialler) -> Result<tls::Stream, String> {
+    let mut stream: tls::Stream = dialler.dial().await.map_err(|error| error.to_string())?.into();
+    if dialler.target.tls != Verify::Off {
+        postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;
+        (stream, _) = dialler.secure(stream).await.map_err(|error| error.to_string())?;
+    }
+    Ok(stream)
+}
+
+/// Sends `message` and waits for the server to close: until then it may not have acted on it.
+async fn deliver(dialler: &Dialler, message: &[u8]) -> Result<(), String> {
+    let mut stream = dial(dialler).await?;
+    stream.write_all(message).await.map_err(|error| error.to_string())?;
+    stream.flush().await.map_err(|error| error.to_string())?;
+    // However it closes: an abrupt end is one, too.
+    let _ = stream.read_u8().await;
+    Ok(())
 }

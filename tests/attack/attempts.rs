@@ -99,10 +99,10 @@ impl Attempt {
         self
     }
 
-    /// Even a jailed process gets out: it is no business of ours, and the README says so.
-    const fn left_to(mut self, what: Needs) -> Self {
+    /// Even a jailed process gets out where the kernel lacks this.
+    const fn jail_needs(mut self, what: Needs) -> Self {
         self.open_in_jail = Some(what);
-        self.needs(what)
+        self
     }
 
     const fn by_consent(mut self) -> Self {

@@ -141,14 +141,14 @@ impl Contest {
         Ok(Outcome { said, heard, refusals })
     }
 
-    /// The layers that `portcullis doctor` says are there.
+    /// The layers, and whatever else of the kernel, that `portcullis doctor` says is there.
     pub fn layers(&self) -> Result<BTreeSet<String>> {
         let output = self.guard.command(&["doctor", "--json"]).output()?;
         let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
         let listed = facts.as_array().or_else(|| facts.get("facts")?.as_array()).context("no facts")?;
         let present = listed.iter().filter(|fact| fact.get("present").and_then(Value::as_bool) == Some(true));
-        let names = present.filter_map(|fact| fact.get("name")?.as_str()?.strip_prefix("layer "));
-        Ok(names.map(str::to_owned).collect())
+        let names = present.filter_map(|fact| fact.get("name")?.as_str());
+        Ok(names.map(|name| name.strip_prefix("layer ").unwrap_or(name).to_owned()).collect())
     }
 
     /// Whether `portcullis run` lets a command be root.

@@ -115,6 +115,9 @@ port = {port}
 [capture]
 resolvers = ["{resolver}"]
 
+[dns]
+allow = ["known.example"]
+
 [[workload]]
 name = "captured"
 cgroup = "/{name}/captured"

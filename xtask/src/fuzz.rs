@@ -8,13 +8,29 @@ use portcullis_tests::{cache, place, postgres::succeeded};
 use crate::{
     prerequisites::{self, Need},
     progress,
+    soundness::{self, Wanted},
 };
 
+/// The name of what is no target of cargo-fuzz: queries, not bytes.
+const SOUNDNESS: &str = "soundness";
+
 /// Feed hostile bytes to the codecs, the SQL classifier, the detectors, the record's reader and the configuration.
+///
+/// `cargo xtask fuzz soundness` asks queries instead, composed at random over planted secrets, through the gate on a live
+/// server, and looks for the secrets in what comes back.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Targets to fuzz; all of them when none is named.
+    /// Targets to fuzz; all that take bytes when none is named.
     targets: Vec<String>,
+    /// How many queries `soundness` asks.
+    #[arg(long, default_value_t = 10_000)]
+    queries: u64,
+    /// Where the queries of `soundness` begin.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Put the figures of `soundness` into the documentation.
+    #[arg(long)]
+    write: bool,
     /// How long each target is fuzzed.
     #[arg(long, default_value_t = 60)]
     seconds: u32,
@@ -22,12 +38,17 @@ pub struct Arguments {
 
 /// Fuzzes; false when a target found something.
 pub fn run(arguments: &Arguments) -> Result<bool> {
+    if arguments.targets.iter().any(|target| target == SOUNDNESS) {
+        ensure!(arguments.targets.len() == 1, "`{SOUNDNESS}` is fuzzed alone");
+        let Arguments { queries, seed, write, .. } = *arguments;
+        return soundness::run(&Wanted { queries, seed, write });
+    }
     ensure!(available(), "fuzzing needs nightly Rust\nhint: `rustup toolchain install nightly`");
     prerequisites::install(&[Need::Build, Need::Fuzz])?;
     let known = targets()?;
     let unknown: Vec<_> = arguments.targets.iter().filter(|target| !known.contains(target)).collect();
     if !unknown.is_empty() {
-        bail!("unknown targets: {unknown:?}\nhint: there are {}", known.join(", "));
+        bail!("unknown targets: {unknown:?}\nhint: there are {}, {SOUNDNESS}", known.join(", "));
     }
     let wanted = if arguments.targets.is_empty() { &known } else { &arguments.targets };
     let mut clean = true;

@@ -12,7 +12,7 @@ pub use self::suite::Tally;
 use crate::{
     build, fuzz,
     prerequisites::{self, Need},
-    table, vm,
+    soundness, table, vm,
 };
 
 /// How long each fuzz target is fed in a test run.
@@ -64,6 +64,9 @@ pub fn all(areas: &[Area]) -> Result<bool> {
         }
         if *area == Area::Capture {
             tally += table::test(&programs)?;
+        }
+        if *area == Area::Postgres {
+            tally += soundness::test(&programs)?;
         }
         if *area == Area::Vm {
             tally += vm::test(&programs)?;

@@ -37,8 +37,8 @@ pub use targets::{RESOLVED_MAX, RETAINED, Targets};
 use crate::{
     accept::findings::Risk,
     capture::Layer,
-    credential,
-    target::{SocketPath, Target},
+    credential, dns,
+    target::{Address, SocketPath, Target},
 };
 
 /// The file that is read when none is named.
@@ -66,6 +66,9 @@ pub const UID_MAX: u32 = u32::MAX - 2;
 /// Most Unix sockets of targets, and most of those that are allowed: a workload gets one of each.
 pub const SOCKETS_MAX: usize = 64;
 
+/// Most names, or patterns of names, that workloads may ask beside those of targets.
+pub const ALLOWED_NAMES_MAX: usize = 256;
+
 /// Most characters of a name.
 pub const NAME_MAX: usize = 64;
 
@@ -78,6 +81,7 @@ pub struct Config {
     pub control: PathBuf,
     pub listen: Listen,
     pub capture: Capture,
+    pub dns: Dns,
     pub unix: UnixSockets,
     pub policy: Policy,
     pub record: Record,
@@ -100,6 +104,13 @@ pub struct Capture {
     /// The DNS servers that the daemon asks for workloads; `None`: those of `/etc/resolv.conf`.
     pub resolvers: Option<Vec<IpAddr>>,
     pub allow_missing: Vec<Layer>,
+}
+
+/// Which names workloads may ask.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Dns {
+    /// Beside those of targets.
+    pub allowed: Vec<dns::Pattern>,
 }
 
 /// The host's own Unix sockets that workloads may reach, past the gate.
@@ -230,6 +241,16 @@ impl Config {
         }
         let hash = blake3::hash(self.control.as_os_str().as_encoded_bytes());
         hash.to_hex().chars().take(12).collect()
+    }
+
+    /// The names that workloads may ask: what they reach by name, and what is allowed beside.
+    pub fn names(&self) -> dns::Names {
+        let addresses = self.targets.iter().flat_map(|target| &target.addresses);
+        let hosts = addresses.filter_map(|address| match address {
+            Address::Tcp(place) => Some(place.host.as_str()),
+            Address::Unix(_) => None,
+        });
+        dns::Names::new(hosts, &self.dns.allowed)
     }
 
     /// The directory of the local certificate authority.

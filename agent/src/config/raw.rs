@@ -57,6 +57,8 @@ pub struct File {
     #[serde(default)]
     pub capture: Capture,
     #[serde(default)]
+    pub dns: Dns,
+    #[serde(default)]
     pub unix: UnixSockets,
     #[serde(default)]
     pub policy: Policy,
@@ -99,6 +101,16 @@ pub struct Capture {
     #[serde(default)]
     #[schemars(extend("default" = [], "examples" = [["unix"]]))]
     pub allow_missing: Vec<Text>,
+}
+
+/// The names that workloads may ask beside those of targets. None but these.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// Host names; `*.` in front stands for one label, `**.` for any number. What fits there leaves the host.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["files.example.org", "*.pages.example.org"]]))]
+    pub allow: Vec<Text>,
 }
 
 /// The Unix sockets of this host that workloads may reach beside those of targets. None but these.

@@ -22,6 +22,9 @@ port = 0
 resolvers = ["10.0.0.2", "2001:db8::53"]
 allow_missing = ["unix"]
 
+[dns]
+allow = ["files.example.org", "*.Pages.example.org"]
+
 [unix]
 allow = ["/run/nscd/socket"]
 allow_container_engines = ["/var/run/docker.sock"]
@@ -105,6 +108,8 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.listen, Listen { port: 0 });
     assert_eq!(config.capture.resolvers, Some(["10.0.0.2", "2001:db8::53"].map(|ip| ip.parse().unwrap()).to_vec()));
     assert_eq!(config.capture.allow_missing, [Layer::Unix]);
+    let allowed: Vec<_> = config.dns.allowed.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["files.example.org", "*.pages.example.org"]);
     let socket = |path: &str| crate::target::SocketPath::parse(path).unwrap();
     let allowed = vec![socket("/run/nscd/socket"), socket("/run/docker.sock")];
     assert_eq!(config.unix.warnings().len(), 1);
@@ -244,7 +249,7 @@ fn the_schema_has_every_table_and_no_null() {
     let keys: Vec<_> = schema.get("properties").unwrap().as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(
         keys.join(" "),
-        "state_dir control listen capture unix policy record workload_defaults run target credential workload approvers"
+        "state_dir control listen capture dns unix policy record workload_defaults run target credential workload approvers"
     );
 }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
 use super::{
     audit::Audit,
@@ -18,14 +19,24 @@ use crate::{
     capture::{self, Attempt, Refusal},
     connection::Gatehouse,
     control::Peer,
+    dns,
 };
 
 /// How often the windows of quotas, and the kernel's count of what it could not tell, are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// What a workload's knock at the control socket counts as, among the kernel's refusals.
 const CONTROL: &str = "control";
+/// What a name that may not be asked counts as.
+const NAME: &str = "name";
 /// Whom an attempt is told of when its cgroup is gone.
 const UNKNOWN: &str = "(unknown)";
+
+/// Where refused attempts come from.
+pub(super) struct Refused {
+    /// `None` where the kernel has no ring buffer that tells.
+    pub kernel: Option<capture::Attempts>,
+    pub names: mpsc::Receiver<dns::Refused>,
+}
 
 /// Writes attempts down, and counts them.
 pub struct Attempts {
@@ -33,12 +44,21 @@ pub struct Attempts {
     namespaces: Arc<Namespaces>,
     audit: Arc<Audit>,
     quotas: Mutex<Quotas>,
+    /// Apart from the others: ordinary programs ask for many names, and must not hide an attempt behind them.
+    names: Mutex<Quotas>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Attempts {
     pub(super) fn new(gatehouse: Arc<Gatehouse>, namespaces: Arc<Namespaces>, audit: Arc<Audit>) -> Self {
-        Self { gatehouse, namespaces, audit, quotas: Mutex::default(), counts: Mutex::default() }
+        Self {
+            gatehouse,
+            namespaces,
+            audit,
+            quotas: Mutex::default(),
+            names: Mutex::default(),
+            counts: Mutex::default(),
+        }
     }
 
     /// Notes what the kernel tells, as it comes.
@@ -48,16 +68,28 @@ impl Attempts {
         }
     }
 
+    /// Notes names that workloads asked and may not.
+    pub(super) async fn follow_names(self: Arc<Self>, mut refused: mpsc::Receiver<dns::Refused>) -> anyhow::Result<()> {
+        while let Some(refused) = refused.recv().await {
+            if self.admit(&self.names, &refused.workload, NAME) {
+                let dns::Refused { workload, name, kind, why } = refused;
+                self.audit.note(&Event::NameRefused { workload: workload.to_string(), name, kind, why });
+            }
+        }
+        anyhow::bail!("names are not relayed any more")
+    }
+
     /// Tells what quotas and the kernel held back, again and again.
     pub(super) async fn keep_telling(self: Arc<Self>) -> anyhow::Result<()> {
-        let mut lost = self.gatehouse.capture.lost_attempts()?;
+        let mut lost = self.lost()?;
         loop {
             tokio::time::sleep(SWEEP_INTERVAL).await;
-            let excess = self.quotas.lock().end_windows(Instant::now());
+            let now = Instant::now();
+            let excess = [self.quotas.lock().end_windows(now), self.names.lock().end_windows(now)].concat();
             for Excess { workload, kind, count } in excess {
                 self.audit.note(&Event::MoreAttempts { workload: workload.to_string(), refusal: kind, count });
             }
-            let now = self.gatehouse.capture.lost_attempts()?;
+            let now = self.lost()?;
             if now > lost {
                 self.audit.note(&Event::LostAttempts { count: now - lost });
             }
@@ -68,7 +100,7 @@ impl Attempts {
     /// Notes that a governed process knocked at the control socket.
     pub(super) fn tell_control(&self, peer: &Peer) {
         let workload = peer.cgroup.as_deref().and_then(|cgroup| self.gatehouse.capture.workload_at(cgroup));
-        if self.admit(&workload.unwrap_or(UNKNOWN.into()), CONTROL) {
+        if self.admit(&self.quotas, &workload.unwrap_or(UNKNOWN.into()), CONTROL) {
             self.audit.note(&Event::ControlRefused { by: peer.clone() });
         }
     }
@@ -90,7 +122,7 @@ impl Attempts {
             |_| (UNKNOWN.into(), String::new()),
             |workload| (workload.name, workload.cgroup.display().to_string()),
         );
-        if self.admit(&workload, attempt.refusal) {
+        if self.admit(&self.quotas, &workload, attempt.refusal) {
             let Attempt { pid, uid, comm, repeated, .. } = attempt;
             self.audit.note(&Event::Attempt {
                 workload: workload.to_string(),
@@ -112,9 +144,14 @@ impl Attempts {
         canary.is_ours(attempt.cgroup_id) || (canary.is_awaited(attempt.cgroup_id) && still_ours())
     }
 
-    fn admit(&self, workload: &Arc<str>, kind: &'static str) -> bool {
+    /// How many attempts nobody was told of one by one.
+    pub(super) fn lost(&self) -> Result<u64, capture::CaptureError> {
+        Ok(self.gatehouse.capture.lost_attempts()? + self.gatehouse.dns.untold())
+    }
+
+    fn admit(&self, quotas: &Mutex<Quotas>, workload: &Arc<str>, kind: &'static str) -> bool {
         *self.counts.lock().entry(kind).or_default() += 1;
-        self.quotas.lock().take(workload, kind, Instant::now())
+        quotas.lock().take(workload, kind, Instant::now())
     }
 }
 

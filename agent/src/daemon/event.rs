@@ -89,7 +89,14 @@ pub enum Event {
         refusal: &'static str,
         count: u64,
     },
-    /// Attempts that the kernel could not tell of.
+    /// A workload asked for a name that it may not ask. No resolver heard of it.
+    NameRefused {
+        workload: String,
+        name: String,
+        kind: String,
+        why: &'static str,
+    },
+    /// Attempts that the kernel could not tell of, or too many names at once.
     LostAttempts {
         count: u64,
     },
@@ -151,6 +158,7 @@ impl Event {
             Self::ReattachFailed { .. } => "reattach failed",
             Self::Attempt { .. } => "attempt",
             Self::MoreAttempts { .. } => "more attempts",
+            Self::NameRefused { .. } => "name refused",
             Self::LostAttempts { .. } => "lost attempts",
             Self::ControlRefused { .. } => "control refused",
             Self::Command { .. } => "command",
@@ -205,6 +213,9 @@ impl Event {
             Self::MoreAttempts { workload, refusal, count } => {
                 vec![("workload", workload), ("refusal", refusal.to_owned()), ("count", count.to_string())]
             }
+            Self::NameRefused { workload, name, kind, why } => {
+                vec![("workload", workload), ("name", name), ("kind", kind), ("why", why.to_owned())]
+            }
             Self::LostAttempts { count } => vec![("count", count.to_string())],
             Self::ControlRefused { by: peer } => {
                 let cgroup = peer.cgroup.as_ref().map(|cgroup| cgroup.display().to_string());
@@ -243,6 +254,7 @@ impl Event {
             | Self::Proven { .. }
             | Self::Reopened { .. }
             | Self::Command { .. }
+            | Self::NameRefused { .. }
             | Self::Policy { .. }
             | Self::HandingOver { .. }
             | Self::TookOver { .. } => tracing::info!("{event} {facts}"),

@@ -63,7 +63,7 @@ impl Daemon {
         let refusals = self.gatehouse.capture.refusals().unwrap_or_default();
         let refusals = refusals.into_iter().map(|(kind, count)| (kind.to_owned(), count));
         counters(registry, "refusals", "Refusals by the kernel's programs", "refusal", refusals);
-        let lost = ConstCounter::new(self.gatehouse.capture.lost_attempts().unwrap_or_default());
+        let lost = ConstCounter::new(self.attempts.lost().unwrap_or_default());
         registry.register("attempts_lost", "Refused attempts that nobody was told of one by one", lost);
         let bursts = self.attempts.counts().into_iter().map(|(kind, count)| (kind.to_owned(), count));
         counters(registry, "attempts", "Bursts of refused attempts", "refusal", bursts);

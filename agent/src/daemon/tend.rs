@@ -6,10 +6,12 @@ use tokio::time::MissedTickBehavior;
 
 use tokio::task::JoinSet;
 
-use super::{Daemon, audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll, walk::Walk};
+use super::{
+    Daemon, attempts::Refused, audit::Audit, doorways::Doorways, event::Event, namespaces::Namespaces, roll::Roll,
+    walk::Walk,
+};
 use crate::{
     accept::Workload,
-    capture,
     config::Config,
     connection::{Gatehouse, announce_policy},
 };
@@ -21,7 +23,7 @@ pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 
 impl Daemon {
     /// Starts what is done again and again.
-    pub(super) fn tend(&self, refused: Option<capture::Attempts>) -> JoinSet<anyhow::Result<()>> {
+    pub(super) fn tend(&self, refused: Refused) -> JoinSet<anyhow::Result<()>> {
         let (gatehouse, audit) = (&self.gatehouse, &self.audit);
         let mut tasks = JoinSet::new();
         tasks.spawn(follow_policy(gatehouse.clone(), audit.clone()));
@@ -31,8 +33,9 @@ impl Daemon {
         tasks.spawn(self.roll.clone().keep_examining());
         tasks.spawn(refresh_targets(gatehouse.clone()));
         tasks.spawn(self.attempts.clone().keep_telling());
-        if let Some(refused) = refused {
-            tasks.spawn(self.attempts.clone().follow(refused));
+        tasks.spawn(self.attempts.clone().follow_names(refused.names));
+        if let Some(kernel) = refused.kernel {
+            tasks.spawn(self.attempts.clone().follow(kernel));
         }
         tasks
     }

@@ -10,21 +10,21 @@ use tokio::{
     net::{TcpStream, UdpSocket},
 };
 
-use super::{DATAGRAM_ANSWER_MAX, Query, Transport};
+use super::{DATAGRAM_ANSWER_MAX, Transport, inquiry::Inquiry};
 
 /// Most datagrams to one socket that are no answer to its question: whoever guesses gets no more guesses.
 const STRAYS_MAX: usize = 16;
 
 /// Asks a resolver the way that the workload asked, and answers its message as it is.
-pub(super) async fn ask(query: &Query, resolver: SocketAddr) -> io::Result<Vec<u8>> {
+pub(super) async fn ask(inquiry: &Inquiry, transport: Transport, resolver: SocketAddr) -> io::Result<Vec<u8>> {
     let id = random_id()?;
-    match query.transport {
-        Transport::Datagram => by_datagram(query, id, resolver).await,
-        Transport::Stream => by_stream(query, id, resolver).await,
+    match transport {
+        Transport::Datagram => by_datagram(inquiry, id, resolver).await,
+        Transport::Stream => by_stream(inquiry, id, resolver).await,
     }
 }
 
-async fn by_datagram(query: &Query, id: u16, resolver: SocketAddr) -> io::Result<Vec<u8>> {
+async fn by_datagram(inquiry: &Inquiry, id: u16, resolver: SocketAddr) -> io::Result<Vec<u8>> {
     let any: IpAddr = match resolver {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -32,13 +32,13 @@ async fn by_datagram(query: &Query, id: u16, resolver: SocketAddr) -> io::Result
     let socket = UdpSocket::bind((any, 0)).await?;
     // From here on the kernel drops what comes from anybody else.
     socket.connect(resolver).await?;
-    socket.send(&query.forwarded(id)).await?;
+    socket.send(&inquiry.message(id)).await?;
     // One byte more than is taken, so that a longer one is seen to be.
     let mut buffer = [0; DATAGRAM_ANSWER_MAX as usize + 1];
     for _ in 0..STRAYS_MAX {
         let length = socket.recv(&mut buffer).await?;
         let message = buffer.get(..length).unwrap_or_default();
-        if query.is_answered_by(message, id) {
+        if inquiry.is_answered_by(message, id) {
             return Ok(message.to_vec());
         }
     }
@@ -46,12 +46,12 @@ async fn by_datagram(query: &Query, id: u16, resolver: SocketAddr) -> io::Result
 }
 
 /// The length stands in front (RFC 1035, section 4.2.2).
-async fn by_stream(query: &Query, id: u16, resolver: SocketAddr) -> io::Result<Vec<u8>> {
+async fn by_stream(inquiry: &Inquiry, id: u16, resolver: SocketAddr) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(resolver).await?;
-    stream.write_all(&framed(&query.forwarded(id))?).await?;
+    stream.write_all(&framed(&inquiry.message(id))?).await?;
     let mut message = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut message).await?;
-    match query.is_answered_by(&message, id) {
+    match inquiry.is_answered_by(&message, id) {
         true => Ok(message),
         false => Err(io::Error::new(io::ErrorKind::InvalidData, "another message than the answer came")),
     }

@@ -1,12 +1,17 @@
 //! DNS: whatever server a workload asks, the daemon answers, by asking the resolvers that it is told to ask.
 //!
-//! A workload's message ends here. What goes on is a message of the daemon's own with the same question and nothing
-//! else of it; what comes back is checked to be that question's answer, and is passed on as it is. [`Relay::answer`]
-//! is the one place where a question with its workload stands still, before anybody else has heard of it.
+//! A workload's message ends here, and is judged by the name that it asks ([`Names`]). What goes on is a message of the
+//! daemon's own ([`inquiry`]), which says no more than which of the allowed names was asked, and for which kind of
+//! address; what comes back is checked to be its answer, and is passed on. [`Relay::answer`] is the one place where a
+//! question with its workload stands still, before anybody else has heard of it.
 //!
-//! Limits: what is asked is not judged. What fits into names still leaves, to whoever answers for them.
+//! Limits: a workload can still choose which allowed name it asks, and when. A wildcard among them lets it spell
+//! [`WILD_MAX`] characters, [`WILD_ASKED_MAX`] times in each [`PACE_WINDOW`], to whoever answers for the rest.
 
 mod exchange;
+mod inquiry;
+mod names;
+mod pace;
 mod query;
 mod relay;
 mod resolvers;
@@ -14,8 +19,9 @@ mod stream;
 
 use std::time::Duration;
 
+pub use names::{Names, Pattern, PatternError, WILD_MAX};
 pub use query::{Query, Transport, Unread, id_of};
-pub use relay::Relay;
+pub use relay::{Refused, Relay};
 pub use resolvers::Resolvers;
 pub use stream::serve;
 
@@ -38,6 +44,15 @@ pub const RESOLVERS_MAX: usize = 16;
 /// Most questions of one workload that wait for an answer at one moment, and of all workloads.
 pub const WAITING_OF_WORKLOAD_MAX: usize = 128;
 pub const WAITING_MAX: usize = 1024;
+
+/// Most questions of one workload that reach resolvers in one [`PACE_WINDOW`], and most of them with names that it has
+/// chosen a part of.
+pub const ASKED_MAX: u32 = 3000;
+pub const WILD_ASKED_MAX: u32 = 60;
+pub const PACE_WINDOW: Duration = Duration::from_secs(60);
+
+/// Most questions that were refused and nobody has been told of yet; more are only counted.
+pub const UNTOLD_MAX: usize = 256;
 
 /// Longest wait for one resolver's answer.
 pub const RESOLVER_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,17 +1,24 @@
-//! A workload's question: read from its message, written anew for a resolver, compared with an answer.
+//! A workload's question: read from its message, and answered.
 
 use std::sync::Arc;
 
 use hickory_proto::{
     op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query as Question, ResponseCode},
-    rr::{DNSClass, RecordType},
-    serialize::binary::{BinDecodable, BinDecoder},
+    rr::{DNSClass, Name, RData, Record, RecordType, rdata::opt::EdnsOption},
+    serialize::binary::{BinDecodable, BinDecoder, BinEncodable},
 };
 
-use super::{DATAGRAM_ANSWER_MAX, PLAIN_ANSWER_MAX, QUERY_MAX};
+use super::{DATAGRAM_ANSWER_MAX, PLAIN_ANSWER_MAX, QUERY_MAX, inquiry::Inquiry};
 
 /// `TKEY` negotiates keys between two that talk to each other (RFC 2930); a relay is neither.
 const TKEY: u16 = 249;
+
+/// An Extended DNS Error and its code `Blocked` (RFC 8914, sections 2 and 4.16).
+const EXTENDED_ERROR: u16 = 15;
+const BLOCKED: u16 = 15;
+
+/// Length of a message's header, behind which its question stands (RFC 1035, section 4.1.1).
+const HEADER_LENGTH: usize = 12;
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,7 +42,6 @@ pub struct Query {
 #[derive(Clone, Copy, Debug)]
 struct Offer {
     answer_max: u16,
-    dnssec: bool,
 }
 
 /// Why a message is not a query that may go on.
@@ -80,48 +86,20 @@ impl Query {
         if read.edns.as_ref().is_some_and(|edns| edns.version() != 0) {
             return Err(refuse(ResponseCode::FormErr));
         }
-        let edns = read.edns.as_ref().map(|edns| Offer {
-            answer_max: edns.max_payload().clamp(PLAIN_ANSWER_MAX, DATAGRAM_ANSWER_MAX),
-            dnssec: edns.flags().dnssec_ok,
-        });
+        let edns = read
+            .edns
+            .as_ref()
+            .map(|edns| Offer { answer_max: edns.max_payload().clamp(PLAIN_ANSWER_MAX, DATAGRAM_ANSWER_MAX) });
         Ok(Self { workload, transport, question: question.clone(), asked: header.metadata, edns })
     }
 
-    /// The daemon's own message with this question. Nothing of the workload's is in it but the question and flags.
-    pub(super) fn forwarded(&self, id: u16) -> Vec<u8> {
-        let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-        message.metadata.recursion_desired = self.asked.recursion_desired;
-        message.metadata.authentic_data = self.asked.authentic_data;
-        message.metadata.checking_disabled = self.asked.checking_disabled;
-        message.add_query(self.question.clone());
-        if let Some(offer) = self.edns {
-            let mut edns = Edns::new();
-            edns.set_max_payload(offer.answer_max).set_dnssec_ok(offer.dnssec);
-            message.set_edns(edns);
-        }
-        // A question that was read can be written; if not, nothing is an answer to it.
-        message.to_vec().unwrap_or_default()
+    /// What the daemon asks for it, under a name that is not the workload's spelling.
+    pub(super) fn inquiry(&self, name: Name) -> Inquiry {
+        Inquiry::new(name, self.question.query_type(), self.edns.is_some())
     }
 
-    /// Whether a message answers what [`Query::forwarded`] asked under this number: the name in the same letters
-    /// too, which whoever only guesses would have to guess as well.
-    pub(super) fn is_answered_by(&self, message: &[u8], id: u16) -> bool {
-        let mut decoder = BinDecoder::new(message);
-        let Ok(header) = Header::read(&mut decoder) else { return false };
-        let answers = header.id == id
-            && header.message_type == MessageType::Response
-            && header.op_code == OpCode::Query
-            && header.counts.queries == 1;
-        answers && Question::read(&mut decoder).is_ok_and(|question| self.is_same(&question))
-    }
-
-    fn is_same(&self, other: &Question) -> bool {
-        self.question.name().eq_case(other.name())
-            && self.question.query_type() == other.query_type()
-            && self.question.query_class() == other.query_class()
-    }
-
-    /// A resolver's answer for this workload: under the number that it asked by, and cut where it is too long.
+    /// A resolver's answer for this workload: under the number and the spelling that it asked by, and cut where it is
+    /// too long. The question stands in the answer as it was asked (see [`Inquiry::is_answered_by`]).
     pub(super) fn answered(&self, mut message: Vec<u8>) -> Vec<u8> {
         if self.transport == Transport::Datagram && message.len() > usize::from(self.answer_max()) {
             return self.cut();
@@ -129,12 +107,42 @@ impl Query {
         if let Some(id) = message.first_chunk_mut() {
             *id = self.asked.id.to_be_bytes();
         }
+        let spelled = self.question.to_bytes().unwrap_or_default();
+        if let Some(place) = message.get_mut(HEADER_LENGTH..HEADER_LENGTH + spelled.len()) {
+            place.copy_from_slice(&spelled);
+        }
         message
+    }
+
+    /// What is known here, without a resolver: one record, or none.
+    pub(super) fn told(&self, record: Option<RData>) -> Vec<u8> {
+        const SECONDS: u32 = 60;
+        let mut message = response(&self.asked, Some(&self.question), ResponseCode::NoError);
+        message.add_answers(record.map(|data| Record::from_rdata(self.question.name().clone(), SECONDS, data)));
+        self.written(message)
+    }
+
+    /// The answer that says no and why, to those that understand reasons (RFC 8914).
+    pub(super) fn blocked(&self, code: ResponseCode, why: &str) -> Vec<u8> {
+        let mut message = response(&self.asked, Some(&self.question), code);
+        if self.edns.is_some() {
+            let reason = [&BLOCKED.to_be_bytes(), why.as_bytes()].concat();
+            let mut edns = Edns::new();
+            edns.set_max_payload(DATAGRAM_ANSWER_MAX);
+            edns.options_mut().insert(EdnsOption::Unknown(EXTENDED_ERROR, reason));
+            message.set_edns(edns);
+        }
+        self.written(message)
     }
 
     /// The answer that says no, or that nobody answers.
     pub(super) fn refused(&self, code: ResponseCode) -> Vec<u8> {
         refusal(&self.asked, Some(&self.question), code)
+    }
+
+    /// One of the daemon's own answers, which is short.
+    fn written(&self, message: Message) -> Vec<u8> {
+        message.to_vec().unwrap_or_else(|_| self.refused(ResponseCode::ServFail))
     }
 
     /// Most bytes that the workload takes in a datagram.
@@ -144,11 +152,8 @@ impl Query {
 
     /// The answer that sends the workload to TCP (RFC 7766, section 5).
     fn cut(&self) -> Vec<u8> {
-        let mut message = Message::response(self.asked.id, OpCode::Query);
+        let mut message = response(&self.asked, Some(&self.question), ResponseCode::NoError);
         message.metadata.truncation = true;
-        message.metadata.recursion_desired = self.asked.recursion_desired;
-        message.metadata.recursion_available = true;
-        message.add_query(self.question.clone());
         message.to_vec().unwrap_or_default()
     }
 }
@@ -168,11 +173,15 @@ fn is_for_resolvers(question: &Question) -> bool {
 }
 
 fn refusal(asked: &Metadata, question: Option<&Question>, code: ResponseCode) -> Vec<u8> {
+    response(asked, question, code).to_vec().unwrap_or_default()
+}
+
+fn response(asked: &Metadata, question: Option<&Question>, code: ResponseCode) -> Message {
     let mut message = Message::error_msg(asked.id, asked.op_code, code);
     message.metadata.recursion_desired = asked.recursion_desired;
     message.metadata.recursion_available = true;
     message.add_queries(question.cloned());
-    message.to_vec().unwrap_or_default()
+    message
 }
 
 #[cfg(test)]
@@ -201,27 +210,64 @@ mod tests {
         answer.metadata.response_code
     }
 
-    #[test]
-    fn one_standard_question_goes_on_under_a_number_of_the_daemons() {
-        let query = read(&question("db.example.", RecordType::A)).unwrap();
-        let forwarded = Message::from_vec(&query.forwarded(9)).unwrap();
-        assert_eq!(forwarded.metadata.id, 9);
-        assert!(forwarded.metadata.recursion_desired);
-        assert_eq!(forwarded.queries, std::slice::from_ref(&query.question));
-        assert_eq!(forwarded.edns, None);
+    /// What a resolver would hear of a message.
+    fn forwarded(message: &Message) -> Vec<u8> {
+        read(message).unwrap().inquiry(Name::from_ascii("db.example.").unwrap()).message(9)
     }
 
     #[test]
-    fn nothing_of_a_message_goes_on_but_its_question() {
-        let mut message = question("db.example.", RecordType::A);
-        let mut edns = Edns::new();
-        edns.set_max_payload(4096).set_dnssec_ok(true);
-        edns.options_mut().insert(hickory_proto::rr::rdata::opt::EdnsOption::Unknown(65001, b"stolen".to_vec()));
-        message.set_edns(edns);
-        let forwarded = read(&message).unwrap().forwarded(9);
-        assert!(!forwarded.windows(6).any(|bytes| bytes == b"stolen"));
-        let edns = Message::from_vec(&forwarded).unwrap().edns.unwrap();
-        assert_eq!((edns.max_payload(), edns.flags().dnssec_ok), (DATAGRAM_ANSWER_MAX, true));
+    fn what_goes_on_is_the_same_however_it_was_asked() {
+        let plain = forwarded(&question("db.example.", RecordType::A));
+        let mut odd = question("dB.eXaMpLe.", RecordType::A);
+        odd.metadata.id = 0x5152;
+        odd.metadata.recursion_desired = false;
+        odd.metadata.authentic_data = true;
+        odd.metadata.checking_disabled = true;
+        odd.metadata.truncation = true;
+        odd.metadata.authoritative = true;
+        assert_eq!(forwarded(&odd), plain);
+
+        let with = |payload, dnssec, option: &[u8]| {
+            let mut message = question("db.example.", RecordType::A);
+            let mut edns = Edns::new();
+            edns.set_max_payload(payload).set_dnssec_ok(dnssec);
+            edns.options_mut().insert(EdnsOption::Unknown(65001, option.to_vec()));
+            message.set_edns(edns);
+            forwarded(&message)
+        };
+        assert_eq!(with(4096, true, b"stolen"), with(512, false, b""));
+    }
+
+    #[test]
+    fn an_answer_has_the_number_and_the_letters_of_the_asker() {
+        let query = read(&question("dB.eXaMpLe.", RecordType::A)).unwrap();
+        let inquiry = query.inquiry(query.question.name().to_lowercase());
+        let mut answer = Message::from_vec(&inquiry.message(9)).unwrap();
+        answer.metadata.message_type = MessageType::Response;
+        let address = RData::A(std::net::Ipv4Addr::new(192, 0, 2, 1).into());
+        answer.add_answer(Record::from_rdata(Name::from_ascii("db.example.").unwrap(), 60, address.clone()));
+        let answer = answer.to_vec().unwrap();
+        assert!(inquiry.is_answered_by(&answer, 9));
+        let answer = Message::from_vec(&query.answered(answer)).unwrap();
+        assert_eq!(answer.metadata.id, 7);
+        assert!(answer.queries[0].name().eq_case(query.question.name()));
+        assert_eq!((answer.answers.len(), &answer.answers[0].data), (1, &address));
+    }
+
+    #[test]
+    fn a_refusal_says_why_to_those_that_understand_it() {
+        let plain = question("other.example.", RecordType::A);
+        let mut modern = plain.clone();
+        modern.set_edns(Edns::new());
+        let blocked = |message: &Message| {
+            Message::from_vec(&read(message).unwrap().blocked(ResponseCode::NXDomain, "no target has it")).unwrap()
+        };
+        assert_eq!(blocked(&plain).edns, None);
+        assert_eq!(blocked(&plain).metadata.response_code, ResponseCode::NXDomain);
+        let edns = blocked(&modern).edns.unwrap();
+        let options: Vec<_> = edns.options().as_ref().iter().collect();
+        let reason = [&[0, 15][..], b"no target has it"].concat();
+        assert_eq!(options, [&(EXTENDED_ERROR.into(), EdnsOption::Unknown(EXTENDED_ERROR, reason))]);
     }
 
     #[test]
@@ -268,22 +314,6 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_this_question_is_its_answer() {
-        let query = read(&question("Db.example.", RecordType::A)).unwrap();
-        let answer = |id, name: &str, kind| {
-            let mut answer = Message::response(id, OpCode::Query);
-            answer.add_query(Question::query(Name::from_ascii(name).unwrap(), kind));
-            answer.to_vec().unwrap()
-        };
-        assert!(query.is_answered_by(&answer(9, "Db.example.", RecordType::A), 9));
-        assert!(!query.is_answered_by(&answer(8, "Db.example.", RecordType::A), 9));
-        assert!(!query.is_answered_by(&answer(9, "db.example.", RecordType::A), 9));
-        assert!(!query.is_answered_by(&answer(9, "Db.example.", RecordType::AAAA), 9));
-        assert!(!query.is_answered_by(&query.forwarded(9), 9));
-        assert!(!query.is_answered_by(&[], 9));
-    }
-
-    #[test]
     fn an_answer_too_long_for_the_asker_is_cut() {
         let query = read(&question("db.example.", RecordType::A)).unwrap();
         let long = Message::from_vec(&query.answered(vec![0; usize::from(PLAIN_ANSWER_MAX) + 1])).unwrap();
@@ -295,8 +325,10 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(message in proptest::collection::vec(any::<u8>(), 0..600)) {
             if let Ok(query) = Query::read(&message, "agent".into(), Transport::Stream) {
-                query.is_answered_by(&message, 9);
-                prop_assert!(!query.forwarded(9).is_empty());
+                let inquiry = query.inquiry(query.question.name().to_lowercase());
+                inquiry.is_answered_by(&message, 9);
+                prop_assert!(!inquiry.message(9).is_empty());
+                prop_assert!(Message::from_vec(&query.answered(message)).is_ok());
             }
         }
     }

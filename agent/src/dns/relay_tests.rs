@@ -31,18 +31,68 @@ fn honest(query: Message) -> Vec<Message> {
     vec![answer]
 }
 
-fn question() -> Vec<u8> {
+fn question(name: &str) -> Vec<u8> {
     let mut message = Message::new(7, MessageType::Query, OpCode::Query);
-    message.add_query(Question::query(Name::from_ascii("db.example.").unwrap(), RecordType::A));
+    message.add_query(Question::query(Name::from_ascii(name).unwrap(), RecordType::A));
     message.to_vec().unwrap()
 }
 
-async fn answer(resolvers: Vec<SocketAddr>) -> Message {
-    let relay = Relay::new(Resolvers::Fixed(resolvers));
-    let answer = relay.answer(&question(), &"agent".into(), Transport::Datagram).await.unwrap();
+/// A relay for `db.example` and what is below `wild.example`.
+fn relay(resolvers: Vec<SocketAddr>) -> (Relay, mpsc::Receiver<Refused>) {
+    let wild = "*.wild.example".parse().unwrap();
+    Relay::new(Resolvers::Fixed(resolvers), Names::new(["db.example"], &[wild]))
+}
+
+async fn asked(relay: &Relay, name: &str) -> Message {
+    let answer = relay.answer(&question(name), &"agent".into(), Transport::Datagram).await.unwrap();
     let answer = Message::from_vec(&answer).unwrap();
     assert_eq!((answer.metadata.id, answer.queries.len()), (7, 1));
     answer
+}
+
+async fn answer(resolvers: Vec<SocketAddr>) -> Message {
+    asked(&relay(resolvers).0, "db.example.").await
+}
+
+#[tokio::test]
+async fn no_resolver_hears_of_a_name_that_nobody_allows() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let ears = heard.clone();
+    let (relay, mut refused) = relay(vec![resolver(move |query| {
+        ears.lock().push(query.queries[0].name().to_string());
+        honest(query)
+    })]);
+    for name in ["stolen.example.", "stolen.db.example.", "stolen.stolen.wild.example.", "wild.example.", "."] {
+        assert_eq!(asked(&relay, name).await.metadata.response_code, ResponseCode::NXDomain, "{name}");
+        assert_eq!(refused.try_recv().unwrap().name, name);
+    }
+    let local = asked(&relay, "localhost.").await;
+    assert_eq!(local.answers.iter().map(|record| record.data.to_string()).collect::<Vec<_>>(), ["127.0.0.1"]);
+    for name in ["Db.Example.", "one.wild.example."] {
+        assert!(asked(&relay, name).await.metadata.authoritative);
+    }
+    assert_eq!(*heard.lock(), ["db.example.", "one.wild.example."]);
+    assert!(refused.try_recv().is_err(), "what is allowed is not told");
+}
+
+#[tokio::test]
+async fn names_of_the_workloads_choice_end_at_their_pace() {
+    let (relay, mut refused) = relay(vec![resolver(honest)]);
+    for number in 0..super::super::WILD_ASKED_MAX {
+        assert!(asked(&relay, &format!("n{number}.wild.example.")).await.metadata.authoritative);
+    }
+    assert_eq!(asked(&relay, "more.wild.example.").await.metadata.response_code, ResponseCode::Refused);
+    assert_eq!(refused.try_recv().unwrap().why, TOO_FAST);
+    assert!(asked(&relay, "db.example.").await.metadata.authoritative);
+}
+
+#[tokio::test]
+async fn refusals_that_nobody_takes_are_counted_and_wait_nowhere() {
+    let (relay, _refused) = relay(vec![]);
+    for number in 0..UNTOLD_MAX + 5 {
+        asked(&relay, &format!("n{number}.example.")).await;
+    }
+    assert_eq!(relay.untold(), 5);
 }
 
 #[tokio::test]

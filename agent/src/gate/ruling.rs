@@ -9,10 +9,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use lru::LruCache;
 
 use crate::{
-    policy::{Clock, Decision, Engine, Obligations, Question},
+    policy::{Clock, Decision, Effect, Engine, Needs, Obligations, Question},
     principal::Principal,
     record::{DecisionEntry, Kind, RecordError, SessionRecorder},
-    request::{Footprint, Request, Stage},
+    request::{Estimate, Footprint, Request, Stage, Standing},
     target::Target,
 };
 
@@ -29,6 +29,8 @@ pub struct Decided {
     /// Kept so that the allocation that is the key cannot be another footprint's.
     footprint: Arc<Footprint>,
     generation: u64,
+    /// What it depended on beside the request.
+    pub needs: Needs,
     /// Since the epoch; set where the decision depends on the time of day.
     minute: Option<i64>,
 }
@@ -68,30 +70,33 @@ impl Default for Rulings {
 }
 
 impl Rulings {
-    /// The decision on `request`, from memory where nothing that it depended on has changed.
+    /// The decision on `request`, from memory where nothing that it depended on has changed. What depends on
+    /// where the session stands is decided anew each time.
     pub fn decide(&mut self, engine: &Engine, asker: &Asker, request: &Request) -> Arc<Decided> {
         let key = Arc::as_ptr(&request.footprint).addr();
-        let minute = engine.depends_on_clock().then(|| Timestamp::now().as_second() / 60);
-        if let Some(known) = self.0.get(&key)
-            && known.generation == engine.generation()
+        let known = self.0.get(&key).filter(|known| {
+            known.generation == engine.generation() && Arc::ptr_eq(&known.footprint, &request.footprint)
+        });
+        let needs = known.map_or_else(|| engine.needs(&request.footprint), |known| known.needs);
+        let minute = needs.clock.then(|| Timestamp::now().as_second() / 60);
+        if let Some(known) = known
             && known.minute == minute
-            && Arc::ptr_eq(&known.footprint, &request.footprint)
+            && !needs.varies()
         {
             return known.clone();
         }
-        let decision = engine.decide(&Question {
-            principal: &asker.principal,
-            target: &asker.target,
-            request,
-            clock: Clock::at(Timestamp::now(), &asker.time_zone),
-            approvals: &BTreeSet::new(),
-        });
+        let decision = match (needs.estimate, request.stage) {
+            // Nothing runs yet, and what it will run with is not known: it is judged again then.
+            (true, Stage::Prepare) => decision(engine, asker, &expecting_nothing(request)),
+            (true, Stage::Execute) | (false, _) => decision(engine, asker, request),
+        };
         let decided = Arc::new(Decided {
             obligations: Arc::new(decision.obligations.clone()),
             decision,
             again: ShortEntries::default(),
             footprint: request.footprint.clone(),
             generation: engine.generation(),
+            needs,
             minute,
         });
         self.0.put(key, decided.clone());
@@ -100,6 +105,33 @@ impl Rulings {
         }
         decided
     }
+}
+
+/// Whether a rule reads the estimate of this request, and nothing refuses it whatever the estimate: planning
+/// evaluates parts of a statement, so that none is planned that would not run.
+pub fn wants_estimate(engine: &Engine, asker: &Asker, request: &Request) -> bool {
+    let needs = engine.needs(&request.footprint);
+    needs.estimate
+        && request.stage == Stage::Execute
+        && request.standing.estimable.is_some()
+        && (request.standing.is_settled || !needs.standing)
+        && decision(engine, asker, &expecting_nothing(request)).effect != Effect::Deny
+}
+
+fn decision(engine: &Engine, asker: &Asker, request: &Request) -> Decision {
+    engine.decide(&Question {
+        principal: &asker.principal,
+        target: &asker.target,
+        request,
+        clock: Clock::at(Timestamp::now(), &asker.time_zone),
+        approvals: &BTreeSet::new(),
+    })
+}
+
+/// The same request, with a plan that does nothing.
+fn expecting_nothing(request: &Request) -> Request {
+    let standing = Standing { estimate: Some(Estimate::default()), ..request.standing.clone() };
+    Request { standing, ..request.clone() }
 }
 
 impl Decided {

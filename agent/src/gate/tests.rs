@@ -12,7 +12,7 @@ use crate::{
         Outcome as Ending, Recorder, RecorderConfig, SessionHeader, path_of,
         reader::{Part, Recording},
     },
-    request::{Access, Facts, Footprint, Operation, Resource, Stage, Summary, sql},
+    request::{Access, Facts, Footprint, Operation, Resource, Stage, Standing, Summary, sql},
     target::{Target, Verify},
 };
 
@@ -96,10 +96,10 @@ fn request(operation: sql::Operation, verb: &'static str, stage: Stage) -> Reque
     let access = Access {
         operation: Operation::Sql(operation),
         resource: Resource::Table(table),
-        facts: Facts { verb, has_where: true, has_limit: false },
+        facts: Facts { verb, has_where: true, ..Facts::default() },
     };
-    let footprint = Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() });
-    Request { summary: Summary(verb.into()), arguments: None, stage, footprint }
+    let footprint = Arc::new(Footprint { accesses: vec![access], ..Footprint::default() });
+    Request { summary: Summary(verb.into()), arguments: None, stage, footprint, standing: Standing::default() }
 }
 
 fn dba() -> Approver {

@@ -86,6 +86,21 @@ impl Bind {
         texts.iter().map(|text| Self::parse(text)).collect()
     }
 
+    /// The home of a user of the host, where it is that user's and may be given at all.
+    pub(super) fn home(identity: &Identity) -> Option<Self> {
+        if identity.is_own() {
+            return None;
+        }
+        let home = fs::canonicalize(identity.home()).ok()?;
+        let metadata = fs::symlink_metadata(&home).ok()?;
+        let is_own = metadata.is_dir() && metadata.uid() == identity.uid().as_raw();
+        if is_own { check(home, false).ok() } else { None }
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Where it is found inside.
     pub(super) fn target(&self) -> &Path {
         &self.path

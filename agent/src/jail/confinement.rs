@@ -10,7 +10,8 @@ use nix::{
 };
 
 use super::{
-    Identity, domain,
+    Identity,
+    domain::{self, Writable},
     error::{LaunchError, check, system},
     seccomp,
 };
@@ -19,7 +20,7 @@ use super::{
 ///
 /// What holds from here on, for this process and all that it starts: the user, no capability and none to be had, no
 /// gain by a setuid program or file capabilities, the Landlock domain, the system call filter.
-pub(super) fn confine(identity: &Identity) -> Result<(), LaunchError> {
+pub(super) fn confine(identity: &Identity, writable: &Writable) -> Result<(), LaunchError> {
     leave_session_keyring()?;
     forbid_core_dumps()?;
     drop_bounding_set()?;
@@ -28,7 +29,7 @@ pub(super) fn confine(identity: &Identity) -> Result<(), LaunchError> {
     }
     drop_capabilities()?;
     forbid_new_privileges()?;
-    domain::enter()?;
+    domain::enter(writable)?;
     seccomp::install().map_err(system("install the system call filter"))
 }
 

@@ -7,9 +7,11 @@ use std::{
 };
 
 use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
     sys::{
         socket::{SockType, SockaddrStorage, getpeername, getsockopt, sockopt},
-        stat::{SFlag, fstat, major, minor},
+        stat::{FileStat, SFlag, fstat, major, minor},
+        statfs::{FsType, HUGETLBFS_MAGIC, TMPFS_MAGIC, fstatfs},
     },
     unistd::{dup2_stderr, dup2_stdin, dup2_stdout},
 };
@@ -28,6 +30,21 @@ pub(super) fn refuse_inherited() -> Result<(), LaunchError> {
         }
     }
     Ok(())
+}
+
+/// Those of input, output and error that are files open for writing.
+pub(super) fn written() -> io::Result<Vec<BorrowedFd<'static>>> {
+    let mut written = Vec::new();
+    for number in 0..3 {
+        // SAFETY: whoever calls leaves input, output and error open, or closed, as they are.
+        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+        match fstat(descriptor) {
+            Ok(status) if kind(&status) == SFlag::S_IFREG && is_for_writing(descriptor)? => written.push(descriptor),
+            Ok(_) | Err(nix::Error::EBADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(written)
 }
 
 /// Lets go of input, output and, where said, error: who reads what is written there sees the end of it when others let
@@ -61,8 +78,10 @@ fn refused(descriptor: BorrowedFd<'_>) -> Result<Option<&'static str>, LaunchErr
         Err(nix::Error::EBADF) => return Ok(None),
         status => status.map_err(system("look at the inherited files"))?,
     };
-    let kind = SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT;
-    Ok(match kind {
+    Ok(match kind(&status) {
+        SFlag::S_IFREG if rules(descriptor).map_err(system("look at the inherited files"))? => {
+            Some("a file of the kernel's, open for writing")
+        }
         SFlag::S_IFREG | SFlag::S_IFIFO => None,
         SFlag::S_IFCHR if is_harmless(major(status.st_rdev), minor(status.st_rdev)) => None,
         SFlag::S_IFCHR if nix::unistd::isatty(descriptor).unwrap_or(false) => None,
@@ -72,6 +91,25 @@ fn refused(descriptor: BorrowedFd<'_>) -> Result<Option<&'static str>, LaunchErr
         SFlag::S_IFCHR | SFlag::S_IFBLK => Some("a device"),
         _ => Some("no file"),
     })
+}
+
+fn kind(status: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT
+}
+
+fn is_for_writing(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    let flags = OFlag::from_bits_truncate(fcntl(descriptor, FcntlArg::F_GETFL)?);
+    Ok(flags & OFlag::O_ACCMODE != OFlag::O_RDONLY)
+}
+
+/// Whether a file rules something when it is written, as those of cgroups and of `/proc` do: whoever opened it may do
+/// what the workload may not. Their file systems hold no blocks; others that hold none are in memory.
+fn rules(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    /// `linux/magic.h`.
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+    let file_system = fstatfs(descriptor)?;
+    let in_memory = [TMPFS_MAGIC, RAMFS_MAGIC, HUGETLBFS_MAGIC].contains(&file_system.filesystem_type());
+    Ok(file_system.blocks() == 0 && !in_memory && is_for_writing(descriptor)?)
 }
 
 /// The memory devices that every program knows: null, zero, full, random, urandom.
@@ -92,6 +130,7 @@ mod tests {
         fs::File,
         net::{TcpListener, UdpSocket},
         os::unix::net::{UnixDatagram, UnixListener, UnixStream},
+        path::Path,
     };
 
     use super::*;
@@ -121,5 +160,16 @@ mod tests {
         assert!(answer(&UnixDatagram::pair().unwrap().0).is_some());
         assert!(answer(&UnixDatagram::unbound().unwrap()).is_some());
         assert_eq!(answer(&File::open("/").unwrap()), Some("a directory"));
+    }
+
+    #[test]
+    fn a_file_that_rules_the_kernel_is_taken_for_reading_only() {
+        let path = "/proc/self/comm";
+        assert_eq!(answer(&File::open(path).unwrap()), None);
+        let written = File::options().write(true).open(path).unwrap();
+        assert_eq!(answer(&written), Some("a file of the kernel's, open for writing"));
+        for place in [Path::new("/dev/shm"), Path::new("/tmp"), Path::new(env!("CARGO_MANIFEST_DIR"))] {
+            assert_eq!(answer(&tempfile::tempfile_in(place).unwrap()), None, "{}", place.display());
+        }
     }
 }

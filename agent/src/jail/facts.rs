@@ -21,7 +21,7 @@ const SCOPES_ABI: u32 = 6;
 /// Reads everything, changes nothing.
 pub fn facts() -> Vec<Fact> {
     let mut facts: Vec<_> = NAMESPACES.iter().map(|(name, meaning)| namespace(name, meaning)).collect();
-    facts.extend([filter(), landlock()]);
+    facts.extend([filter(), landlock(), writing()]);
     facts
 }
 
@@ -58,6 +58,17 @@ fn landlock() -> Fact {
         required: false,
         detail,
         meaning: "a second wall around a workload's tracing, signals and abstract sockets",
+    }
+}
+
+fn writing() -> Fact {
+    let present = domain::holds_writing();
+    Fact {
+        name: "Landlock for writing".into(),
+        present,
+        required: false,
+        detail: if present { "version 2 or newer" } else { "needs version 2 of Landlock (Linux 5.19)" }.to_owned(),
+        meaning: "a workload writes into no named pipe that somebody outside has left for everybody",
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
     Identity,
     channel::{Channel, Ended, News, Order, Whom},
     confinement, descriptors,
+    domain::Writable,
     environment::Environment,
     error::{LaunchError, system},
     launcher, refusal, signals,
@@ -68,7 +69,7 @@ fn start(task: &Task<'_>, channel: &Channel) -> Result<Pid, LaunchError> {
     task.view.build(task.identity)?;
     let refusing = refusal::listen()?;
     umask(mask);
-    confinement::confine(task.identity)?;
+    confinement::confine(task.identity, &Writable::Below(task.view.writable()))?;
     confinement::close_to_others()?;
     // After the change of user, which would undo it.
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(system("bind the jail to its supervisor"))?;

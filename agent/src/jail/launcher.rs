@@ -9,7 +9,7 @@ use std::{
 
 use nix::unistd::Uid;
 
-use super::{confinement, descriptors, environment::Environment};
+use super::{confinement, descriptors, domain::Writable, environment::Environment};
 
 pub use super::{error::LaunchError, identity::Identity};
 
@@ -24,7 +24,7 @@ pub fn exec(identity: &Identity, program: &OsStr, arguments: &[OsString]) -> Lau
     }
     let confined = descriptors::refuse_inherited()
         .and_then(|()| descriptors::close_others())
-        .and_then(|()| confinement::confine(identity));
+        .and_then(|()| confinement::confine(identity, &Writable::Everywhere));
     match confined {
         Ok(()) => become_command(program, arguments, &environment),
         Err(error) => error,

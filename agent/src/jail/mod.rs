@@ -13,6 +13,7 @@
 //! |---|---|
 //! | the host's network | a network namespace with nothing but the loopback ([`network`]) |
 //! | other processes | a pid namespace, a user of the workload's own, a Landlock domain |
+//! | files and named pipes outside, for writing | mounts for reading only, the Landlock domain ([`domain`]) |
 //! | meeting places: `/run`, `/tmp`, sockets, devices, the kernel's file systems | a mount namespace ([`view`]) |
 //! | privileges, and ways to get any | no capabilities, `no_new_privs` ([`confinement`]) |
 //! | sockets of other kinds, namespaces, mounts, tracing, rings, keys | a system call filter ([`seccomp`]) |
@@ -64,6 +65,7 @@ pub use error::LaunchError;
 pub use facts::facts;
 pub use identity::Identity;
 
+use domain::Writable;
 use environment::Environment;
 use error::system;
 use terminal::Outer;
@@ -143,7 +145,8 @@ impl Jail {
                     // Errors of the jail are still told.
                     descriptors::let_go(false).map_err(system("let go of input and output"))?;
                 }
-                confinement::confine(identity)?;
+                // It opens nothing any more.
+                confinement::confine(identity, &Writable::Below(Vec::new()))?;
                 confinement::close_to_others()?;
                 supervisor::supervise(child, ours, &signals, terminal)
             }

@@ -27,6 +27,8 @@ use super::{
 
 /// The kernel's file systems that programs need: processes and devices, those of the jail's namespaces.
 const KERNEL: &[(&str, &str, &str)] = &[("proc", "/proc", ""), ("sysfs", "/sys", "ro")];
+/// Where a workload may write what its permissions let it, beside what it is given.
+const WRITABLE: [&str; 5] = ["/dev", "/proc", "/run", "/tmp", "/var/tmp"];
 /// Directories that are empty in each jail, with what they are mounted with.
 const EMPTY: &[(&str, &str)] = &[("/run", "mode=0755,size=16m"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777")];
 /// Where the resolver's configuration is; often a symlink to `/run`.
@@ -40,6 +42,8 @@ pub(super) struct View {
     devices: Devices,
     /// Mounts and where they go.
     binds: Vec<(PathBuf, Detached)>,
+    /// Those of them that are for writing.
+    written: Vec<PathBuf>,
     openings: Vec<(PathBuf, Detached)>,
     resolver: Option<(PathBuf, Detached)>,
     sockets: BTreeSet<PathBuf>,
@@ -55,13 +59,22 @@ impl View {
         sockets: BTreeSet<PathBuf>,
     ) -> Result<Self, LaunchError> {
         let mut maps = Vec::new();
+        // A user of the host is at home; what was named goes before.
+        let home = Bind::home(identity).filter(|home| !binds.iter().any(|bind| bind.target() == home.target()));
+        let binds = || binds.iter().chain(&home);
+        let written = binds().filter(|bind| !bind.is_read_only()).map(|bind| bind.target().to_owned()).collect();
         let open = |bind: &Bind| Ok((bind.target().to_owned(), bind.open(identity, &mut maps)?));
-        let mut binds = binds.iter().map(open).collect::<Result<Vec<_>, LaunchError>>()?;
+        let mut binds = binds().map(open).collect::<Result<Vec<_>, LaunchError>>()?;
         // Outer ones first, so that inner ones stand in them.
         binds.sort_by(|(one, _), (other, _)| one.cmp(other));
         let openings = openings.iter().map(opened).collect::<Result<_, _>>()?;
         let accounts = if identity.is_own() { Some(Accounts::read(identity)?) } else { None };
-        Ok(Self { devices: Devices::take()?, binds, openings, resolver: resolver()?, sockets, accounts })
+        Ok(Self { devices: Devices::take()?, binds, written, openings, resolver: resolver()?, sockets, accounts })
+    }
+
+    /// Where the workload may write.
+    pub(super) fn writable(&self) -> Vec<PathBuf> {
+        WRITABLE.iter().map(PathBuf::from).chain(self.written.iter().cloned()).collect()
     }
 
     /// Enters namespaces of its own for mounts, System V objects and cgroups, and makes the view there.
@@ -70,9 +83,8 @@ impl View {
             .map_err(system("make a mount namespace"))?;
         mount::keep_apart().map_err(system("keep the mounts apart from the host's"))?;
         hidden::unmount_kernel_file_systems()?;
-        // A user of the workload's own may write nowhere but where it is allowed to: it leaves nothing behind.
-        let read_only = if identity.is_own() { READ_ONLY } else { 0 };
-        mount::restrict_all(NO_SETUID | NO_DEVICES | read_only).map_err(system("restrict the mounts"))?;
+        // A workload may write nowhere but where it is allowed to: elsewhere it leaves nothing behind.
+        mount::restrict_all(NO_SETUID | NO_DEVICES | READ_ONLY).map_err(system("restrict the mounts"))?;
         for (kind, target, options) in KERNEL {
             mount::kernel_file_system(kind, Path::new(target), options).map_err(at("mount", *target))?;
         }

@@ -2,14 +2,29 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::{mask::Method, policy::schema::Vocabulary, target::Class};
+use crate::{
+    mask::Method,
+    policy::{PREDICATES, Predicates, schema::Vocabulary},
+    target::Class,
+};
 
 /// Every annotation that has an effect.
-pub const ANNOTATIONS: [&str; 7] =
-    ["id", "message", "description", "mask", "approval", "approval_wait", "approval_valid"];
+pub const ANNOTATIONS: [&str; 11] = [
+    "id",
+    "message",
+    "description",
+    "mask",
+    "predicates",
+    "approval",
+    "approval_wait",
+    "approval_valid",
+    "limit_rows",
+    "limit_bytes",
+    "statement_timeout",
+];
 
 /// Annotations that other versions or proposals know; here they would be accepted without effect.
-const UNSUPPORTED: [&str; 4] = ["alert", "limit_rows", "record", "limit_rate"];
+const UNSUPPORTED: [&str; 3] = ["alert", "record", "limit_rate"];
 
 /// How long a request is held when the rule does not say.
 pub const WAIT_DEFAULT: Duration = Duration::from_secs(5 * 60);
@@ -19,6 +34,15 @@ pub const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest `@approval_valid`.
 pub const VALID_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Most rows that `@limit_rows` can let through.
+pub const LIMIT_ROWS_MAX: u64 = 1_000_000_000;
+
+/// Most bytes that `@limit_bytes` can let through.
+pub const LIMIT_BYTES_MAX: u64 = 1 << 40;
+
+/// Longest `@statement_timeout`.
+pub const STATEMENT_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest `@id`, in characters.
 pub const ID_CHARS_MAX: usize = 64;
@@ -105,6 +129,37 @@ pub fn masks(value: &str, vocabulary: &Vocabulary) -> Result<BTreeMap<Class, Met
     Ok(masks)
 }
 
+/// `terms`, or `class=terms[,class=terms]` for some of the classes that the rule masks.
+pub fn predicates(value: &str, masks: &BTreeMap<Class, Method>) -> Result<BTreeMap<Class, Predicates>, Mistake> {
+    let terms = |word: &str| {
+        PREDICATES.iter().find(|(name, _)| *name == word).map(|(_, terms)| *terms).ok_or_else(|| {
+            mistake(
+                format!("`@predicates` expects allow, equality or refuse, not \"{word}\""),
+                "for example `@predicates(\"equality\")` or `@predicates(\"email=equality,ssn=refuse\")`",
+            )
+        })
+    };
+    if !value.contains(['=', ',']) {
+        let terms = terms(value.trim())?;
+        return Ok(masks.keys().map(|class| (class.clone(), terms)).collect());
+    }
+    let mut known = BTreeMap::new();
+    for pair in value.split(',') {
+        let (class, word) = pair.split_once('=').unwrap_or((pair, ""));
+        let class = Class::from(class.trim());
+        if !masks.contains_key(&class) {
+            return Err(mistake(
+                format!("`@predicates` names `{class}`, which this rule does not mask"),
+                format!("`@mask` names {}", list(masks.keys().map(|class| class.0.as_ref()))),
+            ));
+        }
+        if known.insert(class.clone(), terms(word.trim())?).is_some() {
+            return Err(mistake(format!("`@predicates` names `{class}` twice"), "keep one word for each class"));
+        }
+    }
+    Ok(known)
+}
+
 /// `group[|group]`: a member of any one of them has to approve.
 pub fn groups(value: &str, vocabulary: &Vocabulary) -> Result<Vec<Arc<str>>, Mistake> {
     let mut groups: Vec<Arc<str>> = Vec::new();
@@ -122,6 +177,33 @@ pub fn groups(value: &str, vocabulary: &Vocabulary) -> Result<Vec<Arc<str>>, Mis
         groups.push(group.into());
     }
     Ok(groups)
+}
+
+/// A count of rows, at least one.
+pub fn rows(value: &str) -> Result<u64, Mistake> {
+    let explain = |message| mistake(message, "for example \"1000\"");
+    let rows = digits(value).ok_or_else(|| explain(format!("`@limit_rows` is not a number of rows: \"{value}\"")))?;
+    if !(1..=LIMIT_ROWS_MAX).contains(&rows) {
+        return Err(explain(format!("`@limit_rows` is out of range: \"{value}\" (1 to {LIMIT_ROWS_MAX})")));
+    }
+    Ok(rows)
+}
+
+/// `512KiB`, `16MiB`, `1GiB`, or `B` for bytes alone; at least one.
+pub fn bytes(value: &str) -> Result<u64, Mistake> {
+    const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
+    let explain = |message| mistake(message, "for example \"512KiB\" or \"16MiB\"");
+    let size = UNITS.iter().find_map(|(unit, factor)| digits(value.strip_suffix(unit)?)?.checked_mul(*factor));
+    let size = size.ok_or_else(|| explain(format!("`@limit_bytes` is not a size: \"{value}\"")))?;
+    if !(1..=LIMIT_BYTES_MAX).contains(&size) {
+        return Err(explain(format!("`@limit_bytes` is out of range: \"{value}\" (1B to {LIMIT_BYTES_MAX}B)")));
+    }
+    Ok(size)
+}
+
+/// A number in plain digits: no sign, no space.
+fn digits(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// `90s`, `5m`, `1h30m`, `2d`; at least a second.

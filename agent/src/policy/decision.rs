@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use crate::{mask::Method, target::Class};
+use crate::{
+    mask::Method,
+    policy::{Limits, Predicates},
+    target::Class,
+};
 
 /// What policy says of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,6 +42,10 @@ impl Effect {
 pub struct Obligations {
     /// The strictest method for each data class.
     pub masks: BTreeMap<Class, Method>,
+    /// For each class that is masked, which predicates on it are let pass.
+    pub predicates: BTreeMap<Class, Predicates>,
+    /// What the answer is held to.
+    pub limits: Limits,
     /// Who has to agree, where a person must.
     pub approval: Option<Terms>,
 }

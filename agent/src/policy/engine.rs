@@ -6,16 +6,17 @@ use cedar_policy::{PolicyId, Schema};
 
 use crate::{
     policy::{
-        Bundle, Decision, Effect, Finding, Findings, Obligations, Question, Rule, RuleId,
+        Bundle, Decision, Effect, Finding, Findings, Needs, Obligations, Question, Rule, RuleId,
         entities::Names,
-        expression::ContextUse,
         index::Index,
         judge::{self, Judgement, Speaker},
-        lint, rule,
+        lint,
+        predicates::{self, Refusal},
+        rule,
         schema::{self, Vocabulary},
         validation,
     },
-    request::ACCESSES_MAX,
+    request::{ACCESSES_MAX, Footprint},
 };
 
 /// The rules in force: decides, and never changes.
@@ -25,7 +26,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Engine {
     generation: u64,
-    depends_on_clock: bool,
     rulebook: Rulebook,
 }
 
@@ -81,10 +81,9 @@ impl Engine {
             |error: &dyn std::fmt::Display| Findings::from(Finding::in_file("core.cedarschema", error.to_string()));
         let names = Names::parse().map_err(|error| internal(&error))?;
         let index = Index::build(&rules, &schema, &names).map_err(|error| internal(&error))?;
-        let depends_on_clock = rules.iter().any(reads_clock);
         let rules = rules.into_iter().map(|rule| (rule.policy.id().clone(), Arc::new(rule))).collect();
         let rulebook = Rulebook::Rules(Box::new(Rules { rules, index, names, vocabulary, schema }));
-        Ok(Self { generation, depends_on_clock, rulebook })
+        Ok(Self { generation, rulebook })
     }
 
     /// The same rules but one, to see whether a test notices.
@@ -96,7 +95,7 @@ impl Engine {
 
     /// An engine that denies everything, for when there is no usable policy.
     pub fn closed(reason: impl Into<String>, generation: u64) -> Self {
-        Self { generation, depends_on_clock: false, rulebook: Rulebook::Nothing(reason.into()) }
+        Self { generation, rulebook: Rulebook::Nothing(reason.into()) }
     }
 
     /// Increases whenever other rules come into force; a decision is valid for one generation.
@@ -104,9 +103,11 @@ impl Engine {
         self.generation
     }
 
-    /// Whether the same question may be answered differently at another time of day.
-    pub fn depends_on_clock(&self) -> bool {
-        self.depends_on_clock
+    /// What the answer on these accesses depends on, beside the request itself.
+    pub fn needs(&self, footprint: &Footprint) -> Needs {
+        let Rulebook::Rules(book) = &self.rulebook else { return Needs::default() };
+        let shelves = footprint.accesses.iter().filter_map(|access| book.index.shelf(access.operation));
+        shelves.fold(Needs::default(), |needs, shelf| needs.and(shelf.needs))
     }
 
     /// The groups, environments and classes that rules can speak of; whatever the configuration names beside
@@ -146,7 +147,17 @@ impl Engine {
                 }
             }
         }
-        total
+        match predicates::refusal(&total.obligations, &question.request.footprint) {
+            Some(refusal) => Decision { rules: self.wanting(&refusal, total.rules), ..judge::deny(refusal.message) },
+            None => total,
+        }
+    }
+
+    /// Those of `rules` that want a predicate refused.
+    fn wanting(&self, refusal: &Refusal, rules: Vec<RuleId>) -> Vec<RuleId> {
+        let Rulebook::Rules(book) = &self.rulebook else { return rules };
+        let wants = |id: &RuleId| book.rules.get(&PolicyId::new(&id.0)).is_some_and(|rule| refusal.is_wanted_by(rule));
+        rules.into_iter().filter(wants).collect()
     }
 
     /// One judgement after the other, each made when it is asked for.
@@ -168,17 +179,4 @@ impl Engine {
         let speaker = Speaker::of(book, question).map_err(|error| error.to_string())?;
         Ok(footprint.accesses.iter().map(move |access| speaker.judge(access)))
     }
-}
-
-fn reads_clock(rule: &Rule) -> bool {
-    let Ok(policy) = rule.policy.to_pst() else { return true };
-    let mut uses = ContextUse::default();
-    for clause in policy.body().clauses() {
-        match clause {
-            cedar_policy::pst::Clause::When(expression) | cedar_policy::pst::Clause::Unless(expression) => {
-                uses.add(expression);
-            }
-        }
-    }
-    uses.mentions("clock")
 }

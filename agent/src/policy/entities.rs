@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashSet};
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, RestrictedExpression as Value};
 
 use crate::{
-    policy::{Clock, schema::Vocabulary},
+    policy::{Clock, Limit, schema::Vocabulary},
     principal::Principal,
-    request::{Access, Facts, Operation, Resource, sql},
+    request::{Access, Estimate, Facts, Operation, Resource, Standing, Usage, sql},
     target::{Class, Target},
 };
 
@@ -21,13 +21,24 @@ pub struct Names {
     environment: EntityTypeName,
     class: EntityTypeName,
     weekday: EntityTypeName,
+    limit: EntityTypeName,
     action: EntityTypeName,
     engine: EntityTypeName,
+    transaction: EntityTypeName,
     database: EntityTypeName,
     schema: EntityTypeName,
     table: EntityTypeName,
     function: EntityTypeName,
     setting: EntityTypeName,
+}
+
+/// What the gate guarantees for a request.
+#[derive(Clone, Debug, Default)]
+pub struct Grants<'a> {
+    /// Groups of which a member has approved.
+    pub approvals: BTreeSet<&'a str>,
+    pub masked: BTreeSet<&'a Class>,
+    pub limited: BTreeSet<Limit>,
 }
 
 /// Why a request cannot be put to the rules. Such a request is denied.
@@ -55,8 +66,10 @@ impl Names {
             environment: "Environment".parse()?,
             class: "DataClass".parse()?,
             weekday: "Weekday".parse()?,
+            limit: "Limit".parse()?,
             action: "Sql::Action".parse()?,
             engine: "Sql::Engine".parse()?,
+            transaction: "Sql::Transaction".parse()?,
             database: "Sql::Database".parse()?,
             schema: "Sql::Schema".parse()?,
             table: "Sql::Table".parse()?,
@@ -176,32 +189,41 @@ impl Names {
         Entity::new_with_tags(own, attributes, parents, []).map_err(internal)
     }
 
-    /// What a rule may know of the moment and of the statement.
+    /// What a rule may know of the moment, of the statement and of the session that sends it.
     pub fn context(
         &self,
         clock: Clock,
         facts: &Facts,
-        approvals: &BTreeSet<&str>,
-        masked: &BTreeSet<&Class>,
+        standing: &Standing,
+        grants: &Grants<'_>,
     ) -> Result<Context, Unspeakable> {
-        let record = |fields: Vec<(&str, Value)>| {
-            Value::new_record(fields.into_iter().map(|(name, value)| (name.to_owned(), value))).map_err(internal)
-        };
-        let clock = record(vec![
+        let clock = record([
             ("hour", Value::new_long(clock.hour.into())),
             ("minute", Value::new_long(clock.minute.into())),
             ("weekday", Value::new_entity_uid(uid(&self.weekday, clock.weekday.name()))),
         ])?;
-        let statement = record(vec![
-            ("verb", text(facts.verb)),
-            ("has_where", Value::new_bool(facts.has_where)),
-            ("has_limit", Value::new_bool(facts.has_limit)),
-        ])?;
-        let approvals = approvals.iter().map(|group| Value::new_entity_uid(uid(&self.group, group)));
-        let masked = self.classes(masked.iter().copied());
-        let pairs =
-            [("clock", clock), ("statement", statement), ("approvals", Value::new_set(approvals)), ("masked", masked)];
-        Context::from_pairs(pairs.map(|(name, value)| (name.to_owned(), value))).map_err(internal)
+        let approvals = grants.approvals.iter().map(|group| Value::new_entity_uid(uid(&self.group, group)));
+        let limited = grants.limited.iter().map(|limit| Value::new_entity_uid(uid(&self.limit, limit.name())));
+        let usage = record([("session", used(standing.session)?), ("transaction", used(standing.in_transaction)?)])?;
+        let mut pairs = vec![
+            ("clock", clock),
+            ("statement", statement(facts)?),
+            ("transaction", self.transaction(standing)?),
+            ("usage", usage),
+            ("approvals", Value::new_set(approvals)),
+            ("masked", self.classes(grants.masked.iter().copied())),
+            ("limited", Value::new_set(limited)),
+        ];
+        if let Some(estimate) = standing.estimate {
+            pairs.push(("estimate", estimated(estimate)?));
+        }
+        Context::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))).map_err(internal)
+    }
+
+    fn transaction(&self, standing: &Standing) -> Result<Value, Unspeakable> {
+        let state = standing.transaction.map(|state| Value::new_entity_uid(uid(&self.transaction, state.name())));
+        let read_only = ("read_only", Value::new_bool(standing.is_read_only));
+        record(state.map(|state| ("state", state)).into_iter().chain([read_only]))
     }
 
     fn table_contents(&self, table: &sql::Table, vocabulary: &Vocabulary) -> Result<Vec<(String, Value)>, Unspeakable> {
@@ -244,6 +266,34 @@ pub fn fits(access: &Access, resource: &Entity, allowed: &HashSet<EntityTypeName
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}
+
+fn record<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Result<Value, Unspeakable> {
+    Value::new_record(fields.into_iter().map(|(name, value)| (name.to_owned(), value))).map_err(internal)
+}
+
+fn statement(facts: &Facts) -> Result<Value, Unspeakable> {
+    let limit = facts.limit.map(|limit| ("limit", Value::new_long(limit)));
+    let fields = [
+        ("verb", text(facts.verb)),
+        ("has_where", Value::new_bool(facts.has_where)),
+        ("has_limit", Value::new_bool(facts.has_limit)),
+        ("relations", Value::new_long(facts.relations.into())),
+    ];
+    record(fields.into_iter().chain(limit))
+}
+
+fn used(usage: Usage) -> Result<Value, Unspeakable> {
+    record([("rows_returned", count(usage.rows_returned)), ("rows_affected", count(usage.rows_affected))])
+}
+
+fn estimated(estimate: Estimate) -> Result<Value, Unspeakable> {
+    record([("rows", count(estimate.rows)), ("cost", count(estimate.cost))])
+}
+
+/// A count as Cedar has numbers: what is beyond them stays at their end.
+fn count(count: u64) -> Value {
+    Value::new_long(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 fn text(value: &str) -> Value {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
-use crate::policy::{Decision, Engine, Obligations, Pass, Question, Rule, annotation::METHODS};
+use crate::policy::{Decision, Engine, Obligations, Pass, Predicates, Question, Rule, annotation::METHODS};
 
 /// A decision with everything that led to it.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +18,9 @@ pub struct Explanation {
     pub accesses: Vec<AccessExplanation>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub caveats: Vec<String>,
+    /// By which classified columns it chooses, sorts or groups rows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub decides_by: Vec<String>,
 }
 
 /// A decision in words that scripts can read.
@@ -30,6 +33,12 @@ pub struct Verdict {
     pub message: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub masks: BTreeMap<String, &'static str>,
+    /// Which predicates on masked classes are let pass.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub predicates: BTreeMap<String, &'static str>,
+    /// By what is limited: `rows`, `bytes`, `time`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalExplanation>,
 }
@@ -91,18 +100,21 @@ pub fn explain(engine: &Engine, question: &Question<'_>) -> Explanation {
         decision: Verdict::from(&engine.decide(question)),
         accesses: accesses.iter().map(access).collect(),
         caveats: question.request.footprint.caveats.clone(),
+        decides_by: question.request.footprint.predicates.iter().map(ToString::to_string).collect(),
     }
 }
 
 impl From<&Decision> for Verdict {
     fn from(decision: &Decision) -> Self {
-        let Obligations { masks, approval } = &decision.obligations;
+        let Obligations { masks, predicates, limits, approval } = &decision.obligations;
         let method = |method| METHODS.iter().find(|(_, known)| known == method).map_or("?", |(name, _)| *name);
         Self {
             decision: decision.effect.name(),
             rules: decision.rules.iter().map(ToString::to_string).collect(),
             message: decision.message.clone(),
             masks: masks.iter().map(|(class, way)| (class.to_string(), method(way))).collect(),
+            predicates: predicates.iter().map(|(class, terms)| (class.to_string(), terms.name())).collect(),
+            limits: limits.described().map(|(limit, most)| (limit.name(), most)).collect(),
             approval: approval.as_ref().map(|terms| ApprovalExplanation {
                 groups: terms.groups.iter().map(|any| any.iter().map(ToString::to_string).collect()).collect(),
                 wait_seconds: terms.wait.as_secs(),
@@ -144,6 +156,7 @@ impl fmt::Display for Explanation {
         if self.accesses.is_empty() {
             writeln!(f, "\n  nothing is touched")?;
         }
+        self.decides_by.iter().try_for_each(|predicate| writeln!(f, "\n  {predicate}"))?;
         self.caveats.iter().try_for_each(|caveat| writeln!(f, "\n  caveat: {caveat}"))
     }
 }
@@ -164,6 +177,15 @@ impl fmt::Display for Verdict {
         if !self.masks.is_empty() {
             let masks: Vec<String> = self.masks.iter().map(|(class, method)| format!("{class}={method}")).collect();
             write!(f, "; masks {}", masks.join(","))?;
+        }
+        let lenient = self.predicates.iter().filter(|(_, terms)| **terms != Predicates::Refuse.name());
+        let lenient: Vec<String> = lenient.map(|(class, terms)| format!("{class}={terms}")).collect();
+        if !lenient.is_empty() {
+            write!(f, "; predicates {}", lenient.join(","))?;
+        }
+        if !self.limits.is_empty() {
+            let limits: Vec<String> = self.limits.iter().map(|(limit, most)| format!("{limit}={most}")).collect();
+            write!(f, "; limits {}", limits.join(","))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use cedar_policy::pst::{BinaryOp, Expr, Literal, Var};
 pub struct Granted<'a> {
     pub approvals: BTreeSet<&'a str>,
     pub masked: BTreeSet<&'a str>,
+    pub limited: BTreeSet<&'a str>,
 }
 
 impl Granted<'_> {
@@ -40,15 +41,17 @@ impl Granted<'_> {
         match context_attribute(expression)? {
             "approvals" => Some(&self.approvals),
             "masked" => Some(&self.masked),
+            "limited" => Some(&self.limited),
             _ => None,
         }
     }
 }
 
-/// The attribute's name when the expression is `context.<name>`.
+/// The attribute's name when the expression is `context.<name>` or `context has <name>`.
 pub fn context_attribute(expression: &Expr) -> Option<&str> {
     match expression {
         Expr::GetAttr { expr, attr } if matches!(**expr, Expr::Var(Var::Context)) => Some(attr),
+        Expr::HasAttr { expr, attrs } if matches!(**expr, Expr::Var(Var::Context)) => Some(attrs.first()),
         _ => None,
     }
 }

@@ -8,7 +8,7 @@ use cedar_policy::{
 };
 
 use crate::{
-    policy::{Rule, entities::Names, expression},
+    policy::{Needs, Rule, entities::Names, expression},
     request::{Operation, sql},
 };
 
@@ -24,6 +24,8 @@ pub struct Shelf {
     pub uid: EntityUid,
     /// What the action applies to.
     pub resources: HashSet<EntityTypeName>,
+    /// What any of the rules reads, beside the request.
+    pub needs: Needs,
     forbids: Division,
     permits: Division,
     /// Permits that only ever match resources of certain names: a list of hundreds of names is slow to
@@ -65,6 +67,7 @@ impl Index {
                 action: Entity::new_no_attrs(uid.clone(), ancestors.clone()),
                 uid,
                 resources,
+                needs: Needs::default(),
                 forbids: Division::default(),
                 permits: Division::default(),
                 listed: Vec::new(),
@@ -72,6 +75,7 @@ impl Index {
             };
             for rule in rules {
                 if shelf.concerns(rule, &ancestors) {
+                    shelf.needs = shelf.needs.and(Needs::of(rule));
                     shelf.add(rule, names)?;
                 }
             }

@@ -7,11 +7,11 @@ use cedar_policy::{Authorizer, Entities, Entity, EntityUid, PolicySet, Request a
 use crate::{
     mask::Method,
     policy::{
-        Decision, Effect, Obligations, Question, Rule, RuleId, Terms,
+        Decision, Effect, Limit, Limits, Obligations, Predicates, Question, Rule, RuleId, Terms,
         engine::Rules,
-        entities::{self, Unspeakable},
+        entities::{self, Grants, Unspeakable},
         index::Shelf,
-        message,
+        message, predicates,
     },
     request::{Access, Operation, sql},
     target::Class,
@@ -78,8 +78,8 @@ impl<'a> Speaker<'a> {
         let resource = self.book.names.resource(self.question.target, &access.resource, &self.book.vocabulary)?;
         entities::fits(access, &resource, &shelf.resources)?;
         let parties = Parties { resource: resource.uid(), entities: self.entities(shelf, resource)? };
-        let nothing = BTreeSet::new();
-        let first = self.evaluate(access, shelf, &parties, &self.approvals, &nothing)?;
+        let approved = Grants { approvals: self.approvals.clone(), ..Grants::default() };
+        let first = self.evaluate(access, shelf, &parties, &approved)?;
         if !first.errors.is_empty() {
             return Ok((self.broken(&first), first, None));
         }
@@ -89,8 +89,7 @@ impl<'a> Speaker<'a> {
         if first.forbids.iter().any(|rule| rule.remedy.is_empty()) {
             return Ok((self.forbidden(access, &first.forbids), first, None));
         }
-        let (approvals, masked) = self.needed(&first);
-        let second = self.evaluate(access, shelf, &parties, &approvals, &masked)?;
+        let second = self.evaluate(access, shelf, &parties, &self.needed(&first))?;
         let decision = if !second.errors.is_empty() {
             self.broken(&second)
         } else if !second.forbids.is_empty() {
@@ -104,11 +103,13 @@ impl<'a> Speaker<'a> {
     }
 
     /// What would lift the forbids of a pass, beside what is granted already.
-    fn needed(&self, pass: &Pass<'a>) -> (BTreeSet<&'a str>, BTreeSet<&'a Class>) {
+    fn needed(&self, pass: &Pass<'a>) -> Grants<'a> {
         let remedies = pass.forbids.iter().map(|rule| &rule.remedy);
         let masked = remedies.clone().flat_map(|remedy| remedy.masks.keys()).collect();
+        let limited: BTreeSet<Limit> = remedies.clone().flat_map(|remedy| remedy.limits.kinds()).collect();
         let groups = remedies.flat_map(|remedy| &remedy.approval).flat_map(|approval| &approval.groups);
-        (self.approvals.iter().copied().chain(groups.map(AsRef::as_ref)).collect(), masked)
+        let approvals = self.approvals.iter().copied().chain(groups.map(AsRef::as_ref)).collect();
+        Grants { approvals, masked, limited }
     }
 
     fn entities(&self, shelf: &Shelf, resource: Entity) -> Result<Entities, Unspeakable> {
@@ -121,10 +122,10 @@ impl<'a> Speaker<'a> {
         access: &Access,
         shelf: &'a Shelf,
         parties: &Parties,
-        approvals: &BTreeSet<&str>,
-        masked: &BTreeSet<&Class>,
+        grants: &Grants<'_>,
     ) -> Result<Pass<'a>, Unspeakable> {
-        let context = self.book.names.context(self.question.clock, &access.facts, approvals, masked)?;
+        let standing = &self.question.request.standing;
+        let context = self.book.names.context(self.question.clock, &access.facts, standing, grants)?;
         let request =
             CedarRequest::new(self.workload.uid(), shelf.uid.clone(), parties.resource.clone(), context, None)
                 .map_err(|error| Unspeakable::Internal(error.to_string()))?;
@@ -138,7 +139,7 @@ impl<'a> Speaker<'a> {
             }
         }
         pass.permits.sort_by(|a, b| a.id.cmp(&b.id));
-        // What nothing lifts comes first, then what needs a person, then masks.
+        // What nothing lifts comes first, then what needs a person, then masks and limits.
         pass.forbids.sort_by_key(|rule| (!rule.remedy.is_empty(), rule.remedy.approval.is_none(), rule.id.clone()));
         Ok(pass)
     }
@@ -177,9 +178,13 @@ impl<'a> Speaker<'a> {
 
     fn obliged(&self, access: &Access, forbids: &[&Rule], permits: &[&Rule]) -> Decision {
         let mut masks: BTreeMap<Class, Method> = BTreeMap::new();
+        let mut asked: BTreeMap<Class, Predicates> = BTreeMap::new();
+        let mut limits = Limits::default();
         let mut terms: Option<Terms> = None;
         for rule in forbids {
             strictest(&mut masks, &rule.remedy.masks);
+            predicates::strictest(&mut asked, &rule.remedy.predicates);
+            limits.tighten(&rule.remedy.limits);
             if let Some(approval) = &rule.remedy.approval {
                 let own = Terms { groups: vec![approval.groups.clone()], wait: approval.wait, valid: approval.valid };
                 terms = Some(combine(terms, own));
@@ -190,7 +195,7 @@ impl<'a> Speaker<'a> {
         let message = if asking.is_empty() { String::new() } else { self.message(access, &asking) };
         Decision {
             effect,
-            obligations: Obligations { masks, approval: terms },
+            obligations: Obligations { masks, predicates: asked, limits, approval: terms },
             rules: [ids(forbids), ids(permits)].concat(),
             message,
         }
@@ -249,6 +254,8 @@ pub fn deny(message: String) -> Decision {
 /// Adds the decision on one more access; the worst rules stand first.
 pub fn add(total: &mut Decision, next: Decision) {
     strictest(&mut total.obligations.masks, &next.obligations.masks);
+    predicates::strictest(&mut total.obligations.predicates, &next.obligations.predicates);
+    total.obligations.limits.tighten(&next.obligations.limits);
     if let Some(terms) = next.obligations.approval {
         total.obligations.approval = Some(combine(total.obligations.approval.take(), terms));
     }

@@ -8,14 +8,14 @@ use cedar_policy::{
 };
 
 use crate::policy::{
-    Finding, Rule, Source,
+    Finding, Limit, Rule, Source,
     annotation::list,
     expression::{self, ContextUse, Granted},
     rule::annotation_offset,
 };
 
-/// The two parts of the context that only an obligation may test.
-const GRANTS: [&str; 2] = ["approvals", "masked"];
+/// The parts of the context that only an obligation may test.
+const GRANTS: [&str; 3] = ["approvals", "masked", "limited"];
 
 /// Checks every rule by itself, and that ids are unique.
 pub fn check(rules: &[Rule], sources: &[Source], findings: &mut Vec<Finding>) {
@@ -57,7 +57,7 @@ impl Lint<'_> {
             self.note("", "this permit allows everything to everybody", "name a principal, an action or a resource");
         }
         if !self.rule.forbids && !self.rule.remedy.is_empty() {
-            let name = if self.rule.remedy.approval.is_some() { "approval" } else { "mask" };
+            let name = self.first_annotation();
             self.note(
                 name,
                 format!(
@@ -113,11 +113,12 @@ impl Lint<'_> {
     /// nothing would ever ask for them.
     fn grants_outside(&mut self, whens: &[&Expr], unlesses: &[&Expr]) {
         for grant in GRANTS {
-            let annotated = match grant {
-                "approvals" => self.rule.remedy.approval.is_some(),
-                _ => !self.rule.remedy.masks.is_empty(),
+            let remedy = &self.rule.remedy;
+            let (annotation, annotated) = match grant {
+                "approvals" => ("approval", remedy.approval.is_some()),
+                "masked" => ("mask", !remedy.masks.is_empty()),
+                _ => ("limit_rows", !remedy.limits.is_empty()),
             };
-            let annotation = if grant == "approvals" { "approval" } else { "mask" };
             if uses(whens).mentions(grant) || (!self.rule.forbids && uses(unlesses).mentions(grant)) {
                 self.note(
                     "",
@@ -143,44 +144,60 @@ impl Lint<'_> {
         let groups: Vec<&str> =
             remedy.approval.iter().flat_map(|approval| &approval.groups).map(AsRef::as_ref).collect();
         let masked: BTreeSet<&str> = remedy.masks.keys().map(|class| class.0.as_ref()).collect();
-        let lifted = |approvals: &[&str], masked: &BTreeSet<&str>| {
-            let granted = Granted { approvals: approvals.iter().copied().collect(), masked: masked.clone() };
-            unlesses.iter().any(|unless| granted.satisfies(unless))
-        };
-        let name = if groups.is_empty() { "mask" } else { "approval" };
+        let limits: Vec<Limit> = remedy.limits.kinds().collect();
+        let whole =
+            Granted { masked, limited: limits.iter().map(|limit| limit.name()).collect(), ..Granted::default() };
+        let lifted = |granted: &Granted<'_>| unlesses.iter().any(|unless| granted.satisfies(unless));
+        let name = self.first_annotation();
         let advice = format!("`unless {{ {} }}`", self.lifting_clause());
         if unlesses.is_empty() || !GRANTS.iter().any(|grant| uses(unlesses).mentions(grant)) {
-            return self.note(
-                name,
-                format!("`@{name}` has no effect: nothing can lift this forbid"),
-                format!("add {advice}"),
-            );
+            let message = format!("`@{name}` has no effect: nothing can lift this forbid");
+            return self.note(name, message, format!("add {advice}"));
         }
-        let each: Vec<Vec<&str>> =
-            if groups.is_empty() { vec![Vec::new()] } else { groups.iter().map(|g| vec![*g]).collect() };
-        for approvals in &each {
-            if !lifted(approvals, &masked) {
-                let granted = list(approvals.iter().copied().chain(masked.iter().copied()));
-                let message = format!("with {granted} granted this forbid would still refuse");
-                return self.note(name, message, format!("let the condition be {advice}"));
+        let mut each: Vec<Granted<'_>> =
+            groups.iter().map(|group| Granted { approvals: [*group].into(), ..whole.clone() }).collect();
+        if each.is_empty() {
+            each.push(whole.clone());
+        }
+        if let Some(granted) = each.iter().find(|granted| !lifted(granted)) {
+            let words = [&granted.approvals, &granted.masked, &granted.limited].into_iter().flatten().copied();
+            let message = format!("with {} granted this forbid would still refuse", list(words));
+            return self.note(name, message, format!("let the condition be {advice}"));
+        }
+        for class in &whole.masked {
+            let without = |granted: &Granted<'_>| {
+                let masked = granted.masked.iter().copied().filter(|other| other != class).collect();
+                lifted(&Granted { masked, ..granted.clone() })
+            };
+            if each.iter().all(without) {
+                let message = format!("`@mask` names `{class}`, but the `unless` does not need it");
+                self.note("mask", message, format!("let the condition be {advice}"));
             }
         }
-        for class in &masked {
-            let without: BTreeSet<&str> = masked.iter().copied().filter(|other| other != class).collect();
-            if each.iter().all(|approvals| lifted(approvals, &without)) {
-                self.note(
-                    "mask",
-                    format!("`@mask` names `{class}`, but the `unless` does not need it"),
-                    format!("let the condition be {advice}"),
-                );
+        for limit in limits {
+            let without = |granted: &Granted<'_>| {
+                let limited = granted.limited.iter().copied().filter(|other| *other != limit.name()).collect();
+                lifted(&Granted { limited, ..granted.clone() })
+            };
+            if each.iter().all(without) {
+                let annotation = limit.annotation();
+                let message = format!("`@{annotation}` is set, but the `unless` does not need it");
+                self.note(annotation, message, format!("let the condition be {advice}"));
             }
         }
-        if !groups.is_empty() && lifted(&[], &masked) {
-            self.note(
-                "approval",
-                "`@approval` has no effect: the mask alone lifts this forbid",
-                format!("let the condition be {advice}"),
-            );
+        if !groups.is_empty() && lifted(&whole) {
+            let message = "`@approval` has no effect: the rest of the annotations lifts this forbid";
+            self.note("approval", message, format!("let the condition be {advice}"));
+        }
+    }
+
+    /// The annotation that findings on the remedy as a whole stand at.
+    fn first_annotation(&self) -> &'static str {
+        let remedy = &self.rule.remedy;
+        match (&remedy.approval, remedy.masks.is_empty(), remedy.limits.kinds().next()) {
+            (Some(_), _, _) => "approval",
+            (None, true, Some(limit)) => limit.annotation(),
+            (None, _, _) => "mask",
         }
     }
 
@@ -195,7 +212,12 @@ impl Lint<'_> {
             [word] => Some(format!("context.{set}.contains({word})")),
             words => Some(format!("context.{set}.{method}([{}])", words.join(", "))),
         };
-        let parts = [one("approvals", "containsAny", &groups), one("masked", "containsAll", &classes)];
+        let limits: Vec<_> = remedy.limits.kinds().map(|limit| format!("Limit::\"{limit}\"")).collect();
+        let parts = [
+            one("approvals", "containsAny", &groups),
+            one("masked", "containsAll", &classes),
+            one("limited", "containsAll", &limits),
+        ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" && ")
     }
 }

@@ -7,7 +7,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use crate::{
     mask::Method,
     policy::{
-        Finding, RuleId, Source,
+        Bound, Finding, Limits, Predicates, RuleId, Source,
         annotation::{self, Mistake},
         diagnostic,
         message::{MESSAGE_BYTES_MAX, Message},
@@ -36,6 +36,9 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Remedy {
     pub masks: BTreeMap<Class, Method>,
+    /// For each class of `masks`.
+    pub predicates: BTreeMap<Class, Predicates>,
+    pub limits: Limits,
     pub approval: Option<Approval>,
 }
 
@@ -50,7 +53,7 @@ pub struct Approval {
 
 impl Remedy {
     pub fn is_empty(&self) -> bool {
-        self.masks.is_empty() && self.approval.is_none()
+        self.masks.is_empty() && self.limits.is_empty() && self.approval.is_none()
     }
 }
 
@@ -120,6 +123,10 @@ fn remedy(policy: &Policy, vocabulary: &Vocabulary, note: &mut impl FnMut(&str, 
         take("mask", mistake);
         None
     });
+    let predicates = predicates(policy, &masks.clone().unwrap_or_default()).unwrap_or_else(|mistake| {
+        take("predicates", mistake);
+        BTreeMap::new()
+    });
     let groups = policy.annotation("approval").map(|value| annotation::groups(value, vocabulary));
     let groups = groups.transpose().unwrap_or_else(|mistake| {
         take("approval", mistake);
@@ -139,7 +146,50 @@ fn remedy(policy: &Policy, vocabulary: &Vocabulary, note: &mut impl FnMut(&str, 
     };
     let wait = period("approval_wait", annotation::WAIT_DEFAULT, annotation::WAIT_MAX);
     let valid = period("approval_valid", Duration::ZERO, annotation::VALID_MAX);
-    Remedy { masks: masks.unwrap_or_default(), approval: groups.map(|groups| Approval { groups, wait, valid }) }
+    let limits = limits(policy, note);
+    let approval = groups.map(|groups| Approval { groups, wait, valid });
+    Remedy { masks: masks.unwrap_or_default(), predicates, limits, approval }
+}
+
+fn limits(policy: &Policy, note: &mut impl FnMut(&str, Mistake)) -> Limits {
+    let rule = RuleId(policy.annotation("id").unwrap_or_default().into());
+    let (rows, bytes, time) = (
+        bound(policy, "limit_rows", annotation::rows, note),
+        bound(policy, "limit_bytes", annotation::bytes, note),
+        bound(policy, "statement_timeout", timeout, note),
+    );
+    let by_rule = |most| Bound { most, rule: rule.clone() };
+    Limits {
+        rows: rows.map(by_rule),
+        bytes: bytes.map(by_rule),
+        time: time.map(|most| Bound { most, rule: rule.clone() }),
+    }
+}
+
+fn timeout(value: &str) -> Result<Duration, Mistake> {
+    annotation::duration("statement_timeout", value, annotation::STATEMENT_TIMEOUT_MAX)
+}
+
+/// What one annotation says; nothing where it is absent or, after a note, not understood.
+fn bound<T>(
+    policy: &Policy,
+    name: &str,
+    read: impl Fn(&str) -> Result<T, Mistake>,
+    note: &mut impl FnMut(&str, Mistake),
+) -> Option<T> {
+    read(policy.annotation(name)?).map_err(|mistake| note(name, mistake)).ok()
+}
+
+fn predicates(policy: &Policy, masks: &BTreeMap<Class, Method>) -> Result<BTreeMap<Class, Predicates>, Mistake> {
+    let said = match policy.annotation("predicates") {
+        None => BTreeMap::new(),
+        Some(_) if policy.annotation("mask").is_none() => {
+            let hint = "it stands beside `@mask(\"class=method\")`".to_owned();
+            return Err(Mistake { message: "`@predicates` has no effect without `@mask`".into(), hint });
+        }
+        Some(value) => annotation::predicates(value, masks)?,
+    };
+    Ok(masks.keys().map(|class| (class.clone(), said.get(class).copied().unwrap_or_default())).collect())
 }
 
 fn message(policy: &Policy, note: &mut impl FnMut(&str, Mistake)) -> Option<Message> {

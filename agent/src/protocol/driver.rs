@@ -26,7 +26,7 @@ use super::{Input, Output, ProtocolError, Session, Side};
 use crate::{
     gate::{Denial, Gate, Verdict},
     record::{ErrorEntry, Kind, Outcome, RecordError},
-    request::Request,
+    request::{Estimate, Request, Standing},
     sql::Classifier,
     tls::{self, HandshakeError},
     upstream::{Dialler, UpstreamError},
@@ -67,10 +67,16 @@ pub enum Signal {
     End(Denial),
 }
 
-/// Looks into a target's database for one session.
+/// What one session has done at its target's server beside its own connection.
 pub trait Survey: Send + Sync {
     /// The catalogue; `fresh`: read from now on, not from memory. Newer ones come as [`Signal::Catalogue`].
     fn survey(&self, database: String, fresh: bool) -> Pin<Box<dyn Future<Output = Surveyed> + Send + '_>>;
+
+    /// What the server's planner expects of a request; nothing where it does not say in time.
+    fn estimate(&self, request: &Request) -> Pin<Box<dyn Future<Output = Option<Estimate>> + Send + '_>>;
+
+    /// Sends `message` on a connection of its own, and returns once the server has closed it.
+    fn cancel(&self, message: Bytes) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// What a survey brings back.
@@ -138,6 +144,9 @@ struct Driver {
     asked: Option<Pin<Box<dyn Future<Output = Verdict> + Send>>>,
     surveying: Option<Pin<Box<dyn Future<Output = Surveyed> + Send>>>,
     surveyed: bool,
+    cancelling: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Runs out at the time that the session asked for.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// The session's first question: what it may be at all.
     opening: Option<Request>,
     /// Runs out when no question has been asked.
@@ -154,6 +163,8 @@ enum Event {
     Verdict(Verdict),
     Surveyed(Surveyed),
     Signal(Signal),
+    Alarm,
+    Cancelled,
     Impatient,
 }
 
@@ -167,6 +178,8 @@ impl Driver {
             asked: None,
             surveying: None,
             surveyed: false,
+            cancelling: None,
+            alarm: None,
             opening: None,
             patience: Some(Box::pin(sleep(OPENING_TIMEOUT))),
             held: VecDeque::new(),
@@ -200,6 +213,8 @@ impl Driver {
                 Output::Send(Side::Upstream, bytes) => self.upstream().await?.push(bytes),
                 Output::Ask(request) => self.ask(request),
                 Output::Survey { database } => self.survey(database),
+                Output::Alarm(after) => self.alarm = after.map(|after| Box::pin(sleep(after))),
+                Output::Cancel(message) => self.cancel(message),
                 Output::StartTls(Side::Downstream, unread) => self.secure_downstream(unread).await?,
                 Output::StartTls(Side::Upstream, _) => self.secure_upstream().await?,
                 Output::Close => self.closing = true,
@@ -256,6 +271,8 @@ impl Driver {
                 self.withdraw("the gate ended the session").await?;
                 self.end(denial)
             }
+            Event::Alarm => self.hand(Input::Alarm),
+            Event::Cancelled => self.hand(Input::Cancelled),
             Event::Impatient => Err(DriveError::Silent),
         }
     }
@@ -305,8 +322,20 @@ impl Driver {
     fn ask(&mut self, request: Request) {
         self.patience = None;
         self.opening.get_or_insert_with(|| request.clone());
-        let gate = self.drive.gate.clone();
-        self.asked = Some(Box::pin(async move { gate.check(request).await }));
+        let (gate, surveys) = (self.drive.gate.clone(), self.drive.surveys.clone());
+        self.asked = Some(Box::pin(async move {
+            if !gate.wants_estimate(&request) {
+                return gate.check(request).await;
+            }
+            let estimate = surveys.estimate(&request).await;
+            let standing = Standing { estimate, ..request.standing.clone() };
+            gate.check(Request { standing, ..request }).await
+        }));
+    }
+
+    fn cancel(&mut self, message: Bytes) {
+        let surveys = self.drive.surveys.clone();
+        self.cancelling = Some(Box::pin(async move { surveys.cancel(message).await }));
     }
 
     fn survey(&mut self, database: String) {
@@ -356,6 +385,7 @@ impl Driver {
                     }
                 }
                 Output::Send(Side::Upstream, _) | Output::Ask(_) | Output::Survey { .. } => {}
+                Output::Alarm(_) | Output::Cancel(_) => {}
                 Output::StartTls(..) | Output::Close => {}
             }
         }
@@ -388,7 +418,7 @@ impl Driver {
         let wanted = if self.asked.is_some() || self.surveying.is_some() {
             self.held_bytes < HELD_MAX
         } else {
-            self.upstream.as_ref().is_none_or(|leg| leg.unsent() < UNSENT_MAX)
+            self.upstream.as_ref().is_none_or(|leg| leg.unsent() < UNSENT_MAX) && !self.session.is_full()
         };
         if wanted && let Poll::Ready(read) = self.downstream.poll_read(cx) {
             let read = read.map_err(|source| DriveError::Socket { side: Side::Downstream, source })?;
@@ -409,6 +439,18 @@ impl Driver {
         {
             self.surveying = None;
             return Poll::Ready(Event::Surveyed(surveyed));
+        }
+        if let Some(cancelling) = &mut self.cancelling
+            && cancelling.as_mut().poll(cx).is_ready()
+        {
+            self.cancelling = None;
+            return Poll::Ready(Event::Cancelled);
+        }
+        if let Some(alarm) = &mut self.alarm
+            && alarm.as_mut().poll(cx).is_ready()
+        {
+            self.alarm = None;
+            return Poll::Ready(Event::Alarm);
         }
         if let Poll::Ready(Some(signal)) = self.drive.signals.poll_recv(cx) {
             return Poll::Ready(Event::Signal(signal));

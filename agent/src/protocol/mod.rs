@@ -8,7 +8,7 @@ mod laws;
 #[cfg(test)]
 pub(crate) mod playbook;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -88,6 +88,11 @@ pub trait Session: Send {
 
     /// The next output, or `None` when there is nothing to do before the next input.
     fn poll(&mut self) -> Option<Output>;
+
+    /// Whether the workload is not to be heard for now, because too much of what it said is unanswered.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// What happens to a session.
@@ -105,6 +110,10 @@ pub enum Input {
     Verdict(Verdict),
     /// The answer to [`Output::Survey`].
     Surveyed(Result<Arc<Classifier>, String>),
+    /// The time of [`Output::Alarm`] is over.
+    Alarm,
+    /// What [`Output::Cancel`] wanted is done, or could not be.
+    Cancelled,
     /// The gate ends this session (policy changed, a person killed it, the daemon drains).
     Terminate(Denial),
 }
@@ -120,6 +129,11 @@ pub enum Output {
     Survey {
         database: String,
     },
+    /// Wanted: [`Input::Alarm`] after this time, in place of any that was wanted before; `None`: no more.
+    Alarm(Option<Duration>),
+    /// Wanted: these bytes sent to the server on a connection of their own, and [`Input::Cancelled`] once the server
+    /// has closed it.
+    Cancel(Bytes),
     /// Wanted: TLS on that side. Bytes that came but were not consumed belong to the handshake;
     /// they are handed back here.
     StartTls(Side, Bytes),

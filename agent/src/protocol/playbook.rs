@@ -1,6 +1,6 @@
 //! Scripts for sessions in tests: bytes in, outputs out, nothing in between.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -39,6 +39,10 @@ pub struct Playbook {
     pub upstream: Vec<u8>,
     pub asked: Vec<Request>,
     pub surveys: usize,
+    /// The time that is running, if any.
+    pub alarm: Option<Duration>,
+    /// What was sent to the server beside the session; [`Input::Cancelled`] answers it.
+    pub cancels: Vec<Bytes>,
     pub is_closed: bool,
     /// Whether questions wait for [`Playbook::answer`].
     pub is_held: bool,
@@ -55,6 +59,8 @@ impl Playbook {
             upstream: Vec::new(),
             asked: Vec::new(),
             surveys: 0,
+            alarm: None,
+            cancels: Vec::new(),
             is_closed: false,
             is_held: false,
             held: VecDeque::new(),
@@ -116,6 +122,14 @@ impl Playbook {
                 Output::Survey { .. } => {
                     self.surveys += 1;
                     Input::Surveyed(Ok(self.classifier.clone()))
+                }
+                Output::Alarm(after) => {
+                    self.alarm = after;
+                    continue;
+                }
+                Output::Cancel(message) => {
+                    self.cancels.push(message);
+                    continue;
                 }
                 Output::StartTls(side, _) => Input::Secured(side, None),
                 Output::Close => {

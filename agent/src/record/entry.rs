@@ -243,6 +243,9 @@ pub struct DecisionEntry {
     /// Data classes that must be masked, and how.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub masks: BTreeMap<Arc<str>, Method>,
+    /// What the answer is held to: `rows`, `bytes`, `time`, each with its bound.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<Cow<'static, str>, String>,
     pub policy_generation: u64,
     /// The sequence of an earlier decision in this session whose rules, message, accesses, caveats
     /// and masks hold here too and are left out: repeated statements stay small.
@@ -259,6 +262,7 @@ impl DecisionEntry {
             accesses: request.footprint.accesses.iter().map(AccessEntry::from).collect(),
             caveats: request.footprint.caveats.clone(),
             masks: decision.obligations.masks.iter().map(|(class, method)| (class.0.clone(), *method)).collect(),
+            limits: decision.obligations.limits.described().map(|(limit, most)| (limit.name().into(), most)).collect(),
             ..Self::repeated(request, decision, policy_generation, None)
         }
     }

@@ -3,11 +3,16 @@
 //! A protocol's session turns one message into one [`Request`]; a request needs one or more
 //! [`Access`]es, and every one of them must be permitted.
 
+mod predicate;
 pub mod sql;
+mod standing;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use bytes::Bytes;
+
+pub use predicate::{Predicate, PredicateKind};
+pub use standing::{Estimable, Estimate, Standing, Transaction, UNCOUNTED, Usage};
 
 /// Most accesses that one request may need; more is denied, because nobody can judge it.
 pub const ACCESSES_MAX: usize = 256;
@@ -24,6 +29,8 @@ pub struct Request {
     /// What it touches. Shared, because the same statement shape is asked for again and again;
     /// the gate keys its cache of rulings by this allocation.
     pub footprint: Arc<Footprint>,
+    /// Where the session stands as it asks.
+    pub standing: Standing,
 }
 
 /// A request's text as it came, bounded for display by whoever shows it.
@@ -64,6 +71,8 @@ pub enum Stage {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Footprint {
     pub accesses: Vec<Access>,
+    /// Which classified columns it chooses, sorts or groups rows by.
+    pub predicates: BTreeSet<Predicate>,
     /// Why parts of it are unknown, in words for the denial. Empty when all was understood.
     pub caveats: Vec<String>,
 }
@@ -98,6 +107,10 @@ pub struct Facts {
     pub verb: &'static str,
     pub has_where: bool,
     pub has_limit: bool,
+    /// The LIMIT or FETCH FIRST of that query level, where it is a constant.
+    pub limit: Option<i64>,
+    /// How many relations the statement reads and writes in all, each time that it names one.
+    pub relations: u32,
 }
 
 impl fmt::Display for Operation {
@@ -158,8 +171,9 @@ impl Request {
 }
 
 impl Footprint {
-    /// The accesses for people: `select shop/public.customers`.
+    /// The accesses for people, `select shop/public.customers`, and then the predicates.
     pub fn described(&self) -> Vec<String> {
-        self.accesses.iter().map(|access| format!("{} {}", access.operation, access.resource)).collect()
+        let accesses = self.accesses.iter().map(|access| format!("{} {}", access.operation, access.resource));
+        accesses.chain(self.predicates.iter().map(Predicate::to_string)).collect()
     }
 }

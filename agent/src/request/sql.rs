@@ -155,7 +155,7 @@ pub struct Table {
     pub columns: BTreeSet<String>,
     /// Data classes anywhere in the table; `None` when nobody has classified it.
     pub classes: Option<BTreeSet<Class>>,
-    /// Data classes among the columns whose values may reach the answer.
+    /// Data classes among the columns whose values may reach the answer, or decide on its rows.
     pub read_classes: BTreeSet<Class>,
 }
 

@@ -20,6 +20,9 @@ pub const CACHED_BYTES_MAX: usize = 8 << 20;
 /// Most digits of an integer that another may stand for; more could be another type.
 const DIGITS_MAX: usize = 9;
 
+/// Words before a number that is kept: `LIMIT 5`, `FETCH FIRST 5 ROWS`.
+const LIMITING: [&[u8]; 3] = [b"limit", b"first", b"next"];
+
 /// Remembers answers until others are asked for more.
 #[derive(Debug)]
 pub struct Cache {
@@ -101,6 +104,8 @@ fn with_shape<T>(text: &[u8], then: impl FnOnce(Option<&[u8]>) -> T) -> T {
 fn write_shape(text: &[u8], shape: &mut Vec<u8>) -> bool {
     let mut rest = text;
     let mut before = b' ';
+    // Policy may read how many rows a statement asks for.
+    let mut is_limit = false;
     while let [byte, tail @ ..] = rest {
         if byte.is_ascii_digit() {
             let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -109,7 +114,8 @@ fn write_shape(text: &[u8], shape: &mut Vec<u8>) -> bool {
             if digits > DIGITS_MAX || beside(before) || after.first().is_some_and(|&byte| beside(byte)) {
                 return false;
             }
-            shape.push(b'0');
+            let (digits, _) = rest.split_at(digits);
+            shape.extend_from_slice(if is_limit { digits } else { b"0" });
             before = b'0';
             rest = after;
             continue;
@@ -117,6 +123,7 @@ fn write_shape(text: &[u8], shape: &mut Vec<u8>) -> bool {
         if is_word(*byte) {
             let word = rest.iter().take_while(|&&byte| is_word(byte) || byte.is_ascii_digit()).count();
             let (word, after) = rest.split_at(word);
+            is_limit = LIMITING.iter().any(|limiting| word.eq_ignore_ascii_case(limiting));
             shape.extend_from_slice(word);
             before = b'a';
             rest = after;
@@ -156,9 +163,17 @@ mod tests {
     fn free_standing_integers_are_one_shape() {
         assert_eq!(
             shape("SELECT a1 FROM t_2 WHERE id=4711 LIMIT 5;").as_deref(),
-            Some("SELECT a1 FROM t_2 WHERE id=0 LIMIT 0;")
+            Some("SELECT a1 FROM t_2 WHERE id=0 LIMIT 5;")
         );
         assert_eq!(shape("select -1+20").as_deref(), Some("select -0+0"));
+    }
+
+    #[test]
+    fn how_many_rows_are_asked_for_is_part_of_the_shape() {
+        assert_ne!(shape("SELECT 1 LIMIT 5"), shape("SELECT 1 LIMIT 5000"));
+        assert_ne!(shape("SELECT 1 Limit(5)"), shape("SELECT 1 Limit(50)"));
+        assert_ne!(shape("TABLE t FETCH FIRST 1 ROWS ONLY"), shape("TABLE t FETCH FIRST 9 ROWS ONLY"));
+        assert_eq!(shape("SELECT 1 LIMIT 5 OFFSET 10"), shape("SELECT 1 LIMIT 5 OFFSET 20"));
     }
 
     #[test]

@@ -1,7 +1,14 @@
 //! What a database holds, as far as classification and masking need it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
+use super::{
+    ColumnRef,
+    path::{self, Path},
+};
 use crate::target::Class;
 
 /// A snapshot of one database's catalogue, as one upstream user sees it.
@@ -11,10 +18,32 @@ pub struct Catalogue {
     /// Schemas in which an unqualified name is looked up, in order: `pg_catalog` first, as the server does
     /// (`current_schemas(true)` without the temporary schema).
     pub search_path: Vec<String>,
+    /// Schemas that the user may look into; the server passes over any other in a search path.
+    pub usable: BTreeSet<String>,
+    /// The upstream user.
+    pub user: String,
     /// By object identifier.
     pub relations: HashMap<u32, Relation>,
+    /// The database's own object identifier: those below are of this one, and of none that has its name later.
+    pub oid: u32,
     /// Schemas that hold a function, procedure or aggregate of this name that does not come with the server.
     pub functions: BTreeMap<String, BTreeSet<String>>,
+    /// Those among them, by schema and name, that compute from their arguments and do nothing else.
+    pub pure: BTreeSet<(String, String)>,
+    /// Functions behind operators of this name that do not come with the server and are not pure.
+    pub operators: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The same for casts to a type of this name.
+    pub casts: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The queries of views and materialised views.
+    pub definitions: HashMap<u32, Definition>,
+}
+
+/// How a view is made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Definition {
+    pub query: String,
+    /// The classes that its columns have by their own names, by attribute number.
+    pub own: BTreeMap<i16, Vec<Class>>,
 }
 
 impl Catalogue {
@@ -26,11 +55,15 @@ impl Catalogue {
     where
         T: IntoIterator<Item = (String, String, Vec<(String, Vec<Class>)>)>,
     {
+        let mut usable: BTreeSet<String> = search_path.iter().map(|&schema| schema.to_owned()).collect();
         let relations = (FIRST_USER_OID..)
             .zip(tables)
             .map(|(oid, (schema, name, columns))| {
-                let columns: Vec<Column> =
-                    (1..).zip(columns).map(|(number, (name, classes))| Column { number, name, classes }).collect();
+                usable.insert(schema.clone());
+                let columns: Vec<Column> = (1..)
+                    .zip(columns)
+                    .map(|(number, (name, classes))| Column { number, name, classes, computed: false })
+                    .collect();
                 let classified = columns.iter().any(|column| !column.classes.is_empty());
                 (oid, Relation { oid, schema, name, kind: RelationKind::Table, columns, classified })
             })
@@ -38,8 +71,10 @@ impl Catalogue {
         Self {
             database: database.to_owned(),
             search_path: search_path.iter().map(|&schema| schema.to_owned()).collect(),
+            usable,
+            user: String::new(),
             relations,
-            functions: BTreeMap::new(),
+            ..Self::default()
         }
     }
 }
@@ -75,28 +110,55 @@ pub struct Column {
     /// The attribute number.
     pub number: i16,
     pub name: String,
-    /// Own classes, and for a view those of every base column that the view can reach.
+    /// Own classes, and for a view those of what its query reads.
     pub classes: Vec<Class>,
+    /// Whether a view computes it from what it reads, or nobody knows that it does not.
+    pub computed: bool,
 }
 
-/// A catalogue with its relations by name.
-#[derive(Debug)]
+/// A catalogue with its relations by name, seen from one search path.
+#[derive(Clone, Debug)]
 pub(super) struct Names {
-    pub catalogue: Catalogue,
-    by_schema: HashMap<String, HashMap<String, u32>>,
+    pub catalogue: Arc<Catalogue>,
+    by_schema: Arc<HashMap<String, HashMap<String, u32>>>,
+    classified: Arc<HashSet<ColumnRef>>,
+    /// Schemas in which an unqualified name is looked up, in order.
+    pub path: Vec<String>,
 }
 
 impl Names {
-    pub fn new(mut catalogue: Catalogue) -> Self {
-        // The server looks there first even when the path does not say so.
-        if !catalogue.search_path.iter().any(|schema| schema == "pg_catalog") {
-            catalogue.search_path.insert(0, "pg_catalog".to_owned());
-        }
+    pub fn new(catalogue: Catalogue) -> Self {
+        let path = with_server_schema(catalogue.search_path.clone());
         let mut by_schema: HashMap<String, HashMap<String, u32>> = HashMap::new();
         for relation in catalogue.relations.values() {
             by_schema.entry(relation.schema.clone()).or_default().insert(relation.name.clone(), relation.oid);
         }
-        Self { catalogue, by_schema }
+        let relations = catalogue.relations.values().filter(|relation| relation.classified);
+        let columns = relations.flat_map(|relation| relation.columns.iter().map(|column| (relation.oid, column)));
+        let classified = columns
+            .filter(|(_, column)| !column.classes.is_empty())
+            .map(|(relation, column)| ColumnRef { relation, column: column.number })
+            .collect();
+        Self { catalogue: Arc::new(catalogue), by_schema: Arc::new(by_schema), classified: Arc::new(classified), path }
+    }
+
+    /// Where names are looked up under a path that a session has set, as the server reads it.
+    pub fn effective(&self, path: &Path) -> Vec<String> {
+        let Some(names) = path else { return with_server_schema(self.catalogue.search_path.clone()) };
+        let names = names.iter().map(|name| if name == path::USER { &self.catalogue.user } else { name });
+        let usable = names.filter(|&name| name == path::SERVER || self.catalogue.usable.contains(name));
+        let mut effective: Vec<String> = Vec::new();
+        for name in usable {
+            if !effective.contains(name) {
+                effective.push(name.clone());
+            }
+        }
+        with_server_schema(effective)
+    }
+
+    /// The same catalogue from another path.
+    pub fn under(&self, path: Vec<String>) -> Self {
+        Self { path, ..self.clone() }
     }
 
     /// Finds a relation by its full name.
@@ -107,27 +169,53 @@ impl Names {
 
     /// Finds a relation as an unqualified name does, temporary ones aside.
     pub fn visible(&self, name: &str) -> Option<&Relation> {
-        self.catalogue.search_path.iter().find_map(|schema| self.relation(schema, name))
+        self.path.iter().find_map(|schema| self.relation(schema, name))
+    }
+
+    /// Whether anything in this database is classified.
+    pub fn has_classes(&self) -> bool {
+        !self.classified.is_empty()
+    }
+
+    pub fn is_classified(&self, column: ColumnRef) -> bool {
+        self.classified.contains(&column)
     }
 
     /// The classes of one column; empty when the column is not known.
-    pub fn classes(&self, column: super::ColumnRef) -> &[Class] {
-        self.catalogue
-            .relations
-            .get(&column.relation)
-            .and_then(|relation| relation.columns.iter().find(|known| known.number == column.column))
-            .map_or(&[], |known| &known.classes)
+    pub fn classes(&self, column: ColumnRef) -> &[Class] {
+        self.column(column).map_or(&[], |(_, known)| &known.classes)
+    }
+
+    /// `schema.table.column`.
+    pub fn full_name(&self, column: ColumnRef) -> String {
+        self.column(column).map_or_else(String::new, |(relation, known)| {
+            format!("{}.{}.{}", relation.schema, relation.name, known.name)
+        })
+    }
+
+    fn column(&self, column: ColumnRef) -> Option<(&Relation, &Column)> {
+        let relation = self.catalogue.relations.get(&column.relation)?;
+        let known = relation.columns.iter().find(|known| known.number == column.column)?;
+        Some((relation, known))
     }
 
     /// Where an unqualified name is created: the first schema of the search path that is not the server's own.
     pub fn creation_schema(&self) -> Option<&str> {
-        self.catalogue.search_path.iter().map(String::as_str).find(|&schema| schema != "pg_catalog")
+        self.path.iter().map(String::as_str).find(|&schema| schema != "pg_catalog")
     }
 
     /// The schemas in which a relation that the catalogue lacks could be, when its name is unqualified.
     pub fn only_user_schema(&self) -> Option<&str> {
-        let mut schemas = self.catalogue.search_path.iter().filter(|schema| *schema != "pg_catalog");
+        let mut schemas = self.path.iter().filter(|schema| *schema != "pg_catalog");
         let first = schemas.next()?;
         schemas.next().is_none().then_some(first)
     }
+}
+
+/// The server looks into its own schema first where a path does not name it.
+fn with_server_schema(mut schemas: Vec<String>) -> Vec<String> {
+    if !schemas.iter().any(|schema| schema == path::SERVER) {
+        schemas.insert(0, path::SERVER.to_owned());
+    }
+    schemas
 }

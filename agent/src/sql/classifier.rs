@@ -1,14 +1,20 @@
 //! Text to what it touches, with a cache.
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{
     Catalogue, Classified, SessionState,
     analysis::{Analysed, Analysis, Earlier, Remarks},
     cache::Cache,
     catalogue::Names,
+    path::Path,
     scan,
 };
 use crate::request::{
@@ -26,11 +32,32 @@ pub const STATEMENTS_MAX: usize = 1024;
 pub struct Classifier {
     names: Names,
     cache: Cache,
+    /// Those of the same catalogue under other search paths, as long as sessions use them.
+    family: Arc<Family>,
 }
+
+type Family = Mutex<HashMap<Vec<String>, Weak<Classifier>>>;
 
 impl Classifier {
     pub fn new(catalogue: Catalogue) -> Self {
-        Self { names: Names::new(catalogue), cache: Cache::new() }
+        Self { names: Names::new(catalogue), cache: Cache::new(), family: Arc::default() }
+    }
+
+    /// The classifier for sessions on the same catalogue with this search path.
+    pub fn under(self: &Arc<Self>, path: &Path) -> Arc<Self> {
+        let path = self.names.effective(path);
+        if path == self.names.path {
+            return Arc::clone(self);
+        }
+        let mut family = self.family.lock();
+        if let Some(known) = family.get(&path).and_then(Weak::upgrade) {
+            return known;
+        }
+        family.retain(|_, classifier| classifier.strong_count() > 0);
+        let (names, family_of) = (self.names.under(path.clone()), Arc::clone(&self.family));
+        let classifier = Arc::new(Self { names, cache: Cache::new(), family: family_of });
+        family.insert(path, Arc::downgrade(&classifier));
+        classifier
     }
 
     pub fn catalogue(&self) -> &Catalogue {
@@ -41,6 +68,9 @@ impl Classifier {
     ///
     /// Text that cannot be read, parsed or understood gives an access [`sql::Operation::Unknown`] and a caveat.
     pub fn classify(&self, text: &Bytes, state: &SessionState) -> Arc<Classified> {
+        if state.path.now().is_none() {
+            return Arc::new(self.classify_afresh(text, state));
+        }
         if let Some(known) = self.cache.find(text)
             && holds(&known, state)
         {
@@ -72,12 +102,20 @@ impl Classifier {
         let mut footprint = Footprint::default();
         let mut statements = Vec::with_capacity(parsed.len());
         let mut remarks = Remarks::default();
+        let mut names = Cow::Borrowed(&self.names);
         for raw in &parsed {
-            let analysed = Analysis::new(&self.names, &state, &earlier).run(raw.stmt.as_deref());
+            let analysed = Analysis::new(&names, &state, &earlier).run(raw.stmt.as_deref());
             earlier.note(&analysed);
             let Analysed { statement, footprint: touched, remarks: noted } = analysed;
+            if state.path.now().is_none() && touched.accesses.iter().any(looks_up) {
+                self.unite(&mut footprint, self.unknown_footprint(LOST_PATH.to_owned()));
+            }
             self.unite(&mut footprint, touched);
+            let before = state.path.now().cloned();
             state.apply(&statement);
+            if let Some(path) = state.path.now().filter(|path| before.as_ref() != Some(*path)) {
+                names = Cow::Owned(self.names.under(self.names.effective(path)));
+            }
             remarks.merge(noted);
             statements.push(statement);
         }
@@ -92,8 +130,11 @@ impl Classifier {
     }
 
     fn unknown(&self, caveat: String) -> Classified {
-        let footprint = Footprint { accesses: vec![self.unknown_access()], caveats: vec![caveat] };
-        Classified { footprint: Arc::new(footprint), ..Classified::default() }
+        Classified { footprint: Arc::new(self.unknown_footprint(caveat)), ..Classified::default() }
+    }
+
+    fn unknown_footprint(&self, caveat: String) -> Footprint {
+        Footprint { accesses: vec![self.unknown_access()], caveats: vec![caveat], ..Footprint::default() }
     }
 
     fn unknown_access(&self) -> Access {
@@ -106,6 +147,7 @@ impl Classifier {
 
     /// Adds what one statement touches to what the text does.
     fn unite(&self, footprint: &mut Footprint, other: Footprint) {
+        footprint.predicates.extend(other.predicates);
         for caveat in other.caveats {
             if !footprint.caveats.contains(&caveat) {
                 footprint.caveats.push(caveat);
@@ -127,9 +169,17 @@ impl Classifier {
     }
 }
 
+/// Why a statement is unknown where the search path is.
+const LOST_PATH: &str = "the search path is not known any more: set it again";
+
+/// Whether an access may be to something else under another search path.
+fn looks_up(access: &Access) -> bool {
+    !matches!(access.resource, Resource::Setting(_))
+}
+
 /// Whether an answer from the cache holds for a session: none of its names is a temporary relation there.
 fn holds(known: &Classified, state: &SessionState) -> bool {
-    state.temporary.is_empty() || !state.temporary.iter().any(|name| known.unqualified.contains(name))
+    state.temporary.is_empty() || !state.temporary.keys().any(|name| known.unqualified.contains(name))
 }
 
 /// Says why a text could not be parsed, in few words: the decoder of trees names every level of a deep one.

@@ -1,10 +1,11 @@
 //! What classification says of a text and of each of its statements.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
+use super::path::{PathChange, SearchPath};
 use crate::{request::Footprint, target::Class};
 
 /// A text, understood as far as it can be: what it touches, and its statements in order.
@@ -21,6 +22,13 @@ pub struct Classified {
     pub(super) depends_on_session: bool,
     /// Whether other integers in the same places would give the same answer.
     pub(super) numbers_inert: bool,
+}
+
+impl Classified {
+    /// Whether another session, or this one later, may be told otherwise.
+    pub fn depends_on_session(&self) -> bool {
+        self.depends_on_session
+    }
 }
 
 /// One statement of a text.
@@ -40,8 +48,18 @@ pub struct Statement {
     /// Whether values that are read are also stored: INSERT … SELECT, CREATE TABLE AS, SELECT INTO,
     /// UPDATE from other columns, COPY to a file or program, `set_config`, `pg_notify`.
     pub sink: bool,
+    /// Whether it begins a transaction that may not write.
+    pub is_read_only: bool,
+    /// Whether it writes rows that its command tag does not count: in WITH, or under EXPLAIN ANALYZE.
+    pub writes_within: bool,
     /// The classes of what is stored so.
     pub stored_classes: BTreeSet<Class>,
+    /// Whether values of unknown origin are stored so, in a database that has classified ones.
+    pub stored_opaque: bool,
+    /// Temporary relations into which it may put what it stores.
+    pub fills: BTreeSet<String>,
+    /// Whether it may put anything into any temporary relation: it runs code that is not known.
+    pub may_fill_all: bool,
     /// Each column of the answer in order; `None` when their number is not known.
     pub outputs: Option<Vec<Output>>,
 }
@@ -53,6 +71,11 @@ pub struct Output {
     pub classes: BTreeSet<Class>,
     /// Whether values of unknown origin may be among them.
     pub opaque: bool,
+    /// Whether a value may be something else than one of the columns' as it stands: what remains of it under a
+    /// mask could be chosen by the statement.
+    pub computed: bool,
+    /// Whether it is read from a temporary relation, of which this session knows more than a catalogue does.
+    pub is_temporary: bool,
 }
 
 /// A column of the catalogue, as RowDescription names origins: object identifier and attribute number.
@@ -108,6 +131,8 @@ pub enum StatementKind {
         name: Option<String>,
     },
     Set,
+    /// SET, RESET or `set_config` of the search path.
+    SetSearchPath(PathChange),
     Show,
     /// RESET ALL.
     ResetAll,
@@ -121,9 +146,10 @@ pub enum StatementKind {
     Explain {
         analyze: bool,
     },
-    /// CREATE of a temporary table, view or sequence, and SELECT INTO one.
+    /// CREATE of a temporary table, view or sequence, and SELECT INTO one; with its columns where they are known.
     CreateTemporary {
         name: String,
+        columns: Option<Vec<String>>,
     },
     /// Anything that changes what the catalogue holds.
     Define,
@@ -149,16 +175,61 @@ pub struct SessionState {
     pub prepared: HashMap<String, Arc<Prepared>>,
     /// Cursors by DECLARE and portals by the protocol's Bind.
     pub cursors: HashMap<String, Arc<Prepared>>,
-    /// Names of temporary relations.
-    pub temporary: HashSet<String>,
+    /// Temporary relations by name.
+    pub temporary: HashMap<String, Temporary>,
+    /// Where unqualified names are looked up.
+    pub path: SearchPath,
+}
+
+/// A temporary relation of one session, which no catalogue knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Temporary {
+    /// In order; `None`: not known.
+    pub columns: Option<Vec<String>>,
+    /// What any of them may hold. `opaque` where code that is not known may have filled it.
+    pub held: Output,
+    /// Whether the server has not yet said that it exists: until then, it may hold anything.
+    pub is_announced: bool,
+}
+
+impl Temporary {
+    fn fill(&mut self, statement: &Statement) {
+        if statement.sink {
+            self.held.columns.extend(&statement.flows);
+            self.held.opaque |= statement.opaque_flow;
+            self.held.computed = true;
+        }
+    }
 }
 
 impl SessionState {
+    /// Takes note of a statement that may run from now on.
+    pub fn announce(&mut self, statement: &Statement) {
+        self.fill(statement);
+        if let StatementKind::CreateTemporary { name, .. } = &statement.kind {
+            self.temporary
+                .entry(name.clone())
+                .or_insert_with(|| Temporary { is_announced: true, ..Temporary::default() });
+        }
+    }
+
+    fn fill(&mut self, statement: &Statement) {
+        for name in &statement.fills {
+            if let Some(temporary) = self.temporary.get_mut(name) {
+                temporary.fill(statement);
+            }
+        }
+        if statement.may_fill_all {
+            self.temporary.values_mut().for_each(|temporary| temporary.held.opaque = true);
+        }
+    }
+
     /// Takes note of what a completed statement has made or removed.
     ///
     /// A transaction that is rolled back leaves names behind here; they only ever make the answer wider,
     /// because a name that is also in the catalogue is judged as both.
     pub fn apply(&mut self, statement: &Statement) {
+        self.fill(statement);
         match &statement.kind {
             StatementKind::Prepare { name, statement } => {
                 self.prepared.insert(name.clone(), Arc::clone(statement));
@@ -174,10 +245,22 @@ impl SessionState {
                 self.cursors.remove(name);
             }
             StatementKind::Close { name: None } => self.cursors.clear(),
-            StatementKind::CreateTemporary { name } => {
-                self.temporary.insert(name.clone());
+            // What stood there may stand there again after a rollback, so that its values stay among those held.
+            StatementKind::CreateTemporary { name, columns } => {
+                let made = self.temporary.entry(name.clone()).or_default();
+                made.columns.clone_from(columns);
+                made.is_announced = false;
+                made.fill(statement);
             }
-            StatementKind::DiscardAll => *self = Self::default(),
+            StatementKind::DiscardAll => {
+                self.path.reset();
+                *self = Self { path: self.path.clone(), ..Self::default() };
+            }
+            StatementKind::SetSearchPath(change) => self.path.change(change),
+            StatementKind::ResetAll => self.path.reset(),
+            StatementKind::Commit => self.path.commit(),
+            StatementKind::Rollback => self.path.roll_back(),
+            StatementKind::Savepoint if statement.verb == "ROLLBACK" => self.path.roll_back_to(),
             StatementKind::DiscardTemporary => self.temporary.clear(),
             StatementKind::Select
             | StatementKind::Insert
@@ -188,14 +271,11 @@ impl SessionState {
             | StatementKind::CopyIn
             | StatementKind::CopyServer
             | StatementKind::Begin
-            | StatementKind::Commit
-            | StatementKind::Rollback
             | StatementKind::Savepoint
             | StatementKind::Execute { .. }
             | StatementKind::Fetch { .. }
             | StatementKind::Set
             | StatementKind::Show
-            | StatementKind::ResetAll
             | StatementKind::DiscardOther
             | StatementKind::Explain { .. }
             | StatementKind::Define

@@ -1,6 +1,6 @@
 //! The corpus: every statement with what it touches and what flows out of it, as reviewed text.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -38,9 +38,17 @@ fn shop() -> Catalogue {
             table("pg_catalog", "pg_stats", &[("tablename", ""), ("most_common_vals", "")]),
         ],
     );
-    for (name, schema) in [("audit_note", "public"), ("lower", "public"), ("digest", "crypto")] {
+    for (name, schema) in
+        [("audit_note", "public"), ("lower", "public"), ("similarity", "public"), ("digest", "crypto")]
+    {
         catalogue.functions.entry(name.to_owned()).or_default().insert(schema.to_owned());
     }
+    for (schema, name) in [("public", "similarity"), ("crypto", "digest")] {
+        catalogue.pure.insert((schema.to_owned(), name.to_owned()));
+    }
+    let audit_note = BTreeSet::from([("public".to_owned(), "audit_note".to_owned())]);
+    catalogue.operators.insert("<~>".to_owned(), audit_note.clone());
+    catalogue.casts.insert("loud".to_owned(), audit_note);
     catalogue
 }
 
@@ -73,6 +81,9 @@ fn report(classifier: &Classifier, text: &str, state: &SessionState) -> String {
         }
         out.push_str("]\n");
     }
+    for predicate in &classified.footprint.predicates {
+        writeln!(out, "  % {predicate}").unwrap();
+    }
     for caveat in &classified.footprint.caveats {
         writeln!(out, "  ! {caveat}").unwrap();
     }
@@ -95,7 +106,8 @@ fn flows(classifier: &Classifier, statement: &Statement) -> String {
             let columns = outputs.iter().map(|output| {
                 let mut parts: Vec<String> = output.columns.iter().map(name).collect();
                 parts.extend(output.opaque.then(|| "?".to_owned()));
-                parts.join("+")
+                let computed = if output.computed && !parts.is_empty() { "~" } else { "" };
+                format!("{computed}{}", parts.join("+"))
             });
             write!(out, " ({})", columns.collect::<Vec<_>>().join(", ")).unwrap();
         }
@@ -106,8 +118,8 @@ fn flows(classifier: &Classifier, statement: &Statement) -> String {
         }
     }
     if statement.sink {
-        let parts: Vec<String> = statement.flows.iter().map(name).collect();
-        write!(out, " stores {}{}", parts.join("+"), if statement.opaque_flow { "+?" } else { "" }).unwrap();
+        let classes: Vec<String> = statement.stored_classes.iter().map(Class::to_string).collect();
+        write!(out, " stores {}{}", classes.join("+"), if statement.stored_opaque { "+?" } else { "" }).unwrap();
     }
     out
 }
@@ -128,13 +140,15 @@ fn reviewed(name: &str, corpus: &str) {
     });
 }
 
-const CORPUS: [(&str, &str); 6] = [
+const CORPUS: [(&str, &str); 8] = [
     ("queries", include_str!("corpus/queries.sql")),
     ("flows", include_str!("corpus/flows.sql")),
     ("writes", include_str!("corpus/writes.sql")),
     ("utility", include_str!("corpus/utility.sql")),
     ("definitions", include_str!("corpus/definitions.sql")),
     ("tricks", include_str!("corpus/tricks.sql")),
+    ("predicates", include_str!("corpus/predicates.sql")),
+    ("persisted", include_str!("corpus/persisted.sql")),
 ];
 
 #[test]
@@ -208,6 +222,52 @@ fn names_are_resumed_with_what_they_stand_for() {
     for text in ["FETCH c", "EXECUTE p (1)"] {
         assert!(is_unknown(&run(text, &mut state)), "{text}");
     }
+}
+
+#[test]
+fn a_temporary_table_holds_what_was_put_into_it_and_nothing_else() {
+    let classifier = classifier();
+    let mut state = SessionState::default();
+    let mut run = |text: &str| {
+        let classified = classifier.classify(&Bytes::copy_from_slice(text.as_bytes()), &state);
+        classified.statements.iter().for_each(|statement| state.apply(statement));
+        classified
+    };
+    let output = |classified: &Classified| classified.statements.last().unwrap().outputs.clone().unwrap();
+
+    run("CREATE TEMP TABLE t (a int, b text)");
+    run("CREATE TEMP TABLE u AS SELECT id, name AS n FROM customers");
+    run("INSERT INTO t VALUES (1, 'x')");
+    let clean = run("SELECT b, * FROM t WHERE a = 1");
+    assert_eq!(output(&clean).len(), 3);
+    assert!(output(&clean).iter().all(|output| output.is_temporary && !output.opaque && output.classes.is_empty()));
+    assert_eq!(clean.footprint.predicates, BTreeSet::new());
+    assert_eq!(output(&run("SELECT n FROM u"))[0].classes, BTreeSet::new());
+
+    run("INSERT INTO t (b) SELECT ssn FROM customers");
+    let tainted = run("SELECT a FROM t WHERE b LIKE '1%'");
+    assert_eq!(output(&tainted)[0].classes, [Class::from("ssn")].into());
+    assert_eq!(tainted.footprint.predicates.len(), 1);
+    // What was dropped comes back with a rollback.
+    run("DROP TABLE t; CREATE TEMP TABLE t (a int, b text)");
+    assert_eq!(output(&run("SELECT a FROM t"))[0].classes, [Class::from("ssn")].into());
+
+    run("SELECT audit_note('x')");
+    assert!(output(&run("SELECT n FROM u"))[0].opaque, "a function of unknown body may have filled it");
+    run("DISCARD TEMP");
+    assert!(run("SELECT n FROM u").unknown_relations);
+}
+
+#[test]
+fn a_temporary_table_that_is_only_announced_may_hold_anything() {
+    let classifier = classifier();
+    let mut state = SessionState::default();
+    let created = classify(&classifier, "CREATE TEMP TABLE t (a int)");
+    created.statements.iter().for_each(|statement| state.announce(statement));
+    let select = Bytes::from_static(b"SELECT a FROM t");
+    assert!(classifier.classify(&select, &state).statements[0].opaque_flow);
+    created.statements.iter().for_each(|statement| state.apply(statement));
+    assert!(!classifier.classify(&select, &state).statements[0].opaque_flow);
 }
 
 fn is_unknown(classified: &Classified) -> bool {

@@ -25,9 +25,9 @@ pub const KEYS: Needs = Needs { what: "the jail's system call filter, or BPF LSM
 pub const NO_NEW_PRIVILEGES: Needs = Needs { what: "no_new_privs, which the launcher sets, or BPF LSM", layers: LSM };
 pub const IPC: Needs = Needs { what: "the jail's IPC namespace", layers: &[] };
 pub const D_BUS: Needs = Needs { what: "the jail, which hides D-Bus", layers: &["unix"] };
-pub const NAMES: Needs = Needs {
-    what: "no names at all (`resolvers = []`): whoever answers for a name hears how it is spelled",
-    layers: &[],
+pub const PIPES: Needs = Needs {
+    what: "Landlock of Linux 5.19, in which the jail lets nothing outside be written",
+    layers: &["Landlock for writing"],
 };
 pub const PERMISSIONS: Needs =
     Needs { what: "file permissions: a pipe that everybody may write to is a file like any other", layers: &[] };

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use nix::libc::{self, AF_INET, AF_INET6, SOCK_DGRAM, SOL_SOCKET};
 
-use super::{Attempt, needs};
+use super::Attempt;
 use crate::{
     scene::{DEVICE, FAR_V4, FAR_V6, RESOLVER, Scene},
     sys::{self, At, Refused, Tried, address, ancillary, option, switch_on},
@@ -55,8 +55,37 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("dns-resolver-pktinfo", "the same with the interface in IP_PKTINFO", |scene| {
         pktinfo(scene, dns(RESOLVER))
     }),
-    Attempt::new("dns-tunnel", "a query of the resolver, with what is to get out as the name", tunnel)
-        .left_to(needs::NAMES),
+    Attempt::new("dns-tunnel", "a query of the resolver, with what is to get out as the name", |scene| {
+        tunnel(&question(&[scene.marker(), b"example"], A))
+    }),
+    Attempt::new("dns-tunnel-below", "the same below a name that may be asked", |scene| {
+        tunnel(&question(&[scene.marker(), b"known", b"example"], A))
+    }),
+    Attempt::new("dns-tunnel-text", "the same, asking for a text", |scene| {
+        tunnel(&question(&[scene.marker(), b"known", b"example"], TEXT))
+    }),
+    Attempt::new("dns-tunnel-reverse", "the same as the name of an address", |scene| {
+        tunnel(&question(&[scene.marker(), b"in-addr", b"arpa"], POINTER))
+    }),
+    Attempt::new("dns-tunnel-option", "a name that may be asked, with what is to get out as an option", |scene| {
+        let option =
+            [&65_001_u16.to_be_bytes()[..], &(scene.marker().len() as u16).to_be_bytes(), scene.marker()].concat();
+        let record = [&[0, 0, 41, 4, 208, 0, 0, 0, 0][..], &(option.len() as u16).to_be_bytes(), &option].concat();
+        let mut query = question(&[b"known", b"example"], A);
+        // One additional record.
+        query.get_mut(11).into_iter().for_each(|count| *count = 1);
+        tunnel(&[query, record].concat())
+    }),
+    Attempt::new("dns-tunnel-trailer", "a name that may be asked, and what is to get out behind it", |scene| {
+        tunnel(&[&question(&[b"known", b"example"], A), scene.marker()].concat())
+    }),
+    Attempt::new("dns-tunnel-tcp", "a query of the resolver over TCP, with what is to get out as the name", |scene| {
+        let query = question(&[scene.marker(), b"example"], A);
+        let socket = sys::socket(AF_INET, libc::SOCK_STREAM, 0).at("socket")?;
+        sys::connect(&socket, &address(dns(RESOLVER))).at("connect")?;
+        sys::send(&socket, &[&(query.len() as u16).to_be_bytes()[..], &query].concat(), 0).at("send")?;
+        heed(&socket)
+    }),
 ];
 
 fn dns(host: Ipv4Addr) -> SocketAddr {
@@ -179,16 +208,27 @@ fn unicast_interface(scene: &Scene) -> Tried {
     with(scene, libc::SOL_IP, IP_UNICAST_IF, &device.to_be_bytes(), dns(FAR_V4))
 }
 
-/// RFC 1035, 4.1: one question, for an address of `<marker>.example`.
-fn tunnel(scene: &Scene) -> Tried {
-    let socket = datagram(AF_INET)?;
+/// Kinds of records: RFC 1035, 3.2.2.
+const A: u16 = 1;
+const POINTER: u16 = 12;
+const TEXT: u16 = 16;
+
+/// RFC 1035, 4.1: one question, for this name.
+fn question(labels: &[&[u8]], kind: u16) -> Vec<u8> {
     let header = [0x18, 0x18, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    let label = |text: &[u8]| [&[text.len() as u8][..], text].concat();
-    let name = [label(scene.marker()), label(b"example"), vec![0]].concat();
-    let query = [&header[..], &name, &[0, 1, 0, 1]].concat();
-    sys::send_to(&socket, &query, &address(dns(RESOLVER))).at("sendto")?;
-    // A relay asks while the asker waits.
-    sys::patient(&socket).at("patience")?;
+    let name: Vec<u8> = labels.iter().flat_map(|label| [&[label.len() as u8][..], label].concat()).collect();
+    [&header[..], &name, &[0], &kind.to_be_bytes(), &[0, 1]].concat()
+}
+
+fn tunnel(query: &[u8]) -> Tried {
+    let socket = datagram(AF_INET)?;
+    sys::send_to(&socket, query, &address(dns(RESOLVER))).at("sendto")?;
+    heed(&socket)
+}
+
+/// Waits for an answer: a relay asks while the asker waits.
+fn heed(socket: &std::os::fd::OwnedFd) -> Tried {
+    sys::patient(socket).at("patience")?;
     use std::os::fd::AsRawFd;
     let mut answer = [0_u8; 512];
     // SAFETY: a buffer as long as said.

@@ -50,7 +50,8 @@ pub const ALL: &[Attempt] = &[
         let fifo = scene.door("helper.fifo");
         File::options().write(true).open(fifo).and_then(|mut pipe| pipe.write_all(scene.marker())).at("open")
     })
-    .left_to(needs::PERMISSIONS),
+    .needs(needs::PERMISSIONS)
+    .jail_needs(needs::PIPES),
     Attempt::new("sysv-queue", "a System V message queue", sysv).needs(needs::IPC),
     Attempt::new("posix-queue", "a POSIX message queue", posix).needs(needs::IPC),
 ];

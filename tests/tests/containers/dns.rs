@@ -8,7 +8,7 @@ use portcullis_tests::{
     postgres::Postgres,
 };
 
-use super::{Pair, resolver::Resolver, said};
+use super::{Pair, resolver::Resolver, said, wait_for};
 
 /// `asks.py HOW SERVER NAME`: asks by hand, and prints who answered, the code, whether it was cut, and an address.
 const ASKS: &str = include_str!("asks.py");
@@ -25,7 +25,8 @@ impl Names {
     fn start() -> Result<Self> {
         let resolver = Resolver::start()?;
         let server = Postgres::start()?;
-        let extra = format!("[capture]\nresolvers = [\"{}\"]", resolver.address());
+        let allowed = r#"["db.portcullis.test", "long.portcullis.test", "*.wild.portcullis.test"]"#;
+        let extra = format!("[capture]\nresolvers = [\"{}\"]\n[dns]\nallow = {allowed}", resolver.address());
         let gate = Gate::with(&server, &Setup { extra, ..Setup::default() })?;
         Ok(Self { pair: Pair { gate, server }, resolver })
     }
@@ -100,5 +101,48 @@ fn nothing_but_a_question_reaches_the_resolver() -> Result<()> {
         // The workload's own number is 7 always.
         ensure!(!message.starts_with(&[0, 7]), "{message:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_name_that_nobody_allows_is_heard_by_nobody() -> Result<()> {
+    let names = Names::start()?;
+    let own = names.resolver.address().to_string();
+    for name in ["stolen.example", "stolen.db.portcullis.test", "stolen.stolen.wild.portcullis.test"] {
+        for how in ["unconnected", "connected", "tcp", "option"] {
+            let answer = heard(&names.asks(how, &own, name).output()?);
+            ensure!(answer == format!("{own} 3 whole -"), "{how} {name}: {answer}");
+        }
+    }
+    // The letters' case would be a message too, and is the asker's own again in its answer.
+    let answer = heard(&names.asks("unconnected", &own, "dB.PoRtCuLlIs.TeSt").output()?);
+    ensure!(answer == format!("{own} 0 whole 192.0.2.99"), "{answer}");
+    let answer = heard(&names.asks("unconnected", &own, "one.wild.portcullis.test").output()?);
+    ensure!(answer == format!("{own} 0 whole 192.0.2.99"), "{answer}");
+
+    let messages = names.resolver.messages();
+    ensure!(messages.len() == 2, "the resolver heard {messages:?}");
+    for message in &messages {
+        ensure!(!message.windows(6).any(|bytes| bytes == b"stolen"), "{message:?}");
+        ensure!(message.iter().skip(12).all(|byte| !byte.is_ascii_uppercase()), "{message:?}");
+    }
+    wait_for("the host's record has the name", || {
+        let record = names.pair.gate.ask(["sessions", "show", "host"])?;
+        Ok(record.contains("name refused") && record.contains("stolen.db.portcullis.test"))
+    })
+}
+
+#[test]
+fn a_search_list_goes_on_to_the_name_that_is_known() -> Result<()> {
+    let names = Names::start()?;
+    for name in ["db.portcullis.test.corp.example", "db.portcullis.test.corp"] {
+        let answer = heard(&names.asks("unconnected", "127.0.0.53", name).output()?);
+        ensure!(answer == "127.0.0.53 3 whole -", "{name}: {answer}");
+    }
+    // A name with enough dots is asked as it is, and what does not exist is an error that programs know.
+    let resolve = "import socket\ntry: socket.getaddrinfo('other.portcullis.test', 5432)\n\
+        except socket.gaierror as error: print(error.errno == socket.EAI_NONAME)";
+    let answer = heard(&names.workload(&["python3", "-c", resolve]).output()?);
+    ensure!(answer == "True", "{answer}");
     Ok(())
 }

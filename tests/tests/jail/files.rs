@@ -120,13 +120,30 @@ fn the_host_itself_is_not_given_away() {
 }
 
 #[test]
+fn a_named_user_writes_at_home_and_where_it_is_let() {
+    let (daemon, project) = (Daemon::shared(), Project::new());
+    let path = project.path.join("file");
+    fs::write(&path, "before").unwrap();
+    for own in [&project.path, &path] {
+        std::os::unix::fs::chown(own, Some(65_534), None).unwrap();
+    }
+    place::open(project.home(), 0o755).unwrap();
+    place::open(&project.home().join("home"), 0o755).unwrap();
+    let script =
+        format!("cat {0}; echo x > {0} || touch {0}.new || rm {0} || mkdir {0}.d || echo none", path.display());
+    let output = daemon.shell(&["--user", "nobody"], &script);
+    assert_eq!(said(&output), "beforenone", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "before");
+}
+
+#[test]
 fn a_named_user_has_its_own_files_and_no_privileges() {
     let (daemon, project) = (Daemon::shared(), Project::new());
     std::os::unix::fs::chown(&project.path, Some(65_534), None).unwrap();
     place::open(project.home(), 0o755).unwrap();
     place::open(&project.home().join("home"), 0o755).unwrap();
-    let output =
-        daemon.shell(&["--user", "nobody"], &format!("id -un; echo x > {}/new && echo written", project.text()));
+    let script = format!("id -un; echo x > {}/new && echo written", project.text());
+    let output = daemon.shell(&["--user", "nobody", "--bind", project.text()], &script);
     assert_eq!(said(&output), "nobody\nwritten");
     assert_eq!(fs::metadata(project.path.join("new")).unwrap().uid(), 65_534);
     let output = daemon.run(&["--user", "root"], ["id"]).output().unwrap();

@@ -16,6 +16,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use nix::{sys::stat::Mode, unistd::mkfifo};
 use portcullis_tests::{
     place,
     service::{Service, Signal},
@@ -95,6 +96,55 @@ fn other_processes_are_neither_seen_nor_reached() {
     daemon.assert_refused(&[], &own, &["EACCES", "EPERM"]);
     // It is there, it is the jail's first process, and nobody can end it from inside.
     assert_eq!(said(&daemon.shell(&[], "kill -KILL 1; kill -STOP 1; echo alive")), "alive");
+}
+
+#[test]
+fn a_named_pipe_outside_is_not_written_to() {
+    let (daemon, project) = (Daemon::shared(), Project::new());
+    let world = tempfile::Builder::new().prefix("portcullis-jail-").tempdir_in("/var/lib").unwrap();
+    place::open(world.path(), 0o777).unwrap();
+    let make = |path: &Path| {
+        mkfifo(path, Mode::empty()).unwrap();
+        place::open(path, 0o666).unwrap();
+        // Open for reading and writing, so that nobody waits for the other end.
+        fs::File::options().read(true).write(true).open(path).unwrap()
+    };
+    let (outside, early) = (world.path().join("late"), world.path().join("early"));
+    let _early = make(&early);
+    let (go, gone) = (project.path.join("go"), format!("{}:ro", project.text()));
+    // One that is made after the jail: nothing that was found at its start holds this.
+    let script = format!("until [ -e {} ]; do sleep 0.05; done; echo x > {}", go.display(), outside.display());
+    for options in [vec!["--bind", &gone], vec!["--bind", &gone, "--user", "nobody"]] {
+        place::open(project.home(), 0o755).unwrap();
+        place::open(&project.home().join("home"), 0o755).unwrap();
+        place::open(&project.path, 0o755).unwrap();
+        daemon.assert_refused(&options, &[format!("write {}", early.display())], &["EACCES"]);
+        let _ = (fs::remove_file(&go), fs::remove_file(&outside));
+        let mut command = daemon.run(&options, ["bash", "-c", &script]);
+        let started = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let _late = make(&outside);
+        fs::write(&go, "").unwrap();
+        let output = started.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains("Permission denied"), "{error}");
+    }
+    // Its own it writes to, as it does to what it was given.
+    let script = "mkfifo /tmp/p; (cat /tmp/p &) ; echo through > /tmp/p; sleep 0.2; echo said > /dev/stdout";
+    let file = world.path().join("output");
+    let status = daemon.run(&[], ["bash", "-c", script]).stdout(fs::File::create(&file).unwrap()).status().unwrap();
+    assert!(status.success());
+    assert_eq!(fs::read_to_string(file).unwrap(), "said\n");
+    assert_eq!(said(&daemon.shell(&[], "mkfifo /tmp/p; (echo through > /tmp/p &); cat /tmp/p")), "through");
+}
+
+#[test]
+fn a_file_that_rules_the_kernel_is_no_output() {
+    let daemon = Daemon::shared();
+    let file = fs::File::options().write(true).open("/proc/self/comm").unwrap();
+    let output = daemon.run(&[], ["true"]).stdout(file).output().unwrap();
+    assert_eq!(output.status.code(), Some(126));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("file descriptor 1 is a file of the kernel's, open for writing"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod credential;
 mod dialled;
+mod dns;
 mod name;
 mod run;
 mod target;
@@ -59,6 +60,7 @@ pub fn interpret(
             resolvers: raw.capture.resolvers.map(|resolvers| meaning.resolvers(&resolvers)),
             allow_missing: raw.capture.allow_missing.iter().filter_map(|name| meaning.layer(name)).collect(),
         },
+        dns: meaning.dns(&raw.dns),
         unix: meaning.unix(&raw.unix, &targets),
         policy: meaning.policy(raw.policy),
         record: Record { journal_bytes: raw.record.journal_bytes.map_or(JOURNAL_BYTES_DEFAULT, |bytes| bytes.value) },

@@ -22,6 +22,8 @@ pub struct Expect {
     message: Option<String>,
     /// Every mask by class, and no other.
     masks: Option<BTreeMap<String, String>>,
+    /// Every limit and its bound, and no other.
+    limits: Option<BTreeMap<String, String>>,
     /// Every group that could approve, in order.
     groups: Option<Vec<String>>,
 }
@@ -34,6 +36,7 @@ struct Fields {
     by: Vec<String>,
     message: Option<String>,
     masks: Option<BTreeMap<String, String>>,
+    limits: Option<BTreeMap<String, String>>,
     groups: Option<Vec<String>>,
 }
 
@@ -53,6 +56,10 @@ impl Expect {
                 (class.to_string(), name.to_owned())
             });
             differ("masks", format!("{masks:?}"), format!("{:?}", came.collect::<BTreeMap<_, _>>()));
+        }
+        if let Some(limits) = &self.limits {
+            let came = decision.obligations.limits.described().map(|(limit, most)| (limit.name().to_owned(), most));
+            differ("limits", format!("{limits:?}"), format!("{:?}", came.collect::<BTreeMap<_, _>>()));
         }
         if let Some(groups) = &self.groups {
             let came = decision.obligations.approval.iter().flat_map(|terms| terms.groups.iter().flatten());
@@ -86,12 +93,13 @@ impl<'de> Visitor<'de> for ExpectVisitor {
     }
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<Expect, E> {
-        Ok(Expect { effect: effect(word)?, by: Vec::new(), message: None, masks: None, groups: None })
+        Ok(Expect { effect: effect(word)?, by: Vec::new(), message: None, masks: None, limits: None, groups: None })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Expect, A::Error> {
-        let Fields { decision, by, message, masks, groups } = Fields::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Expect { effect: effect(&decision)?, by, message, masks, groups })
+        let fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
+        let Fields { decision, by, message, masks, limits, groups } = fields;
+        Ok(Expect { effect: effect(&decision)?, by, message, masks, limits, groups })
     }
 }
 

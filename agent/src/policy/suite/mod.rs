@@ -2,16 +2,18 @@
 
 mod expect;
 mod fixtures;
+mod standing;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use self::standing::StandingFixture;
 pub use self::{expect::Expect, fixtures::Stage};
 use crate::{
     policy::{Bundle, Clock, Decision, Engine, Finding, Findings, Question, RuleId, Source, explain::Verdict, schema},
-    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage as When, Summary, sql},
+    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage as When, Standing, Summary, sql},
 };
 
 /// One file of tests.
@@ -49,6 +51,9 @@ struct Case {
     sql: Option<String>,
     /// The database to log in to, instead of a statement.
     connect: Option<String>,
+    /// Where the session stands; fresh when the test does not say.
+    #[serde(default)]
+    session: StandingFixture,
     expect: Expect,
 }
 
@@ -179,7 +184,10 @@ impl Tests {
         let place = self.stage.target(&target)?;
         let moment = case.at.or(defaults.at).unwrap_or(MOMENT);
         let request = match (&case.sql, &case.connect) {
-            (Some(sql), None) => execute(sql, self.stage.footprint(&target, sql)),
+            (Some(sql), None) => {
+                let footprint = self.stage.footprint(&target, sql);
+                Request { standing: case.session.standing()?, ..execute(sql, footprint) }
+            }
             (None, Some(database)) => login(database),
             _ => return Err("a test has either `sql` or `connect`".to_owned()),
         };
@@ -194,7 +202,13 @@ const MOMENT: Timestamp = Timestamp::constant(1_795_003_200, 0);
 
 /// A statement that would run now.
 pub fn execute(sql: &str, footprint: Arc<Footprint>) -> Request {
-    Request { summary: Summary(sql.to_owned().into()), arguments: None, stage: When::Execute, footprint }
+    Request {
+        summary: Summary(sql.to_owned().into()),
+        arguments: None,
+        stage: When::Execute,
+        footprint,
+        standing: Standing::fresh(),
+    }
 }
 
 /// A login to a database.
@@ -204,7 +218,7 @@ pub fn login(database: &str) -> Request {
         resource: Resource::Database(sql::Database { name: database.to_owned() }),
         facts: Facts { verb: "CONNECT", ..Facts::default() },
     };
-    execute("", Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() }))
+    execute("", Arc::new(Footprint { accesses: vec![access], ..Footprint::default() }))
 }
 
 impl Case {

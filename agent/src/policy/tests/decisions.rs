@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{mask::Method, request::ACCESSES_MAX, target::Class};
+use crate::{
+    mask::Method,
+    request::{ACCESSES_MAX, Estimate},
+    target::Class,
+};
 
 #[test]
 fn a_permitted_select_carries_every_mask() {
@@ -51,7 +55,7 @@ fn bot() -> Principal {
     principal("bot", &["agents"])
 }
 
-fn engine(rules: &str) -> Engine {
+pub fn engine(rules: &str) -> Engine {
     Engine::compile(&with_rules(rules), 1).unwrap_or_else(|findings| panic!("{findings}"))
 }
 
@@ -198,7 +202,7 @@ fn more_accesses_than_anybody_can_judge_are_denied() {
 fn what_touches_nothing_is_allowed_unless_it_was_not_understood() {
     let rules = engine(READ);
     assert_eq!(ask(&rules, &bot(), &target(None), vec![], &[]).effect, Effect::Allow);
-    let footprint = Arc::new(Footprint { accesses: Vec::new(), caveats: vec!["too deep".to_owned()] });
+    let footprint = Arc::new(Footprint { caveats: vec!["too deep".to_owned()], ..Footprint::default() });
     let request = Request { footprint, ..request(vec![]) };
     let (bot, target, none) = (bot(), target(None), BTreeSet::new());
     let decision =
@@ -215,8 +219,11 @@ fn what_was_not_understood_is_denied_with_the_reason() {
         facts: Facts::default(),
     };
     for (engine, rules) in [(embedded(), vec!["no-unknown"]), (&engine(READ), vec![])] {
-        let footprint =
-            Arc::new(Footprint { accesses: vec![unknown.clone()], caveats: vec!["DO runs code\u{7}".to_owned()] });
+        let footprint = Arc::new(Footprint {
+            accesses: vec![unknown.clone()],
+            caveats: vec!["DO runs code\u{7}".to_owned()],
+            ..Footprint::default()
+        });
         let request = Request { footprint, ..request(vec![]) };
         let (bot, target, none) = (bot(), target(None), BTreeSet::new());
         let decision = engine.decide(&Question {
@@ -262,9 +269,11 @@ fn the_time_of_day_counts_in_the_configured_zone() {
         unless {{ context.clock.hour >= 9 && context.clock.hour < 18 && context.clock.weekday != Weekday::"sun" }};"#
     );
     let rules = engine(&rules);
-    assert!(rules.depends_on_clock());
-    assert!(!engine(READ).depends_on_clock());
-    assert!(!embedded().depends_on_clock(), "decisions of the embedded rules may be kept");
+    let on_orders =
+        Footprint { accesses: vec![access(sql::Operation::Insert, table("orders"))], ..Footprint::default() };
+    assert!(rules.needs(&on_orders).clock);
+    assert!(!engine(READ).needs(&on_orders).clock);
+    assert_eq!(embedded().needs(&on_orders), Needs::default(), "decisions of the embedded rules may be kept");
     let berlin = jiff::tz::TimeZone::get("Europe/Berlin").expect("zone");
     let clock = |text: &str| Clock::at(text.parse().expect("moment"), &berlin);
     assert_eq!(clock("2026-07-05T22:30:00Z"), Clock { hour: 0, minute: 30, weekday: Weekday::Monday });
@@ -338,9 +347,15 @@ fn every_request_is_one_that_the_schema_describes() {
         if !applies {
             continue;
         }
-        let context = names
-            .context(NOON, &Facts::default(), &BTreeSet::from(["dba"]), &BTreeSet::from([&Class::from("email")]))
-            .expect("context");
+        let email = Class::from("email");
+        let grants = entities::Grants {
+            approvals: BTreeSet::from(["dba"]),
+            masked: BTreeSet::from([&email]),
+            limited: Limit::ALL.into(),
+        };
+        let facts = Facts { limit: Some(5), ..Facts::default() };
+        let standing = Standing { estimate: Some(Estimate::default()), ..Standing::fresh() };
+        let context = names.context(NOON, &facts, &standing, &grants).expect("context");
         cedar_policy::Request::new(workload.uid(), action, entity.uid(), context, Some(&schema)).expect("request");
         cedar_policy::Entities::from_entities([workload.clone(), place.clone(), entity], Some(&schema))
             .expect("entities");
@@ -441,7 +456,7 @@ proptest! {
         let set = cedar_policy::PolicySet::from_policies(INDEXED.rules().into_iter().map(|rule| rule.policy.clone())).expect("set");
         let workload = names.workload(&who, &names.identities(&who, vocabulary)).expect("workload");
         let entity = described(&resource);
-        let context = names.context(NOON, &Facts::default(), &BTreeSet::new(), &BTreeSet::new()).expect("context");
+        let context = names.context(NOON, &Facts::default(), &Standing::fresh(), &entities::Grants::default()).expect("context");
         let request = cedar_policy::Request::new(workload.uid(), action, entity.uid(), context, Some(schema)).expect("request");
         let parties = [workload, names.target(&place, vocabulary).expect("target"), entity];
         let entities = cedar_policy::Entities::from_entities(parties, Some(schema)).expect("entities");

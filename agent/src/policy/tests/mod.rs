@@ -1,7 +1,9 @@
 //! What every policy is promised.
 
 mod decisions;
+mod limits;
 mod loading;
+mod predicates;
 mod storing;
 
 use std::{
@@ -12,7 +14,7 @@ use std::{
 use super::*;
 use crate::{
     principal::{Principal, Process},
-    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Summary, sql},
+    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
     target::{Target, Verify},
 };
 
@@ -61,13 +63,14 @@ fn table(name: &str) -> sql::Table {
 }
 
 fn access(operation: sql::Operation, table: sql::Table) -> Access {
-    let facts = Facts { verb: "SELECT", has_where: true, has_limit: false };
+    let facts = Facts { verb: "SELECT", has_where: true, ..Facts::default() };
     Access { operation: Operation::Sql(operation), resource: Resource::Table(table), facts }
 }
 
 fn request(accesses: Vec<Access>) -> Request {
-    let footprint = Arc::new(Footprint { accesses, caveats: Vec::new() });
-    Request { summary: Summary("SELECT".into()), arguments: None, stage: Stage::Execute, footprint }
+    let footprint = Arc::new(Footprint { accesses, ..Footprint::default() });
+    let summary = Summary("SELECT".into());
+    Request { summary, arguments: None, stage: Stage::Execute, footprint, standing: Standing::default() }
 }
 
 const NOON: Clock = Clock { hour: 12, minute: 0, weekday: Weekday::Monday };

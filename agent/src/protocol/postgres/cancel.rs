@@ -61,6 +61,14 @@ pub struct Lease {
     ours: Key,
 }
 
+impl Lease {
+    /// The message that stops what the server does for this session, on a connection of its own.
+    pub fn request(&self) -> Option<Bytes> {
+        let held = self.cancels.held.lock();
+        held.get(&self.ours).map(|held| write::cancel_request(held.server.process, &held.server.secret))
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         self.cancels.held.lock().remove(&self.ours);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::codec::{Fields, HEAD};
 use crate::{
-    request::{Access, Arguments, Facts, Footprint, Operation, Request, Resource, Stage, Summary, sql},
+    request::{Access, Arguments, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
     sql::Classified,
 };
 
@@ -22,19 +22,20 @@ pub fn login(database: &str, user: &[u8]) -> Request {
         summary: Summary(format!("connect to database {database} as {user}").into()),
         arguments: None,
         stage: Stage::Execute,
-        footprint: Arc::new(Footprint { accesses: vec![access], caveats: Vec::new() }),
+        footprint: Arc::new(Footprint { accesses: vec![access], ..Footprint::default() }),
+        standing: Standing::fresh(),
     }
 }
 
 /// May this text run, or be made ready to run?
-pub fn statement(text: Bytes, classified: &Classified, stage: Stage) -> Request {
-    Request { summary: Summary(text), arguments: None, stage, footprint: classified.footprint.clone() }
+pub fn statement(text: Bytes, classified: &Classified, stage: Stage, standing: Standing) -> Request {
+    Request { summary: Summary(text), arguments: None, stage, footprint: classified.footprint.clone(), standing }
 }
 
 /// May this prepared statement run with the arguments of this Bind message?
-pub fn execution(text: Bytes, classified: &Classified, bind: Bytes) -> Request {
+pub fn execution(text: Bytes, classified: &Classified, bind: Bytes, standing: Standing) -> Request {
     let arguments = Some(Arguments { bytes: bind, read: arguments });
-    Request { arguments, ..statement(text, classified, Stage::Execute) }
+    Request { arguments, ..statement(text, classified, Stage::Execute, standing) }
 }
 
 /// The arguments of a Bind message for people: text as it stands, anything else in hexadecimal.

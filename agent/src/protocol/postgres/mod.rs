@@ -6,6 +6,7 @@ mod classify;
 pub mod codec;
 mod conversation;
 mod copy;
+mod estimate;
 mod login;
 mod reply;
 mod rows;
@@ -22,8 +23,9 @@ pub(in crate::protocol) mod playbook;
 mod tests;
 
 pub use cancel::Cancels;
+pub use estimate::{EstimateError, Planner};
 pub use session::PostgresSession;
-pub use survey::{SurveyError, request_tls, survey};
+pub use survey::{Seen, SurveyError, request_tls, survey};
 
 use crate::protocol::{Detection, Engine, Protocol};
 

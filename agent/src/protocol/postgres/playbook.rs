@@ -202,7 +202,7 @@ pub fn catalogue() -> Catalogue {
 }
 
 pub fn startup() -> Bytes {
-    write::startup([(&b"user"[..], &b"ann"[..]), (b"database", b"shop")])
+    write::startup(0, [(&b"user"[..], &b"ann"[..]), (b"database", b"shop")])
 }
 
 /// Permits everything, without obligations.
@@ -218,7 +218,7 @@ pub fn permit_all() -> Verdict {
 pub fn permit_masked(_: &Request) -> Verdict {
     let masks = [("email", Method::Partial), ("ssn", Method::Redact), ("credit_card", Method::Last4)];
     let masks = masks.map(|(class, method)| (Class::from(class), method)).into();
-    Verdict::Forward(Permit::for_playbook(Obligations { masks, approval: None }))
+    Verdict::Forward(Permit::for_playbook(Obligations { masks, ..Obligations::default() }))
 }
 
 /// Refuses whatever says DROP, and permits the rest.

@@ -10,6 +10,8 @@ use crate::{gate::Denial, protocol::Side};
 /// `insufficient_privilege`, for whatever the gate denies.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 pub const DENIED: &str = "42501";
+/// `program_limit_exceeded`, for requests that are too long to be judged.
+pub const TOO_LONG: &str = "54000";
 /// `admin_shutdown`, for sessions that the gate ends.
 pub const ENDED: &str = "57P01";
 
@@ -106,6 +108,11 @@ pub fn denied(denial: &Denial, severity: Severity, sqlstate: &str) -> Bytes {
 
 /// An error that is the session's own and no denial of a rule.
 pub fn error(sqlstate: &str, message: &str, hint: &str) -> Bytes {
+    error_in_detail(sqlstate, message, "", hint)
+}
+
+/// The same, with more to say of it.
+pub fn error_in_detail(sqlstate: &str, message: &str, detail: &str, hint: &str) -> Bytes {
     write::notice(
         b'E',
         [
@@ -113,6 +120,7 @@ pub fn error(sqlstate: &str, message: &str, hint: &str) -> Bytes {
             (b'V', Severity::Error.word()),
             (b'C', sqlstate.as_bytes()),
             (b'M', message.as_bytes()),
+            (b'D', detail.as_bytes()),
             (b'H', hint.as_bytes()),
             (b'R', b"portcullis"),
         ],

@@ -46,6 +46,8 @@ pub struct Shield {
     flow: Option<(Class, Method)>,
     /// The same for each column of the answer, where the statement says how many there are.
     outputs: Option<Vec<Expected>>,
+    /// For each column of the answer, whether it is read from a temporary relation.
+    temporary: Option<Vec<bool>>,
     /// Whether the server's own words might quote masked values.
     is_sensitive: bool,
     /// Whether it calls functions that are no part of the server, and may say and set anything.
@@ -83,6 +85,12 @@ impl Shield {
             .then(|| strictest(obligations, obligations.masks.keys()))
             .flatten();
         flow = stricter(flow, suspect.clone());
+        let temporary = match classified.statements.as_slice() {
+            [Statement { outputs: Some(outputs), .. }] => {
+                Some(outputs.iter().map(|output| output.is_temporary && !output.opaque).collect())
+            }
+            _ => None,
+        };
         let outputs = match classified.statements.as_slice() {
             [Statement { outputs: Some(outputs), .. }] => Some(
                 outputs
@@ -98,6 +106,7 @@ impl Shield {
         Some(Arc::new(Self {
             masker: masker.clone(),
             outputs,
+            temporary,
             detectors: Detectors::for_masks(&obligations.masks),
             is_sensitive: flow.is_some() || may_quote_masked(&classified.footprint, obligations),
             calls_unknown: calls_unknown(&classified.footprint),
@@ -118,6 +127,13 @@ impl Shield {
     /// Whether values of a masked class may be anywhere in the answer.
     pub fn flow(&self) -> Option<&Class> {
         self.flow.as_ref().map(|(class, _)| class)
+    }
+
+    /// A class of which this statement would store a value, though it must be masked.
+    pub fn stored<'s>(&'s self, statement: &'s Statement) -> Option<&'s Class> {
+        let masks = &self.obligations.masks;
+        let known = statement.stored_classes.iter().find(|class| masks.contains_key(*class));
+        known.or_else(|| masks.keys().next().filter(|_| statement.stored_opaque))
     }
 
     /// What each column of copied data is masked as; `None` where their number is not known.
@@ -188,6 +204,7 @@ impl Shield {
             classifier: classifier.clone(),
             flow: self.flow.clone(),
             outputs: self.outputs.clone(),
+            temporary: self.temporary.clone(),
             is_sensitive: self.is_sensitive,
             calls_unknown: self.calls_unknown,
             names: OnceLock::new(),
@@ -224,6 +241,7 @@ impl Shield {
         }
         let relation = self.catalogue().relations.get(&field.relation);
         let by_origin = match relation.filter(|relation| has_attribute(relation, field.column)) {
+            None if self.is_of_session(index, count) => return by_flow,
             None => strictest(&self.obligations, self.obligations.masks.keys()),
             Some(relation) => strictest(&self.obligations, origin_classes(relation, field.column)),
         };
@@ -232,8 +250,15 @@ impl Shield {
             // The origin is exact, and what flows into other columns is not about this one.
             Some(_) | None => by_origin,
         };
-        let is_own = field.column > 0 && relation.is_some_and(holds_values);
+        let is_own = field.column > 0 && relation.is_some_and(|relation| holds_values(relation, field.column));
         mask.map(|mask| if is_own { mask } else { computed(mask) })
+    }
+
+    /// Whether the column at `index` of `count` is read from a temporary relation that the session knows all about:
+    /// while its transaction is open, no catalogue can have it.
+    fn is_of_session(&self, index: usize, count: usize) -> bool {
+        let outputs = self.temporary.as_ref().filter(|outputs| outputs.len() == count);
+        outputs.and_then(|outputs| outputs.get(index)).copied().unwrap_or(false)
     }
 
     /// What may have flowed into the column at `index` of `count` is masked as.
@@ -249,12 +274,15 @@ impl Shield {
 fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Output) -> Expected {
     let by_class = strictest(obligations, output.classes.iter());
     let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
+    let mask = stricter(by_class, unknown);
     let relations = &classifier.catalogue().relations;
-    let mut origins = output.columns.iter().map(|column| relations.get(&column.relation));
-    let is_first_own = origins.next().flatten().is_some_and(holds_values);
+    let mut origins = output.columns.iter().map(|column| (relations.get(&column.relation), column.column));
+    let is_first_own = origins
+        .next()
+        .is_some_and(|(relation, number)| relation.is_some_and(|relation| holds_values(relation, number)));
     Expected {
-        mask: stricter(by_class, unknown),
-        is_single: is_first_own && origins.next().is_none() && !output.opaque,
+        mask: if output.computed { mask.map(computed) } else { mask },
+        is_single: is_first_own && origins.next().is_none() && !output.opaque && !output.computed,
     }
 }
 
@@ -263,11 +291,14 @@ fn computed((class, method): (Class, Method)) -> (Class, Method) {
     (class, method.of_computed())
 }
 
-/// Whether the relation's values are its own: a view's may be computed from those of other relations.
-fn holds_values(relation: &Relation) -> bool {
+/// Whether the values of one of the relation's columns are its own, or another's that it shows as they are.
+fn holds_values(relation: &Relation, number: i16) -> bool {
     match relation.kind {
         RelationKind::Table | RelationKind::Foreign => true,
-        RelationKind::View | RelationKind::MaterializedView | RelationKind::Sequence | RelationKind::Other => false,
+        RelationKind::View | RelationKind::MaterializedView => {
+            relation.columns.iter().any(|column| column.number == number && !column.computed)
+        }
+        RelationKind::Sequence | RelationKind::Other => false,
     }
 }
 
@@ -357,9 +388,12 @@ impl Columns {
             .collect();
         let relations = &shield.classifier.catalogue().relations;
         Self {
-            has_unknown_origin: fields.iter().filter(|field| field.relation != 0).any(|field| {
-                !relations.get(&field.relation).is_some_and(|relation| has_attribute(relation, field.column))
-            }),
+            has_unknown_origin: fields.iter().enumerate().filter(|(_, field)| field.relation != 0).any(
+                |(index, field)| {
+                    !shield.is_of_session(index, fields.len())
+                        && !relations.get(&field.relation).is_some_and(|relation| has_attribute(relation, field.column))
+                },
+            ),
             is_scannable_raw: columns.iter().all(|column| column.mask.is_none() && column.shape.is_scannable_raw()),
             has_escapes: columns.iter().any(|column| column.shape.has_escapes()),
             columns,

@@ -69,6 +69,8 @@ impl PostgresSession {
             Input::Secured(side, binding) => self.secured(side, binding),
             Input::Verdict(verdict) => self.answered(verdict),
             Input::Surveyed(surveyed) => self.surveyed(surveyed),
+            Input::Alarm => self.in_conversation(Conversation::alarmed),
+            Input::Cancelled => self.in_conversation(Conversation::cancelled),
             Input::Terminate(denial) => {
                 self.terminate(&denial);
                 Ok(())
@@ -162,6 +164,12 @@ impl PostgresSession {
                     self.wire.want(Output::Close);
                     Ok(())
                 }
+                // Nothing was sent before it, so that it is settled from the start.
+                Verdict::Settle => {
+                    self.wire.want(Output::Ask(classify::login(&startup.database, &startup.user)));
+                    self.phase = Phase::Asking(startup);
+                    Ok(())
+                }
             },
             Phase::Talking(mut conversation) => {
                 let settled = conversation.answered(verdict, &mut self.wire);
@@ -176,6 +184,19 @@ impl PostgresSession {
                 self.phase = phase;
                 Ok(())
             }
+        }
+    }
+
+    /// What only a conversation has asked for.
+    fn in_conversation(&mut self, tell: fn(&mut Conversation, &mut Wire) -> Result<(), Fatal>) -> Result<(), Fatal> {
+        match &mut self.phase {
+            Phase::Talking(conversation) => tell(conversation, &mut self.wire),
+            Phase::Greeting(_)
+            | Phase::Asking(_)
+            | Phase::Login(_)
+            | Phase::Surveying(..)
+            | Phase::Cancelling(_)
+            | Phase::Over => Ok(()),
         }
     }
 
@@ -209,13 +230,13 @@ impl PostgresSession {
         classifier: Arc<Classifier>,
     ) -> Conversation {
         let lease = login.take_key().map(|server| {
-            let ours = login::own_key(&self.opening.seed, login.startup().has_long_keys);
+            let ours = login::own_key(&self.opening.seed, server.process, login.startup().has_long_keys());
             self.wire.tell_workload(write::key_data(ours.process, &ours.secret));
             self.opening.cancels.lease(ours, server, &self.opening)
         });
         self.wire.tell_workload(write::ready(status));
-        let database = login.startup().database.clone();
-        Conversation::new(database, self.opening.masker.clone(), classifier, status, lease)
+        let (database, path) = (login.startup().database.clone(), login.startup().path.clone());
+        Conversation::new(database, path, self.opening.masker.clone(), classifier, status, lease)
     }
 
     fn cancel(&mut self, ours: Key) {
@@ -281,5 +302,9 @@ impl Session for PostgresSession {
 
     fn poll(&mut self) -> Option<Output> {
         self.wire.next()
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(&self.phase, Phase::Talking(conversation) if conversation.is_full())
     }
 }

@@ -6,10 +6,15 @@ use super::{
     codec::{CodecError, Fields, frontend, write},
     wire::Wire,
 };
-use crate::protocol::{Output, Side};
+use crate::{
+    protocol::{Output, Side},
+    sql::{Path, path_in},
+};
 
 /// The newest minor version that the session speaks with a workload.
 const MINOR_MAX: u16 = 2;
+/// The minor version that brought long cancel keys.
+const MINOR_LONG_KEYS: u16 = 2;
 
 /// Settings that a workload may bring along: they change how values look or how long things take,
 /// never what a statement means. Compared in lower case, as the server does.
@@ -46,10 +51,27 @@ pub struct Startup {
     pub database: String,
     /// Settings to hand on.
     pub settings: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Whether it asked for protocol 3.2 and gets its long cancel keys.
-    pub has_long_keys: bool,
-    /// The answer to a version or option that the session does not know.
-    pub negotiation: Option<Bytes>,
+    /// The search path, which is among them too.
+    pub path: Path,
+    /// The minor version that it asked for.
+    pub asked: u16,
+    /// The minor version to speak: one that the gate knows, and once the server has answered, it too.
+    pub minor: u16,
+    /// Protocol options that it asked for. The gate knows none.
+    pub options: Vec<Vec<u8>>,
+}
+
+impl Startup {
+    /// The answer to a version or option that is not spoken here, if one was asked for.
+    pub fn negotiation(&self) -> Option<Bytes> {
+        let options: Vec<&[u8]> = self.options.iter().map(Vec::as_slice).collect();
+        (self.asked != self.minor || !options.is_empty()).then(|| write::negotiate(self.minor, &options))
+    }
+
+    /// Whether the workload gets the long cancel keys of protocol 3.2.
+    pub fn has_long_keys(&self) -> bool {
+        self.minor >= MINOR_LONG_KEYS
+    }
 }
 
 /// The conversation before the startup packet.
@@ -92,6 +114,8 @@ pub enum GreetingError {
     Encoding(String),
     #[error("the setting {0:?} may not be chosen at login through the gate")]
     Setting(String),
+    #[error("the search path {0:?} may not be chosen at login through the gate")]
+    SearchPath(String),
     #[error("replication connections are refused")]
     Replication,
     #[error("the startup options {0:?} are not of the form -c name=value")]
@@ -105,7 +129,7 @@ impl GreetingError {
             Self::Codec(_) | Self::AskedTwice | Self::BytesBeforeHandshake | Self::Version(..) | Self::NoTls => "08P01",
             Self::NoUser => "28000",
             Self::DatabaseName | Self::Encoding(_) | Self::Options(_) => "22023",
-            Self::Setting(_) | Self::Replication => "42501",
+            Self::Setting(_) | Self::SearchPath(_) | Self::Replication => "42501",
         }
     }
 }
@@ -197,17 +221,19 @@ fn startup(major: u16, minor: u16, parameters: frontend::Parameters<'_>) -> Resu
         user: Vec::new(),
         database: String::new(),
         settings: Vec::new(),
-        has_long_keys: minor >= MINOR_MAX,
-        negotiation: None,
+        path: None,
+        asked: minor,
+        // There is no protocol 3.1; who asks for it gets 3.0.
+        minor: if minor >= MINOR_MAX { MINOR_MAX } else { 0 },
+        options: Vec::new(),
     };
-    let mut unknown = Vec::new();
     let mut fields = Fields::new("StartupMessage", parameters.0);
     loop {
         match fields.text()? {
             [] => break,
             name if name.starts_with(b"_pq_.") => {
                 fields.text()?;
-                unknown.push(name);
+                startup.options.push(name.to_vec());
             }
             name => parameter(&mut startup, name, fields.text()?)?,
         }
@@ -218,10 +244,6 @@ fn startup(major: u16, minor: u16, parameters: frontend::Parameters<'_>) -> Resu
     }
     if startup.database.is_empty() {
         startup.database = String::from_utf8(startup.user.clone()).map_err(|_| GreetingError::DatabaseName)?;
-    }
-    // There is no protocol 3.1; who asks for it gets 3.0.
-    if minor == 1 || minor > MINOR_MAX || !unknown.is_empty() {
-        startup.negotiation = Some(write::negotiate(if minor >= MINOR_MAX { MINOR_MAX } else { 0 }, &unknown));
     }
     Ok(startup)
 }
@@ -250,6 +272,13 @@ fn setting(startup: &mut Startup, name: &[u8], value: &[u8]) -> Result<(), Greet
     match lower.as_str() {
         "client_encoding" => return encoding(value),
         "standard_conforming_strings" if value.eq_ignore_ascii_case(b"on") => return Ok(()),
+        "search_path" => {
+            let path = str::from_utf8(value).ok().and_then(path_in);
+            let unread = || GreetingError::SearchPath(String::from_utf8_lossy(value).into_owned());
+            startup.path = Some(path.ok_or_else(unread)?);
+            startup.settings.push((name.to_vec(), value.to_vec()));
+            return Ok(());
+        }
         _ => {}
     }
     if !SETTINGS_ALLOWED.contains(&lower.as_str()) {
@@ -310,7 +339,7 @@ mod tests {
 
     fn greet(parameters: &[(&str, &str)]) -> Result<Startup, GreetingError> {
         let mut wire = Wire::default();
-        wire.down.push(write::startup(parameters.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))));
+        wire.down.push(write::startup(0, parameters.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))));
         match Greeting::default().advance(&mut wire)? {
             Greeted::Startup(startup) => Ok(startup),
             other => panic!("{other:?}"),
@@ -327,20 +356,27 @@ mod tests {
     #[test]
     fn settings_that_change_what_statements_mean_are_refused() {
         for (name, value) in [
-            ("search_path", "evil"),
+            ("search_path", "pg_temp, evil"),
             ("Standard_Conforming_Strings", "off"),
             ("session_replication_role", "replica"),
             ("role", "postgres"),
             ("client_encoding", "SJIS"),
             ("replication", "database"),
-            ("options", "-c search_path=evil"),
-            ("options", "--search-path=evil"),
-            ("options", "-csearch_path=evil"),
+            ("options", "-c search_path=pg_catalog,evil"),
+            ("options", "--search-path=\"ev\"\"il\""),
+            ("options", "-csearch_path=pg_temp"),
             ("options", "-F"),
             ("options", "-c role"),
         ] {
             assert!(greet(&[("user", "ann"), (name, value)]).is_err(), "{name}={value}");
         }
+    }
+
+    #[test]
+    fn a_search_path_is_handed_on_and_remembered() {
+        let startup = greet(&[("user", "a"), ("options", r"-c search_path=App,\ public")]).unwrap();
+        assert_eq!(startup.path, path_in("app, public"));
+        assert_eq!(startup.settings, [(b"search_path".to_vec(), b"App, public".to_vec())]);
     }
 
     #[test]
@@ -416,7 +452,7 @@ mod tests {
             let mut wire = Wire::default();
             wire.down.push(packet(minor, option));
             let Ok(Greeted::Startup(startup)) = Greeting::default().advance(&mut wire) else { panic!() };
-            assert_eq!((startup.has_long_keys, startup.negotiation), (long, answer));
+            assert_eq!((startup.has_long_keys(), startup.negotiation()), (long, answer));
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
 
 use super::codec::write;
 use crate::{
     credential::Credential,
-    sql::{Catalogue, Column, Relation, RelationKind},
+    sql::{Catalogue, Column, ColumnRef, Definition, Relation, RelationKind},
     target::{Class, ColumnName, Target},
 };
 
@@ -46,9 +46,45 @@ const CHILDREN: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
 
 /// Everything that does not come with the server: extensions put functions into `pg_catalog` too.
 const FUNCTIONS: &str = "
-    SELECT DISTINCT p.proname::text, n.nspname::text
-    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname <> 'pg_catalog' OR p.oid >= 16384";
+    SELECT p.proname::text, n.nspname::text,
+           -- Made by an extension, in C, and the same for the same arguments.
+           bool_and(p.provolatile = 'i' AND l.lanname IN ('c', 'internal') AND d.objid IS NOT NULL)
+    FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    LEFT JOIN pg_catalog.pg_depend d
+        ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    WHERE n.nspname <> 'pg_catalog' OR p.oid >= 16384
+    GROUP BY 1, 2";
+
+/// Functions that run when an operator is written, in either direction of a comparison and of either meaning.
+const OPERATORS: &str = "
+    SELECT DISTINCT o.oprname::text, n.nspname::text, p.proname::text
+    FROM pg_catalog.pg_operator o
+    JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE o.oid >= 16384 AND p.oid >= 16384";
+
+/// Functions that run when a value becomes one of a type: casts, the input of types, and the checks of domains.
+const CASTS: &str = "
+    SELECT DISTINCT t.typname::text, n.nspname::text, p.proname::text
+    FROM (SELECT casttarget AS type, castfunc AS function FROM pg_catalog.pg_cast
+          UNION SELECT oid, typinput::oid FROM pg_catalog.pg_type
+          UNION SELECT o.contypid, d.refobjid
+          FROM pg_catalog.pg_constraint o
+          JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = o.oid
+          WHERE o.contypid <> 0 AND d.refclassid = 'pg_catalog.pg_proc'::regclass) c
+    JOIN pg_catalog.pg_type t ON t.oid = c.type
+    JOIN pg_catalog.pg_proc p ON p.oid = c.function
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.oid >= 16384";
+
+/// The queries of views, from which the classes of their columns follow.
+const DEFINITIONS: &str = "
+    SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '')
+    FROM pg_catalog.pg_class c WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384";
+
+const DATABASE: &str = "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 /// Columns of the server's own relations that hold values of tables: statistics, large objects, other people's
 /// statements, defaults of columns that were added later.
@@ -83,6 +119,11 @@ const SEARCH_PATH: &str = "
     FROM unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS s (name, position)
     WHERE s.name::text !~ '^pg_temp_' ORDER BY s.position";
 
+/// The schemas that the user may look into, and the user.
+const SCHEMAS: &str = "
+    SELECT n.nspname::text, current_user::text
+    FROM pg_catalog.pg_namespace n WHERE pg_catalog.has_schema_privilege(n.oid, 'USAGE')";
+
 /// Why a database could not be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
@@ -109,32 +150,51 @@ pub async fn request_tls(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> 
 }
 
 /// Reads the catalogue of `database` over `stream`, which is dialled and, where the target asks for it, secured.
+///
+/// Columns keep the classes that they were `seen` with.
 pub async fn survey(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     credential: &Credential,
     database: &str,
     target: &Target,
+    seen: &mut Seen,
 ) -> Result<Catalogue, SurveyError> {
-    let mut config = Config::new();
-    config.user(&credential.user).dbname(database).application_name("portcullis survey");
-    if let Some(password) = &credential.password {
-        config.password(password.expose());
-    }
-    let (client, connection) = config.connect_raw(stream, NoTls).await?;
+    let (client, connection) = log_in(stream, credential, database, "portcullis survey").await?;
     tokio::select! {
-        catalogue = read(&client, database, target) => catalogue,
+        catalogue = read(&client, database, target, seen) => catalogue,
         ended = connection => Err(ended.err().map_or(SurveyError::Closed, SurveyError::Server)),
     }
 }
 
+/// A session of the gate's own, and the connection that has to be polled for it.
+pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    credential: &Credential,
+    database: &str,
+    name: &str,
+) -> Result<(Client, Connection<S, NoTlsStream>), SurveyError> {
+    let mut config = Config::new();
+    config.user(&credential.user).dbname(database).application_name(name);
+    if let Some(password) = &credential.password {
+        config.password(password.expose());
+    }
+    Ok(config.connect_raw(stream, NoTls).await?)
+}
+
 /// All queries at once: they share one trip to the server.
-async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalogue, SurveyError> {
-    let (relations, views, children, functions, search_path) = tokio::try_join!(
+async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen) -> Result<Catalogue, SurveyError> {
+    let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
+    seen.begin(oid, target);
+    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
+        client.query(DEFINITIONS, &[]),
         client.query(FUNCTIONS, &[]),
+        client.query(OPERATORS, &[]),
+        client.query(CASTS, &[]),
         client.query(SEARCH_PATH, &[]),
+        client.query(SCHEMAS, &[]),
     )?;
     if relations.len() > RELATIONS_MAX {
         return Err(SurveyError::TooMany(relations.len()));
@@ -143,7 +203,7 @@ async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalo
     for row in relations {
         let (oid, schema, name): (u32, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (kind, numbers, names): (&str, Vec<i16>, Vec<String>) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
-        plan.add(target, oid, schema, name, kind, numbers.into_iter().zip(names));
+        plan.add(target, seen, oid, schema, name, kind, numbers.into_iter().zip(names));
     }
     for row in views {
         plan.sees(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -152,12 +212,83 @@ async fn read(client: &Client, database: &str, target: &Target) -> Result<Catalo
         plan.shares_rows(row.try_get(0)?, row.try_get(1)?);
     }
     let mut by_name: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut pure = BTreeSet::new();
     for row in functions {
-        by_name.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?);
+        let (name, schema): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if row.try_get(2)? {
+            pure.insert((schema.clone(), name.clone()));
+        }
+        by_name.entry(name).or_default().insert(schema);
     }
-    let search_path = search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    let database = database.to_owned();
-    Ok(Catalogue { database, search_path, relations: plan.draw(target), functions: by_name })
+    let definitions = plan.definitions(definitions)?;
+    let catalogue = Catalogue {
+        database: database.to_owned(),
+        oid,
+        usable: schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+        // `pg_catalog` is always usable, so that there is a row.
+        user: schemas.first().map(|row| row.try_get(1)).transpose()?.unwrap_or_default(),
+        search_path: search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+        relations: plan.draw(target),
+        operators: behind(operators, &pure)?,
+        casts: behind(casts, &pure)?,
+        definitions,
+        functions: by_name,
+        pure,
+    };
+    let catalogue = catalogue.trace_views();
+    seen.note(&catalogue);
+    Ok(catalogue)
+}
+
+/// Functions that run where others are named, leaving out those that do nothing else than compute.
+fn behind(
+    rows: Vec<tokio_postgres::Row>,
+    pure: &BTreeSet<(String, String)>,
+) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, SurveyError> {
+    let mut known: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    for row in rows {
+        let function = (row.try_get(1)?, row.try_get(2)?);
+        if !pure.contains(&function) {
+            known.entry(row.try_get(0)?).or_default().insert(function);
+        }
+    }
+    Ok(known)
+}
+
+/// The classes that columns of one database had, by identifier: a table that is renamed, moved or taken out of its
+/// partitioned parent keeps them for as long as they are remembered.
+#[derive(Debug, Default)]
+pub struct Seen {
+    database: u32,
+    configured: BTreeMap<ColumnName, Vec<Class>>,
+    classes: HashMap<ColumnRef, Vec<Class>>,
+}
+
+impl Seen {
+    /// Forgets everything if the database is another of the same name, or its classes are configured anew.
+    fn begin(&mut self, database: u32, target: &Target) {
+        if self.database != database || self.configured != target.classes {
+            *self = Self { database, configured: target.classes.clone(), classes: HashMap::new() };
+        }
+    }
+
+    /// Views are left out: their classes follow from their queries.
+    fn note(&mut self, catalogue: &Catalogue) {
+        for relation in catalogue.relations.values().filter(|relation| relation.classified) {
+            match relation.kind {
+                RelationKind::View | RelationKind::MaterializedView => continue,
+                RelationKind::Table | RelationKind::Foreign | RelationKind::Sequence | RelationKind::Other => {}
+            }
+            for column in relation.columns.iter().filter(|column| !column.classes.is_empty()) {
+                let key = ColumnRef { relation: relation.oid, column: column.number };
+                self.classes.insert(key, column.classes.clone());
+            }
+        }
+    }
+
+    fn of(&self, column: ColumnRef) -> &[Class] {
+        self.classes.get(&column).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// A catalogue in the making: relations, and how classes pass between them.
@@ -174,6 +305,7 @@ impl Plan {
     fn add(
         &mut self,
         target: &Target,
+        seen: &Seen,
         oid: u32,
         schema: String,
         name: String,
@@ -182,10 +314,12 @@ impl Plan {
     ) {
         let named =
             |column: &str| ColumnName { schema: schema.clone(), table: name.clone(), column: column.to_owned() };
+        let is_view = matches!(kind, "v" | "m");
         let columns = columns
             .map(|(number, column)| {
-                let classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
-                Column { number, name: column, classes }
+                let mut classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
+                join(&mut classes, seen.of(ColumnRef { relation: oid, column: number }).iter());
+                Column { number, name: column, classes, computed: is_view }
             })
             .collect();
         let kind = match kind {
@@ -199,6 +333,18 @@ impl Plan {
         self.relations.insert(oid, Relation { oid, schema, name, kind, columns, classified: false });
     }
 
+    /// The queries of views, beside the classes that their columns have by name.
+    fn definitions(&self, rows: Vec<tokio_postgres::Row>) -> Result<HashMap<u32, Definition>, SurveyError> {
+        let mut definitions = HashMap::new();
+        for row in rows {
+            let (oid, query) = (row.try_get(0)?, row.try_get(1)?);
+            let columns = self.relations.get(&oid).into_iter().flat_map(|view| &view.columns);
+            let own = columns.map(|column| (column.number, column.classes.clone())).collect();
+            definitions.insert(oid, Definition { query, own });
+        }
+        Ok(definitions)
+    }
+
     fn sees(&mut self, view: u32, base: u32, column: i32) {
         self.sights.push((view, base, column));
     }
@@ -209,7 +355,8 @@ impl Plan {
 
     /// Passes classes on until nothing changes: a view of a view, a partition of a partition.
     fn draw(mut self, target: &Target) -> HashMap<u32, Relation> {
-        let everything: BTreeSet<Class> = target.classes.values().flatten().cloned().collect();
+        let own = self.relations.values().flat_map(|relation| &relation.columns).flat_map(|column| &column.classes);
+        let everything: BTreeSet<Class> = target.classes.values().flatten().chain(own).cloned().collect();
         for relation in self.relations.values_mut() {
             let table = relation.name.as_str();
             let copies = |column: &&mut Column| COPIES.contains(&(table, column.name.as_str()));
@@ -298,7 +445,7 @@ mod tests {
         let mut plan = Plan::default();
         let mut add = |oid, name: &str, kind, columns: &[&str]| {
             let columns = (1..).zip(columns.iter().map(|&column| column.to_owned()));
-            plan.add(target, oid, "public".to_owned(), name.to_owned(), kind, columns);
+            plan.add(target, &Seen::default(), oid, "public".to_owned(), name.to_owned(), kind, columns);
         };
         add(1, "customers", "p", &["id", "email"]);
         add(2, "customers_old", "r", &["id", "email"]);
@@ -331,7 +478,15 @@ mod tests {
         let target = target();
         let mut plan = plan(&target);
         let columns = [(1, "attname"), (2, "most_common_vals")].map(|(number, name)| (number, name.to_owned()));
-        plan.add(&target, 6, "pg_catalog".to_owned(), "pg_stats".to_owned(), "v", columns.into_iter());
+        plan.add(
+            &target,
+            &Seen::default(),
+            6,
+            "pg_catalog".to_owned(),
+            "pg_stats".to_owned(),
+            "v",
+            columns.into_iter(),
+        );
         assert_eq!(classes(&plan.draw(&target), 6), [0, 1]);
     }
 

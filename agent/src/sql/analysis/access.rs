@@ -8,7 +8,7 @@ use std::{
 use pg_query::protobuf::RangeVar;
 
 use super::{
-    Analysis, bare,
+    Analysis, Level, bare,
     flow::{Flow, Origin, Row, Slot},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         sql::{Database, Function, Operation, Setting, Table},
     },
     sql::{
-        ColumnRef,
+        ColumnRef, Temporary,
         catalogue::{Names, Relation},
     },
     target::Class,
@@ -48,7 +48,7 @@ pub struct TableDraft {
 enum Meaning<'a> {
     Known(&'a Relation),
     /// A temporary relation; where the catalogue has one of the same name too, either may be meant.
-    Temporary(Option<&'a Relation>),
+    Temporary(&'a Temporary, Option<&'a Relation>),
     /// A table that an earlier statement of the same text creates.
     Created(String),
     Missing,
@@ -64,9 +64,11 @@ pub struct Touched {
 }
 
 impl Draft {
-    pub fn complete(self, names: &Names, read: &BTreeMap<u32, BTreeSet<Class>>) -> Access {
+    /// `relations`: how many the statement names; one that runs what was prepared names those of what it runs.
+    pub fn complete(self, names: &Names, read: &BTreeMap<u32, BTreeSet<Class>>, relations: u32) -> Access {
+        let counted = |facts: Facts| Facts { relations: relations.max(facts.relations), ..facts };
         let draft = match self {
-            Self::Other(access) => return access,
+            Self::Other(access) => return Access { facts: counted(access.facts), ..access },
             Self::Table(draft) => draft,
         };
         let relation = draft.relation.and_then(|oid| names.catalogue.relations.get(&oid));
@@ -82,26 +84,18 @@ impl Draft {
             classes,
             read_classes,
         };
-        bare(draft.operation, Resource::Table(table), draft.facts)
+        bare(draft.operation, Resource::Table(table), counted(draft.facts))
     }
 }
 
 impl<'a> Analysis<'a> {
     /// Notes an access to a relation in FROM or as the target of a command, and gives its columns.
     pub(super) fn table(&mut self, name: &RangeVar, operation: Operation) -> Touched {
+        // A lock names what FROM has named.
+        self.relations = self.relations.saturating_add(u32::from(operation != Operation::Lock));
         match self.meaning(name) {
             Meaning::Known(relation) => self.known(relation, operation),
-            Meaning::Temporary(shadowed) => {
-                self.remarks.depends_on_session = true;
-                let access = self.draft(operation, None, TEMPORARY_SCHEMA, &name.relname);
-                let mut flow = Flow::opaque();
-                if let Some(relation) = shadowed {
-                    let known = self.known(relation, operation);
-                    self.name_all(&known.row);
-                    flow.absorb(&known.row.whole());
-                }
-                Touched { access: Some(access), row: Row::unknown(flow) }
-            }
+            Meaning::Temporary(temporary, shadowed) => self.temporary(name, temporary, shadowed, operation),
             Meaning::Created(schema) => {
                 let access = self.draft(operation, None, &schema, &name.relname);
                 Touched { access: Some(access), row: Row::unknown(Flow::opaque()) }
@@ -115,6 +109,44 @@ impl<'a> Analysis<'a> {
                 Touched { access: None, row: Row::unknown(Flow::opaque()) }
             }
         }
+    }
+
+    /// What this session knows of its own relation; where the catalogue has one of the same name, either may be meant.
+    fn temporary(
+        &mut self,
+        name: &RangeVar,
+        temporary: &Temporary,
+        shadowed: Option<&'a Relation>,
+        operation: Operation,
+    ) -> Touched {
+        self.remarks.depends_on_session = true;
+        if matches!(operation, Operation::Insert | Operation::Update | Operation::Merge | Operation::AlterTable) {
+            self.fills.insert(name.relname.clone());
+        }
+        let access = self.draft(operation, None, TEMPORARY_SCHEMA, &name.relname);
+        let held = &temporary.held;
+        let mut flow = Flow {
+            columns: held.columns.clone(),
+            opaque: held.opaque || temporary.is_announced,
+            computed: held.computed,
+            temporary: true,
+        };
+        if let Some(relation) = shadowed {
+            let known = self.known(relation, operation);
+            self.name_all(&known.row);
+            flow = Flow { opaque: true, ..flow.and(&known.row.whole()) };
+        }
+        let row = match &temporary.columns {
+            Some(columns) if shadowed.is_none() && !temporary.is_announced => {
+                let slots = columns.iter().map(|column| {
+                    let column: Arc<str> = column.as_str().into();
+                    Slot { name: Some(column.clone()), flow: flow.clone(), origin: Some(Origin { access, column }) }
+                });
+                Row { slots: slots.collect(), rest: None }
+            }
+            Some(_) | None => Row::unknown(flow),
+        };
+        Touched { access: Some(access), row }
     }
 
     /// Notes that a relation is not in the catalogue.
@@ -150,6 +182,34 @@ impl<'a> Analysis<'a> {
         self.table(name, operation)
     }
 
+    /// Whoever decides by a table's classified columns reads them, whatever else is done to the table.
+    pub(super) fn read_what_decides(&mut self) {
+        let columns: Vec<ColumnRef> = self.predicates.iter().filter_map(|(_, column)| *column).collect();
+        let names = self.names;
+        for column in columns {
+            let reads = |draft: &&Draft, wanted: fn(Operation) -> bool| match draft {
+                Draft::Table(draft) => draft.relation == Some(column.relation) && wanted(draft.operation),
+                Draft::Other(_) => false,
+            };
+            let is_read = |operation| matches!(operation, Operation::Select | Operation::CopyOut);
+            if self.accesses.iter().any(|draft| reads(&draft, is_read)) {
+                continue;
+            }
+            let facts = self.accesses.iter().find(|draft| reads(draft, |_| true)).map(|draft| match draft {
+                Draft::Table(draft) => draft.facts,
+                Draft::Other(access) => access.facts,
+            });
+            let (Some(facts), Some(relation)) = (facts, names.catalogue.relations.get(&column.relation)) else {
+                continue;
+            };
+            let Facts { verb, has_where, has_limit, limit, .. } = facts;
+            self.level = Level { verb, has_where, has_limit, limit };
+            let access = self.draft(Operation::Select, Some(relation.oid), &relation.schema, &relation.name);
+            let named = relation.columns.iter().find(|known| known.number == column.column);
+            self.name_column(access, named.map_or("", |known| &known.name));
+        }
+    }
+
     fn known(&mut self, relation: &'a Relation, operation: Operation) -> Touched {
         self.step(relation.columns.len());
         let access = self.draft(operation, Some(relation.oid), &relation.schema, &relation.name);
@@ -157,7 +217,10 @@ impl<'a> Analysis<'a> {
             let name: Arc<str> = column.name.as_str().into();
             Slot {
                 name: Some(Arc::clone(&name)),
-                flow: Flow::of(ColumnRef { relation: relation.oid, column: column.number }),
+                flow: Flow {
+                    computed: column.computed,
+                    ..Flow::of(ColumnRef { relation: relation.oid, column: column.number })
+                },
                 origin: Some(Origin { access, column: name }),
             }
         });
@@ -175,11 +238,8 @@ impl<'a> Analysis<'a> {
             return Meaning::Foreign;
         }
         if name.schemaname == TEMPORARY_SCHEMA {
-            return if self.state.temporary.contains(&name.relname) {
-                Meaning::Temporary(None)
-            } else {
-                Meaning::Missing
-            };
+            let temporary = self.state.temporary.get(&name.relname);
+            return temporary.map_or(Meaning::Missing, |temporary| Meaning::Temporary(temporary, None));
         }
         if !name.schemaname.is_empty() {
             return match self.names.relation(&name.schemaname, &name.relname) {
@@ -189,8 +249,8 @@ impl<'a> Analysis<'a> {
         }
         self.remarks.unqualified.insert(name.relname.clone());
         let visible = self.names.visible(&name.relname);
-        if self.state.temporary.contains(&name.relname) {
-            return Meaning::Temporary(visible);
+        if let Some(temporary) = self.state.temporary.get(&name.relname) {
+            return Meaning::Temporary(temporary, visible);
         }
         match (visible, self.names.creation_schema()) {
             (Some(relation), _) => Meaning::Known(relation),
@@ -228,7 +288,13 @@ impl<'a> Analysis<'a> {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        Facts { verb: self.level.verb, has_where: self.level.has_where, has_limit: self.level.has_limit }
+        Facts {
+            verb: self.level.verb,
+            has_where: self.level.has_where,
+            has_limit: self.level.has_limit,
+            limit: self.level.limit,
+            relations: 0,
+        }
     }
 
     /// Notes that the statement names a column.
@@ -278,10 +344,12 @@ impl<'a> Analysis<'a> {
         self.adopt(access);
     }
 
-    /// Whether the statement calls a function that is not the server's own.
+    /// Whether the statement calls a function whose body is not known and that is not the server's own.
     pub(super) fn calls_unknown(&self) -> bool {
         self.accesses.iter().any(|draft| match draft {
-            Draft::Other(Access { resource: Resource::Function(function), .. }) => function.schema != "pg_catalog",
+            Draft::Other(Access { resource: Resource::Function(function), .. }) => {
+                function.schema != "pg_catalog" && !self.is_pure(&function.schema, &function.name)
+            }
             Draft::Other(_) | Draft::Table(_) => false,
         })
     }

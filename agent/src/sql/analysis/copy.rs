@@ -12,7 +12,7 @@ use crate::{request::sql::Operation, sql::StatementKind};
 
 impl Analysis<'_> {
     pub(super) fn copy(&mut self, copy: &CopyStmt) -> Effect {
-        let level = Level { verb: "COPY", has_where: copy.where_clause.is_some(), has_limit: false };
+        let level = Level { verb: "COPY", has_where: copy.where_clause.is_some(), ..Level::default() };
         let row = self.at_level(level, |analysis| {
             match (copy.is_program, copy.filename.is_empty()) {
                 (true, _) => analysis.on_database(Operation::CopyProgram),

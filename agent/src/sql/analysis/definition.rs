@@ -32,10 +32,16 @@ impl Analysis<'_> {
                 let name =
                     Node { node: Some(NodeEnum::String(pg_query::protobuf::String { sval: rename.subname.clone() })) };
                 let object = rename.object.as_deref().or_else(|| (!rename.subname.is_empty()).then_some(&name));
-                self.alter_object(rename.rename_type(), relation, object)
+                let effect = self.alter_object(rename.rename_type(), relation, object);
+                self.renamed(rename);
+                effect
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
-                self.alter_object(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
+                let effect = self.alter_object(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref());
+                if let Some(table) = &alter.relation {
+                    self.uncovered(table, None);
+                }
+                effect
             }
             NodeEnum::AlterOwnerStmt(alter) => {
                 self.alter_object(alter.object_type(), alter.relation.as_ref(), alter.object.as_deref())
@@ -51,10 +57,18 @@ impl Analysis<'_> {
             }
 
             // What changes how a table works.
-            NodeEnum::CreateTrigStmt(trigger) => self.on_tables("CREATE TRIGGER", trigger.relation.as_ref()),
-            NodeEnum::RuleStmt(rule) => self.on_tables("CREATE RULE", rule.relation.as_ref()),
-            NodeEnum::CreatePolicyStmt(policy) => self.on_tables("CREATE POLICY", policy.table.as_ref()),
-            NodeEnum::AlterPolicyStmt(policy) => self.on_tables("ALTER POLICY", policy.table.as_ref()),
+            NodeEnum::CreateTrigStmt(trigger) => self.create_trigger(trigger),
+            NodeEnum::RuleStmt(rule) => self.create_rule(rule),
+            NodeEnum::CreatePolicyStmt(policy) => {
+                let effect = self.on_tables("CREATE POLICY", policy.table.as_ref());
+                self.row_security(policy.table.as_ref(), [&policy.qual, &policy.with_check]);
+                effect
+            }
+            NodeEnum::AlterPolicyStmt(policy) => {
+                let effect = self.on_tables("ALTER POLICY", policy.table.as_ref());
+                self.row_security(policy.table.as_ref(), [&policy.qual, &policy.with_check]);
+                effect
+            }
 
             NodeEnum::CreateSchemaStmt(schema) if schema.schema_elts.is_empty() => {
                 self.simple("CREATE SCHEMA", Operation::CreateSchema)
@@ -115,11 +129,12 @@ impl Analysis<'_> {
             NodeEnum::DefineStmt(define) => self.simple(Tags::of(define.kind()).create, Operation::CreateObject),
             NodeEnum::CreateFunctionStmt(create) => {
                 let verb = if create.is_procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" };
+                self.routine_body(create, verb);
                 self.simple(verb, Operation::CreateObject)
             }
             NodeEnum::CreateSeqStmt(create) => {
                 let effect = self.simple("CREATE SEQUENCE", Operation::CreateObject);
-                self.made(effect.kind, effect.verb, create.sequence.as_ref())
+                self.made(effect.kind, effect.verb, create.sequence.as_ref(), None)
             }
 
             NodeEnum::AlterCollationStmt(_) => self.simple("ALTER COLLATION", Operation::AlterObject),

@@ -2,7 +2,7 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{AExpr, AIndirection, ColumnRef, Node, SubLink, SubLinkType, WindowDef},
+    protobuf::{AExpr, AIndirection, ColumnRef, Node, SubLink, SubLinkType, TypeName, WindowDef},
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     scope::{Found, Scope},
     strings,
 };
+use crate::request::PredicateKind;
 
 impl Analysis<'_> {
     /// The flow of one value.
@@ -73,28 +74,34 @@ impl Analysis<'_> {
 
             // What is all of its parts.
             NodeEnum::List(list) => self.values(&list.items, scope),
-            NodeEnum::BoolExpr(node) => self.values(&node.args, scope),
+            NodeEnum::BoolExpr(node) => self.values(&node.args, scope).computed(),
             NodeEnum::RowExpr(node) => self.values(&node.args, scope),
             NodeEnum::CoalesceExpr(node) => self.values(&node.args, scope),
-            NodeEnum::MinMaxExpr(node) => self.values(&node.args, scope),
+            NodeEnum::MinMaxExpr(node) => self.values(&node.args, scope).computed(),
             NodeEnum::AArrayExpr(node) => self.values(&node.elements, scope),
             NodeEnum::GroupingSet(node) => self.values(&node.content, scope),
-            NodeEnum::NamedArgExpr(node) => self.maybe(&node.arg, scope),
-            NodeEnum::NullTest(node) => self.maybe(&node.arg, scope),
-            NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope),
-            NodeEnum::TypeCast(node) => self.maybe(&node.arg, scope),
-            NodeEnum::CollateClause(node) => self.maybe(&node.arg, scope),
+            NodeEnum::NamedArgExpr(node) => {
+                node.arg.as_deref().map_or_else(Flow::default, |node| self.operand(node, scope))
+            }
+            NodeEnum::NullTest(node) => self.maybe(&node.arg, scope).computed(),
+            NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope).computed(),
+            NodeEnum::TypeCast(node) => {
+                let flow = node.arg.as_deref().map_or_else(Flow::default, |node| self.operand(node, scope));
+                let flow = flow.and(&self.cast(node.type_name.as_ref()));
+                let keeps = keeps_text(node.type_name.as_ref()) && flow.columns.len() <= 1;
+                if keeps { flow } else { flow.computed() }
+            }
+            NodeEnum::CollateClause(node) => self.maybe(&node.arg, scope).computed(),
             NodeEnum::MultiAssignRef(node) => self.maybe(&node.source, scope),
             NodeEnum::ResTarget(node) => self.maybe(&node.val, scope),
             NodeEnum::SortBy(node) => self.maybe(&node.node, scope),
-            NodeEnum::XmlSerialize(node) => self.maybe(&node.expr, scope),
+            NodeEnum::XmlSerialize(node) => self.maybe(&node.expr, scope).computed(),
             NodeEnum::AIndices(node) => self.maybe(&node.lidx, scope).and(&self.maybe(&node.uidx, scope)),
-            NodeEnum::CaseWhen(node) => self.maybe(&node.expr, scope).and(&self.maybe(&node.result, scope)),
-            NodeEnum::CaseExpr(node) => {
-                let flow = self.maybe(&node.arg, scope).and(&self.values(&node.args, scope));
-                flow.and(&self.maybe(&node.defresult, scope))
+            NodeEnum::CaseWhen(node) => self.condition(&node.expr, scope).and(&self.maybe(&node.result, scope)),
+            NodeEnum::CaseExpr(node) => self.case(node, scope),
+            NodeEnum::XmlExpr(node) => {
+                self.values(&node.named_args, scope).and(&self.values(&node.args, scope)).computed()
             }
-            NodeEnum::XmlExpr(node) => self.values(&node.named_args, scope).and(&self.values(&node.args, scope)),
             NodeEnum::WindowDef(window) => self.window(window, scope),
             NodeEnum::JsonValueExpr(_)
             | NodeEnum::JsonIsPredicate(_)
@@ -109,7 +116,7 @@ impl Analysis<'_> {
             | NodeEnum::JsonArrayConstructor(_)
             | NodeEnum::JsonArrayQueryConstructor(_)
             | NodeEnum::JsonObjectAgg(_)
-            | NodeEnum::JsonArrayAgg(_) => self.json(node, scope),
+            | NodeEnum::JsonArrayAgg(_) => self.json(node, scope).computed(),
 
             from_nodes!() | statement_nodes!() | clause_nodes!() | analysed_nodes!() => {
                 self.unknown("an expression of an unexpected kind is not understood");
@@ -149,6 +156,7 @@ impl Analysis<'_> {
         }
         match (is_system_column(name), found.possible) {
             (true, _) | (false, true) => flow,
+            (false, false) if self.parameters.contains(name) => flow,
             (false, false) => self.unresolved(scope),
         }
     }
@@ -166,8 +174,9 @@ impl Analysis<'_> {
             return flow;
         }
         self.name_all(&item.row);
-        let added = self.function(&[column]);
-        flow.and(&item.row.whole()).and(&added)
+        let flow = flow.and(&item.row.whole());
+        let added = self.applied(&[column], &flow);
+        flow.and(&added).computed()
     }
 
     pub(super) fn whole_row(&mut self, schema: Option<&str>, table: &str, scope: &Scope<'_>) -> Flow {
@@ -201,7 +210,7 @@ impl Analysis<'_> {
 
     fn sub_link(&mut self, link: &SubLink, scope: &Scope<'_>) -> Flow {
         let tested = self.maybe(&link.testexpr, scope);
-        self.check_operator(&link.oper_name);
+        let operator = self.check_operator(&link.oper_name);
         let row = match link.subselect.as_ref().and_then(|node| node.node.as_ref()) {
             Some(NodeEnum::SelectStmt(select)) => self.select(select, scope),
             Some(_) | None => {
@@ -218,22 +227,47 @@ impl Analysis<'_> {
             | SubLinkType::MultiexprSublink
             | SubLinkType::ArraySublink
             | SubLinkType::CteSublink
-            | SubLinkType::Undefined => tested.and(&row.whole()),
+            | SubLinkType::Undefined => {
+                let flow = tested.and(&row.whole()).and(&operator);
+                if link.testexpr.is_some() { flow.computed() } else { flow }
+            }
         }
     }
 
     fn operator(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
-        self.check_operator(&expression.name);
-        self.maybe(&expression.lexpr, scope).and(&self.maybe(&expression.rexpr, scope))
+        let operator = self.check_operator(&expression.name);
+        let left = self.maybe(&expression.lexpr, scope);
+        let right = self.maybe(&expression.rexpr, scope);
+        // Division by zero is an error for some values, and none for others.
+        if matches!(strings(&expression.name).last().map(String::as_str), Some("/" | "%")) {
+            self.decides(PredicateKind::Filter, &right);
+        }
+        left.and(&right).and(&operator).computed()
     }
 
-    /// The server's own operators touch nothing but their operands; those of other schemas may be anything.
-    pub(super) fn check_operator(&mut self, name: &[Node]) {
-        if let [schema, .., operator] = strings(name).as_slice()
-            && schema != "pg_catalog"
-        {
-            self.unknown(format!("operator {operator} of schema \"{schema}\" is not understood"));
+    /// The server's own operators touch nothing but their operands. Where the catalogue has others of the same name,
+    /// the server might choose them by the operands' types, and their functions are called.
+    pub(super) fn check_operator(&mut self, name: &[Node]) -> Flow {
+        let name = strings(name);
+        match name.as_slice() {
+            [] => Flow::default(),
+            [schema, _] if schema == "pg_catalog" => Flow::default(),
+            [operator] => {
+                let names = self.names;
+                self.implied(names.catalogue.operators.get(operator))
+            }
+            [schema, .., operator] => {
+                self.unknown(format!("operator {operator} of schema \"{schema}\" is not understood"));
+                Flow::opaque()
+            }
         }
+    }
+
+    /// What runs when a value becomes one of a type that is not the server's own.
+    fn cast(&mut self, name: Option<&TypeName>) -> Flow {
+        let names = self.names;
+        let kind = name.and_then(|name| strings(&name.names).pop());
+        self.implied(kind.and_then(|kind| names.catalogue.casts.get(&kind)))
     }
 
     /// `(row).column`, `(row).function`, `array[index]`.
@@ -241,8 +275,12 @@ impl Analysis<'_> {
         let mut flow = self.maybe(&indirection.arg, scope);
         for step in &indirection.indirection {
             match &step.node {
-                Some(NodeEnum::String(field)) if self.is_function(&field.sval) => {
-                    flow.absorb(&self.function(&[&field.sval]));
+                Some(NodeEnum::String(field))
+                    if !has_field(indirection, &field.sval, scope)
+                        .unwrap_or_else(|| !self.is_function(&field.sval)) =>
+                {
+                    let added = self.applied(&[&field.sval], &flow);
+                    flow = flow.and(&added).computed();
                 }
                 Some(NodeEnum::String(_) | NodeEnum::AStar(_)) => {}
                 _ => flow.absorb(&self.value(step, scope)),
@@ -253,21 +291,28 @@ impl Analysis<'_> {
 
     /// Walks a window: it decides on the order of rows, and its values go nowhere.
     pub(super) fn window(&mut self, window: &WindowDef, scope: &Scope<'_>) -> Flow {
-        self.values(&window.partition_clause, scope);
-        self.sort(&window.order_clause, scope);
-        self.maybe(&window.start_offset, scope);
-        self.maybe(&window.end_offset, scope);
+        self.group(&window.partition_clause, None, scope);
+        self.sort(&window.order_clause, None, scope);
+        let offsets = self.maybe(&window.start_offset, scope).and(&self.maybe(&window.end_offset, scope));
+        self.decides(PredicateKind::Filter, &offsets);
         Flow::default()
     }
+}
 
-    pub(super) fn sort(&mut self, nodes: &[Node], scope: &Scope<'_>) {
-        for node in nodes {
-            if let Some(NodeEnum::SortBy(sort)) = &node.node {
-                self.check_operator(&sort.use_op);
-            }
-            self.value(node, scope);
-        }
-    }
+/// Whether a row has a column of this name; `None`: its columns are not known. Those of tables in FROM are.
+fn has_field(indirection: &AIndirection, field: &str, scope: &Scope<'_>) -> Option<bool> {
+    let Some(Some(NodeEnum::ColumnRef(column))) = indirection.arg.as_ref().map(|arg| &arg.node) else { return None };
+    let [name] = <[String; 1]>::try_from(strings(&column.fields)).ok()?;
+    let row = &scope.item(None, &name).filter(|_| !scope.column(&name).certain)?.row;
+    let has_all_names = row.rest.is_none() && row.slots.iter().all(|slot| slot.name.is_some());
+    has_all_names.then(|| row.slots.iter().any(|slot| slot.name.as_deref() == Some(field)))
+}
+
+/// Whether a cast gives the text of a value and all of it.
+fn keeps_text(name: Option<&TypeName>) -> bool {
+    let Some(name) = name.filter(|name| name.typmods.is_empty() && name.array_bounds.is_empty()) else { return false };
+    matches!(strings(&name.names).as_slice(), [kind] if kind == "text")
+        || matches!(strings(&name.names).as_slice(), [schema, kind] if schema == "pg_catalog" && matches!(kind.as_str(), "text" | "varchar"))
 }
 
 /// Columns that every table has and none declares, as "System Columns" in PostgreSQL's documentation lists them.

@@ -8,22 +8,35 @@ use crate::sql::ColumnRef;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Flow {
     pub columns: BTreeSet<ColumnRef>,
-    /// Whether it may also stem from elsewhere: a temporary table, a function whose body is not known.
+    /// Whether it may also stem from elsewhere: a function whose body is not known.
     pub opaque: bool,
+    /// Whether it may be something else than one column's value as it stands, or several of them side by side in
+    /// rows, arrays and documents.
+    pub computed: bool,
+    /// Whether it is read from a temporary relation.
+    pub temporary: bool,
 }
 
 impl Flow {
     pub fn opaque() -> Self {
-        Self { columns: BTreeSet::new(), opaque: true }
+        Self { opaque: true, ..Self::default() }
     }
 
     pub fn of(column: ColumnRef) -> Self {
-        Self { columns: BTreeSet::from([column]), opaque: false }
+        Self { columns: BTreeSet::from([column]), ..Self::default() }
+    }
+
+    /// What is computed from it.
+    pub fn computed(mut self) -> Self {
+        self.computed = true;
+        self
     }
 
     pub fn absorb(&mut self, other: &Self) {
         self.columns.extend(&other.columns);
         self.opaque |= other.opaque;
+        self.computed |= other.computed;
+        self.temporary |= other.temporary;
     }
 
     pub fn and(mut self, other: &Self) -> Self {

@@ -12,7 +12,7 @@ use super::{
     scope::{Item, Scope},
     strings,
 };
-use crate::request::sql::Operation;
+use crate::request::{PredicateKind, sql::Operation};
 
 /// What an item of FROM adds to its level.
 #[derive(Debug, Default)]
@@ -89,7 +89,7 @@ impl Analysis<'_> {
         seen.extend(first.items.iter().cloned());
         let second = self.source(rarg, scope, &seen);
         seen.extend(second.items.iter().cloned());
-        self.maybe(&join.quals, &lateral(scope, &seen));
+        self.condition(&join.quals, &lateral(scope, &seen));
 
         let merged = if join.is_natural { common(&first.star, &second.star) } else { strings(&join.using_clause) };
         let star = self.joined(&first.star, &second.star, &merged, join.is_natural);
@@ -111,7 +111,9 @@ impl Analysis<'_> {
         if (natural || !merged.is_empty()) && (uncertain(left) || uncertain(right)) {
             self.name_all(left);
             self.name_all(right);
-            return Row::unknown(left.whole().and(&right.whole()));
+            let whole = left.whole().and(&right.whole());
+            self.decides(PredicateKind::Filter, &whole);
+            return Row::unknown(whole);
         }
         let is_merged =
             |slot: &Slot| slot.name.as_ref().is_some_and(|name| merged.iter().any(|known| **known == **name));
@@ -124,7 +126,10 @@ impl Analysis<'_> {
                     united.get_or_insert_with(|| slot.clone()).flow.absorb(&slot.flow);
                 }
             }
-            row.slots.extend(united);
+            if let Some(slot) = united {
+                self.decides(PredicateKind::Filter, &slot.flow);
+                row.slots.push(slot);
+            }
         }
         for side in [left, right] {
             row.slots.extend(side.slots.iter().filter(|slot| !is_merged(slot)).cloned());
@@ -186,12 +191,13 @@ impl Analysis<'_> {
                 _ => self.unknown("a column of XMLTABLE is not understood"),
             }
         }
-        From::of(Item::new(alias_name(table.alias.as_ref()), Row::unknown(flow)))
+        self.decides(PredicateKind::Filter, &flow);
+        From::of(Item::new(alias_name(table.alias.as_ref()), Row::unknown(flow.computed())))
     }
 
     fn sample(&mut self, sample: &RangeTableSample, scope: &Scope<'_>, left: &[Item]) -> From {
-        self.values(&sample.args, scope);
-        self.maybe(&sample.repeatable, scope);
+        let flow = self.values(&sample.args, scope).and(&self.maybe(&sample.repeatable, scope));
+        self.decides(PredicateKind::Filter, &flow);
         match strings(&sample.method).as_slice() {
             [name] | [.., name] if matches!(name.as_str(), "bernoulli" | "system") => {}
             _ => self.unknown("a sampling method is not understood"),

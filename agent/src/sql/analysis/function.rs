@@ -1,6 +1,9 @@
 //! Functions: which one a name means, and what may come out of it.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::LazyLock,
+};
 
 use pg_query::{
     NodeEnum,
@@ -8,6 +11,7 @@ use pg_query::{
 };
 
 use super::{Analysis, flow::Flow, scope::Scope, strings};
+use crate::sql::path::{PathChange, path_in};
 
 /// The schema of a function that is neither the server's own nor in the catalogue. No schema has this name.
 pub const UNRESOLVED_SCHEMA: &str = "?";
@@ -30,30 +34,53 @@ enum Body {
     Opaque,
 }
 
-impl Analysis<'_> {
+impl<'a> Analysis<'a> {
     /// A call: what flows through its arguments, and what the function itself may add.
     pub(super) fn call(&mut self, call: &FuncCall, scope: &Scope<'_>) -> Flow {
-        let arguments = self.values(&call.args, scope);
-        self.sort(&call.agg_order, scope);
-        let ordered = if call.agg_within_group { self.values(&call.agg_order, scope) } else { Flow::default() };
-        self.maybe(&call.agg_filter, scope);
+        let mut arguments = Flow::default();
+        for argument in &call.args {
+            arguments.absorb(&self.operand(argument, scope));
+        }
+        if call.agg_within_group {
+            // What is sorted there is answered with.
+            arguments.absorb(&self.values(&call.agg_order, scope).computed());
+        } else {
+            self.sort(&call.agg_order, None, scope);
+        }
+        self.condition(&call.agg_filter, scope);
         if let Some(window) = &call.over {
             self.window(window, scope);
         }
         let name = strings(&call.funcname);
         let parts: Vec<&str> = name.iter().map(String::as_str).collect();
-        let added = self.function(&parts);
+        let added = self.applied(&parts, &arguments);
+        if let Some(name) = parts.last() {
+            self.telling_call(name, call, &arguments);
+        }
         match parts.last() {
             Some(&"count") if self.is_server_function(&parts) => return Flow::default(),
-            Some(&"set_config") => self.set_config(&call.args, &arguments),
+            Some(&"set_config") => {
+                self.is_bare_call &= self.is_server_function(&parts);
+                self.set_config(&call.args, &arguments);
+            }
             Some(&name) if stores_arguments(name) => self.stored.absorb(&arguments),
             Some(_) | None => {}
         }
-        arguments.and(&ordered).and(&added)
+        let flow = arguments.and(&added);
+        if self.is_server_function(&parts) && keeps_values(call, parts.last()) { flow } else { flow.computed() }
+    }
+
+    /// Notes a call with `arguments`. A function whose body is not known may keep them, or send them somewhere.
+    pub(super) fn applied(&mut self, parts: &[&str], arguments: &Flow) -> Flow {
+        let added = self.function(parts);
+        if added.opaque {
+            self.stored.columns.extend(&arguments.columns);
+        }
+        added
     }
 
     /// Notes a call of the function that a name means, and says what its body may add.
-    pub(super) fn function(&mut self, parts: &[&str]) -> Flow {
+    fn function(&mut self, parts: &[&str]) -> Flow {
         match *parts {
             [name] => self.unqualified_function(name),
             [schema, name] => self.qualified_function(schema, name),
@@ -84,9 +111,9 @@ impl Analysis<'_> {
             resolved = true;
         }
         if let Some(schemas) = names.catalogue.functions.get(name) {
-            for schema in names.catalogue.search_path.iter().filter(|schema| schemas.contains(*schema)) {
+            for schema in names.path.iter().filter(|schema| schemas.contains(*schema)) {
                 self.on_function(schema, name);
-                flow.opaque = true;
+                flow.opaque |= !self.is_pure(schema, name);
                 resolved = true;
             }
         }
@@ -103,9 +130,25 @@ impl Analysis<'_> {
             SERVER_SCHEMA => SERVER_FUNCTIONS.get(name).copied(),
             // JDBC takes index keys apart with it.
             "information_schema" if name == "_pg_expandarray" => Some(Body::Pure),
+            _ if self.is_pure(schema, name) => Some(Body::Pure),
             _ => None,
         };
         Flow { opaque: body != Some(Body::Pure), ..Flow::default() }
+    }
+
+    pub(super) fn is_pure(&self, schema: &str, name: &str) -> bool {
+        let pure = &self.names.catalogue.pure;
+        !pure.is_empty() && pure.contains(&(schema.to_owned(), name.to_owned()))
+    }
+
+    /// Notes calls of the functions that run where an operator or the name of a type stands.
+    pub(super) fn implied(&mut self, functions: Option<&'a BTreeSet<(String, String)>>) -> Flow {
+        let mut flow = Flow::default();
+        for (schema, name) in functions.into_iter().flatten() {
+            self.on_function(schema, name);
+            flow.opaque = true;
+        }
+        flow
     }
 
     fn is_server_function(&self, parts: &[&str]) -> bool {
@@ -120,6 +163,12 @@ impl Analysis<'_> {
     fn set_config(&mut self, arguments: &[Node], flow: &Flow) {
         self.stored.absorb(flow);
         match arguments.first().and_then(text) {
+            // The one form in which it is sure to be called, and once.
+            Some(name) if name.eq_ignore_ascii_case("search_path") && self.is_bare_call => {
+                let path = arguments.get(1).and_then(text).and_then(path_in);
+                let is_local = arguments.get(2).and_then(boolean);
+                self.change_path(path.zip(is_local).map(|(path, is_local)| PathChange { path: Some(path), is_local }));
+            }
             Some(name) => {
                 let value = arguments.get(1).and_then(text).map(|value| vec![value.to_owned()]);
                 self.setting(name, value.as_deref());
@@ -129,10 +178,28 @@ impl Analysis<'_> {
     }
 }
 
-/// Functions of the server and of extensions that come with it that keep or send their arguments.
+/// Functions that answer with one of their arguments' values, or with several of them side by side.
+fn keeps_values(call: &FuncCall, name: Option<&&str>) -> bool {
+    match name {
+        Some(
+            &("lower" | "upper" | "min" | "max" | "any_value" | "first_value" | "last_value" | "nth_value" | "lag"
+            | "lead" | "array_agg" | "unnest" | "row_to_json" | "to_json" | "to_jsonb" | "json_agg" | "jsonb_agg"
+            | "json_build_array" | "jsonb_build_array"),
+        ) => true,
+        // Keys come first, and are no values.
+        Some(&("json_build_object" | "jsonb_build_object")) => {
+            call.args.iter().step_by(2).all(|key| text(key).is_some())
+        }
+        Some(_) | None => false,
+    }
+}
+
+/// Functions of the server that compute from nothing else, but keep or send their arguments: other sessions see which
+/// locks are held, and `random` goes on from its seed.
 fn stores_arguments(name: &str) -> bool {
-    matches!(name, "pg_notify" | "lo_put" | "lo_from_bytea" | "lowrite" | "pg_logical_emit_message" | "pg_file_write")
-        || name.starts_with("dblink")
+    matches!(name, "pg_notify" | "setseed" | "setval")
+        || name.starts_with("pg_advisory_")
+        || name.starts_with("pg_try_advisory_")
 }
 
 /// A string literal.
@@ -143,6 +210,17 @@ pub fn text(node: &Node) -> Option<&str> {
             Some(Val::Ival(_) | Val::Fval(_) | Val::Boolval(_) | Val::Bsval(_)) | None => None,
         },
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().and_then(text),
+        _ => None,
+    }
+}
+
+/// A boolean literal.
+fn boolean(node: &Node) -> Option<bool> {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => match &constant.val {
+            Some(Val::Boolval(boolean)) => Some(boolean.boolval),
+            Some(Val::Sval(_) | Val::Ival(_) | Val::Fval(_) | Val::Bsval(_)) | None => None,
+        },
         _ => None,
     }
 }

@@ -11,6 +11,7 @@ use super::{
     from::alias_names,
     scope::Scope,
 };
+use crate::request::PredicateKind;
 
 impl Analysis<'_> {
     /// The flow of one SQL/JSON expression.
@@ -57,7 +58,8 @@ impl Analysis<'_> {
         let flow = self.json_value(table.context_item.as_deref(), scope).and(&self.values(&table.passing, scope));
         let flow = flow.and(&self.json_behavior(table.on_error.as_deref(), scope));
         let flow = flow.and(&self.json_columns(&table.columns, scope));
-        Row::unknown(flow).rename(&alias_names(table.alias.as_ref()))
+        self.decides(PredicateKind::Filter, &flow);
+        Row::unknown(flow.computed()).rename(&alias_names(table.alias.as_ref()))
     }
 
     fn json_columns(&mut self, columns: &[Node], scope: &Scope<'_>) -> Flow {
@@ -105,8 +107,8 @@ impl Analysis<'_> {
 
     fn json_aggregate(&mut self, aggregate: Option<&JsonAggConstructor>, scope: &Scope<'_>) {
         let Some(aggregate) = aggregate else { return };
-        self.maybe(&aggregate.agg_filter, scope);
-        self.sort(&aggregate.agg_order, scope);
+        self.condition(&aggregate.agg_filter, scope);
+        self.sort(&aggregate.agg_order, None, scope);
         if let Some(window) = &aggregate.over {
             self.window(window, scope);
         }

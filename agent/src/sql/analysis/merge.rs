@@ -22,18 +22,18 @@ impl Analysis<'_> {
         };
         let mut with = Scope::inside(outer);
         // The join decides on the rows, as a WHERE clause does.
-        let level = Level { verb: "MERGE", has_where: true, has_limit: false };
+        let level = Level { verb: "MERGE", has_where: true, ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(merge.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);
             let target = analysis.table(name, Operation::Merge);
             analysis.sources(merge.source_relation.as_deref().map_or(&[], std::slice::from_ref), &mut scope);
             scope.items.insert(0, aliased(name, target.row));
-            analysis.maybe(&merge.join_condition, &scope);
+            analysis.condition(&merge.join_condition, &scope);
             for node in &merge.merge_when_clauses {
                 match &node.node {
                     Some(NodeEnum::MergeWhenClause(when)) => {
-                        analysis.maybe(&when.condition, &scope);
+                        analysis.condition(&when.condition, &scope);
                         match operation(when) {
                             Some(operation) => {
                                 let target = analysis.table(name, operation);

@@ -12,7 +12,9 @@ mod merge;
 mod named;
 mod nodes;
 mod object;
+mod predicate;
 mod query;
+mod routine;
 mod scope;
 mod setting;
 mod table;
@@ -29,9 +31,9 @@ use self::{
     access::Draft,
     flow::{Flow, Row},
 };
-use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names};
+use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange};
 use crate::{
-    request::{Access, Facts, Footprint, Operation, Resource, sql},
+    request::{Access, Facts, Footprint, Operation, Predicate, PredicateKind, Resource, sql},
     target::Class,
 };
 
@@ -107,10 +109,30 @@ pub struct Analysis<'a> {
     caveats: Vec<String>,
     /// What is stored somewhere.
     stored: Flow,
+    /// How many relations were named so far.
+    relations: u32,
+    /// Whether a transaction begins that may not write.
+    begins_read_only: bool,
+    /// Whether rows are written that the command tag does not count.
+    writes_within: bool,
+    /// What is decided by; `None`: values of unknown origin.
+    predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
+    /// Those of statements that were analysed before, and run again.
+    resumed: BTreeSet<Predicate>,
+    /// Temporary relations that are written.
+    fills: BTreeSet<String>,
+    /// Whether a statement that runs again may fill any.
+    may_fill_all: bool,
+    /// Names that mean an argument of the function whose body is walked.
+    parameters: BTreeSet<String>,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
     steps: usize,
+    /// Whether the statement is a call of one function with nothing around it.
+    is_bare_call: bool,
+    /// What becomes of the search path.
+    path_change: Option<PathChange>,
     remarks: Remarks,
 }
 
@@ -120,6 +142,7 @@ struct Level {
     verb: &'static str,
     has_where: bool,
     has_limit: bool,
+    limit: Option<i64>,
 }
 
 /// What a statement answers and does, before its flows are put together.
@@ -146,9 +169,19 @@ impl<'a> Analysis<'a> {
             accesses: Vec::new(),
             caveats: Vec::new(),
             stored: Flow::default(),
+            relations: 0,
+            begins_read_only: false,
+            writes_within: false,
+            predicates: BTreeSet::new(),
+            resumed: BTreeSet::new(),
+            fills: BTreeSet::new(),
+            may_fill_all: false,
+            parameters: BTreeSet::new(),
             level: Level::default(),
             depth: 0,
             steps: 0,
+            is_bare_call: false,
+            path_change: None,
             remarks: Remarks::default(),
         }
     }
@@ -156,36 +189,55 @@ impl<'a> Analysis<'a> {
     /// Analyses one statement.
     pub fn run(mut self, node: Option<&Node>) -> Analysed {
         let effect = match node.and_then(|node| node.node.as_ref()) {
-            Some(node) => self.statement(node),
+            Some(node) => {
+                self.is_bare_call = matches!(node, NodeEnum::SelectStmt(select) if utility::is_bare_call(select));
+                self.statement(node)
+            }
             None => self.not_understood("an empty statement"),
         };
         self.finish(effect)
     }
 
-    fn finish(self, effect: Effect) -> Analysed {
+    fn finish(mut self, effect: Effect) -> Analysed {
+        self.read_what_decides();
+        let kind = self.path_change.take().map_or(effect.kind, StatementKind::SetSearchPath);
         let answered = effect.answer.is_some();
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
         let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
         let statement = Statement {
-            returns_rows: answered && effect.kind != StatementKind::CopyOut,
-            kind: effect.kind,
+            returns_rows: answered && kind != StatementKind::CopyOut,
+            kind,
             verb: effect.verb,
             flow_classes: self.classes(&flow.columns),
             sink: !self.stored.is_clean(),
+            is_read_only: self.begins_read_only,
+            writes_within: self.writes_within,
             stored_classes: self.classes(&self.stored.columns),
+            stored_opaque: self.stored.opaque && self.names.has_classes(),
             opaque_flow: flow.opaque,
+            fills: self.fills.clone(),
+            may_fill_all: self.may_fill_all || self.calls_unknown(),
             outputs,
             flows: flow.columns,
         };
-        let read = self.read_classes(&statement.flows);
-        let accesses = self.accesses.into_iter().map(|draft| draft.complete(self.names, &read)).collect();
-        let footprint = Footprint { accesses, caveats: self.caveats };
+        let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());
+        let read = self.read_classes(statement.flows.iter().chain(deciding));
+        let predicates = self.named_predicates().chain(self.resumed.iter().cloned()).collect();
+        let accesses =
+            self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
+        let footprint = Footprint { accesses, predicates, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
     }
 
     fn output(&self, flow: &Flow) -> Output {
-        Output { columns: flow.columns.clone(), classes: self.classes(&flow.columns), opaque: flow.opaque }
+        Output {
+            columns: flow.columns.clone(),
+            classes: self.classes(&flow.columns),
+            opaque: flow.opaque,
+            computed: flow.computed,
+            is_temporary: flow.temporary,
+        }
     }
 
     fn classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeSet<Class> {
@@ -193,7 +245,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// The classes that flow, by the relation that they flow from.
-    fn read_classes(&self, columns: &BTreeSet<ColumnRef>) -> BTreeMap<u32, BTreeSet<Class>> {
+    fn read_classes<'c>(&self, columns: impl Iterator<Item = &'c ColumnRef>) -> BTreeMap<u32, BTreeSet<Class>> {
         let mut read: BTreeMap<u32, BTreeSet<Class>> = BTreeMap::new();
         for &column in columns {
             read.entry(column.relation).or_default().extend(self.names.classes(column).iter().cloned());

@@ -10,7 +10,7 @@ use super::{
     scope::Scope,
     utility::answer,
 };
-use crate::sql::{Prepared, StatementKind};
+use crate::sql::{Output, Prepared, StatementKind};
 
 impl Analysis<'_> {
     /// PREPARE is judged as if it ran, and EXECUTE again.
@@ -41,6 +41,7 @@ impl Analysis<'_> {
         for caveat in &footprint.caveats {
             self.unknown(caveat.clone());
         }
+        self.resumed.extend(footprint.predicates.iter().cloned());
         Prepared { statement, footprint: Arc::new(footprint) }
     }
 
@@ -79,11 +80,17 @@ impl Analysis<'_> {
         for caveat in &known.footprint.caveats {
             self.unknown(caveat.clone());
         }
+        self.resumed.extend(known.footprint.predicates.iter().cloned());
         for access in &known.footprint.accesses {
             self.adopt(access.clone());
         }
         let statement = &known.statement;
-        let all = Flow { columns: statement.flows.clone(), opaque: statement.opaque_flow }.and(arguments);
+        let all =
+            Flow { columns: statement.flows.clone(), opaque: statement.opaque_flow, computed: true, ..Flow::default() };
+        let all = all.and(arguments);
+        self.fills.extend(statement.fills.iter().cloned());
+        self.may_fill_all |= statement.may_fill_all;
+        self.writes_within |= statement.writes_within;
         if statement.sink {
             self.stored.absorb(&all);
         }
@@ -95,7 +102,8 @@ impl Analysis<'_> {
                 slots: outputs
                     .iter()
                     .map(|output| {
-                        let flow = Flow { columns: output.columns.clone(), opaque: output.opaque };
+                        let Output { columns, opaque, computed, is_temporary, .. } = output.clone();
+                        let flow = Flow { columns, opaque, computed, temporary: is_temporary };
                         Slot { name: None, flow: flow.and(arguments), origin: None }
                     })
                     .collect(),

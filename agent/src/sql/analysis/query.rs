@@ -3,7 +3,8 @@
 use pg_query::{
     NodeEnum,
     protobuf::{
-        CommonTableExpr, IntoClause, LockingClause, Node, RangeVar, SelectStmt, SetOperation, WithClause, a_const::Val,
+        CommonTableExpr, IntoClause, LimitOption, LockingClause, Node, RangeVar, SelectStmt, SetOperation, WithClause,
+        a_const::Val,
     },
 };
 
@@ -14,7 +15,7 @@ use super::{
     scope::Scope,
     strings,
 };
-use crate::request::sql::Operation;
+use crate::request::{PredicateKind, sql::Operation};
 
 /// Most rounds in which recursive queries are walked; each adds what flows one step further.
 const RECURSION_ROUNDS_MAX: usize = 4;
@@ -31,7 +32,12 @@ impl Analysis<'_> {
             verb @ ("EXPLAIN" | "COPY" | "DECLARE CURSOR") => verb,
             _ => "SELECT",
         };
-        let level = Level { verb, has_where: select.where_clause.is_some(), has_limit: is_limited(select) };
+        let level = Level {
+            verb,
+            has_where: select.where_clause.is_some(),
+            has_limit: is_limited(select),
+            limit: limit(select),
+        };
         let row = self.at_level(level, |analysis| analysis.select_level(select, outer));
         self.leave();
         row
@@ -53,9 +59,11 @@ impl Analysis<'_> {
             }
         };
         self.numbers(&select.sort_clause);
-        self.sort(&select.sort_clause, &scope);
-        self.maybe(&select.limit_count, &scope);
-        self.maybe(&select.limit_offset, &scope);
+        self.sort(&select.sort_clause, Some(&row), &scope);
+        for limit in [&select.limit_count, &select.limit_offset] {
+            let flow = self.maybe(limit, &scope);
+            self.decides(PredicateKind::Filter, &flow);
+        }
         for lock in &select.locking_clause {
             match &lock.node {
                 Some(NodeEnum::LockingClause(lock)) => self.locking(lock, select, &scope),
@@ -70,14 +78,18 @@ impl Analysis<'_> {
 
     fn select_simple(&mut self, select: &SelectStmt, scope: &mut Scope<'_>) -> Row {
         self.sources(&select.from_clause, scope);
-        self.maybe(&select.where_clause, scope);
+        self.condition(&select.where_clause, scope);
         let row = self.targets(&select.target_list, scope);
         self.numbers(&select.distinct_clause);
         self.numbers(&select.group_clause);
         // DISTINCT without expressions is a list of one absent node.
-        self.values(&select.distinct_clause, scope);
-        self.values(&select.group_clause, scope);
-        self.maybe(&select.having_clause, scope);
+        if select.distinct_clause.iter().any(|node| node.node.is_none()) {
+            row.flows().for_each(|flow| self.decides(PredicateKind::Grouping, flow));
+        } else {
+            self.group(&select.distinct_clause, Some(&row), scope);
+        }
+        self.group(&select.group_clause, Some(&row), scope);
+        self.condition(&select.having_clause, scope);
         self.values(&select.window_clause, scope);
         row
     }
@@ -92,6 +104,12 @@ impl Analysis<'_> {
             None => Row::unknown(Flow::opaque()),
         };
         row.unite(&right);
+        let kind = match select.op() {
+            SetOperation::SetopUnion if select.all => return row,
+            SetOperation::SetopUnion => PredicateKind::Grouping,
+            _ => PredicateKind::Filter,
+        };
+        row.flows().for_each(|flow| self.decides(kind, flow));
         row
     }
 
@@ -153,8 +171,11 @@ impl Analysis<'_> {
             scope.queries.extend(queries.iter().map(|query| query.ctename.clone()).zip(rows));
         };
         assume(scope, queries.iter().map(|_| Row::unknown(Flow::default())).collect());
+        let named = self.relations;
         let mut rows: Vec<Row> = queries.iter().map(|query| self.first_arm(query, scope)).collect();
         for _ in 0..RECURSION_ROUNDS_MAX {
+            // Each round walks the same text again.
+            self.relations = named;
             assume(scope, rows.clone());
             let next: Vec<Row> = queries.iter().map(|query| self.with_query(query, scope)).collect();
             let stable = next.iter().zip(&rows).all(|(next, row)| next.flows().eq(row.flows()));
@@ -181,7 +202,9 @@ impl Analysis<'_> {
     }
 
     fn with_query(&mut self, query: &CommonTableExpr, scope: &Scope<'_>) -> Row {
-        let row = match query.ctequery.as_ref().and_then(|node| node.node.as_ref()) {
+        let node = query.ctequery.as_ref().and_then(|node| node.node.as_ref());
+        self.writes_within |= !matches!(node, Some(NodeEnum::SelectStmt(_)));
+        let row = match node {
             Some(NodeEnum::SelectStmt(select)) => self.select(select, scope),
             Some(NodeEnum::InsertStmt(insert)) => self.insert(insert, scope),
             Some(NodeEnum::UpdateStmt(update)) => self.update(update, scope),
@@ -243,6 +266,15 @@ fn is_limited(select: &SelectStmt) -> bool {
         Some(Some(NodeEnum::AConst(constant))) => !constant.isnull,
         Some(_) => true,
         None => false,
+    }
+}
+
+/// The LIMIT, where it is a constant that bounds the rows: WITH TIES may bring more.
+fn limit(select: &SelectStmt) -> Option<i64> {
+    let Some(NodeEnum::AConst(constant)) = &select.limit_count.as_ref()?.node else { return None };
+    match (&constant.val, select.limit_option()) {
+        (Some(Val::Ival(count)), LimitOption::Count) => Some(count.ival.into()),
+        _ => None,
     }
 }
 

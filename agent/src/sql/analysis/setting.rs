@@ -6,10 +6,17 @@ use pg_query::{
 };
 
 use super::{Analysis, Effect, function};
-use crate::{request::sql::Operation, sql::StatementKind};
+use crate::{
+    request::sql::Operation,
+    sql::{
+        StatementKind,
+        path::{PathChange, path_of},
+    },
+};
 
 /// The name under which all settings at once are judged.
 const ALL: &str = "all";
+const SEARCH_PATH: &str = "search_path";
 
 impl Analysis<'_> {
     /// SET, RESET.
@@ -25,6 +32,9 @@ impl Analysis<'_> {
         self.level.verb = verb;
         // A number is as good a value as any: `standard_conforming_strings = 0`.
         self.remarks.numbers_matter = true;
+        if statement.name.eq_ignore_ascii_case(SEARCH_PATH) {
+            return self.set_path(statement, verb);
+        }
         match statement.kind() {
             VariableSetKind::VarSetValue => {
                 let values: Option<Vec<String>> = statement.args.iter().map(literal).collect();
@@ -58,7 +68,8 @@ impl Analysis<'_> {
         match name {
             "client_encoding" => values.is_some_and(|values| matches!(values, [encoding] if is_utf8(encoding))),
             "standard_conforming_strings" => values.is_some_and(|values| matches!(values, [value] if is_true(value))),
-            "search_path" => values.is_some_and(|values| self.is_search_path(values)),
+            // Where its change can be followed, it does not come here.
+            "search_path" => false,
             "backslash_quote"
             | "session_authorization"
             | "session_replication_role"
@@ -72,11 +83,32 @@ impl Analysis<'_> {
         }
     }
 
-    /// Whether a search path is the one that the catalogue was read with.
-    fn is_search_path(&self, values: &[String]) -> bool {
-        let known = self.names.catalogue.search_path.iter().filter(|schema| *schema != "pg_catalog");
-        let named = values.iter().filter(|schema| *schema != "pg_catalog");
-        values.iter().all(|schema| is_plain(schema)) && known.eq(named)
+    /// Notes a change of the search path; `None`: one that cannot be followed.
+    pub(super) fn change_path(&mut self, change: Option<PathChange>) {
+        match change {
+            Some(change) => {
+                self.on_setting(SEARCH_PATH);
+                self.path_change = Some(change);
+            }
+            None => self.setting(SEARCH_PATH, None),
+        }
+    }
+
+    /// SET and RESET of the search path.
+    fn set_path(&mut self, statement: &VariableSetStmt, verb: &'static str) -> Effect {
+        let path = match statement.kind() {
+            VariableSetKind::VarSetValue => {
+                let names: Option<Vec<String>> = statement.args.iter().map(literal).collect();
+                names.as_deref().and_then(path_of).map(Some)
+            }
+            VariableSetKind::VarSetDefault | VariableSetKind::VarReset => Some(None),
+            VariableSetKind::VarSetCurrent
+            | VariableSetKind::VarSetMulti
+            | VariableSetKind::VarResetAll
+            | VariableSetKind::Undefined => None,
+        };
+        self.change_path(path.map(|path| PathChange { path, is_local: statement.is_local }));
+        Effect::silent(StatementKind::Set, verb)
     }
 
     /// DISCARD.
@@ -105,11 +137,6 @@ fn literal(node: &Node) -> Option<String> {
         Val::Boolval(boolean) => Some(boolean.boolval.to_string()),
         Val::Bsval(_) => None,
     }
-}
-
-/// Whether a name means itself both as a value of SET and inside the string that `set_config` takes apart.
-fn is_plain(name: &str) -> bool {
-    name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
 /// PostgreSQL compares encoding names by their letters and digits alone.

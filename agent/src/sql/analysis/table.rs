@@ -3,15 +3,15 @@
 use pg_query::{
     NodeEnum,
     protobuf::{
-        AlterTableCmd, AlterTableStmt, ColumnDef, ConstrType, CreateStmt, CreateTableAsStmt, IndexElem, IndexStmt,
-        IntoClause, Node, ObjectType, RangeVar, ViewStmt,
+        AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, CreateStmt,
+        CreateTableAsStmt, IndexElem, IndexStmt, IntoClause, Node, ObjectType, RangeVar, ViewStmt,
     },
 };
 
 use super::{
     Analysis, Effect,
     access::{self, TEMPORARY_SCHEMA, Touched},
-    flow::Row,
+    flow::{Flow, Row},
     from::aliased,
     nodes::expression_nodes,
     object::Object,
@@ -19,7 +19,10 @@ use super::{
     strings,
     tag::Tags,
 };
-use crate::{request::sql::Operation, sql::StatementKind};
+use crate::{
+    request::{PredicateKind, sql::Operation},
+    sql::StatementKind,
+};
 
 impl Analysis<'_> {
     pub(super) fn alter(&mut self, table: Option<&RangeVar>) {
@@ -42,13 +45,31 @@ impl Analysis<'_> {
             }
         }
         for element in create.table_elts.iter().chain(&create.constraints) {
-            self.table_element(element, access);
+            self.table_element(element, access, &Scope::default());
         }
-        self.made(StatementKind::Define, verb, Some(name))
+        let columns = self.declared(create);
+        self.made(StatementKind::Define, verb, Some(name), columns)
+    }
+
+    /// The columns that CREATE TABLE lists; `None`: it takes others from elsewhere.
+    fn declared(&mut self, create: &CreateStmt) -> Option<Vec<String>> {
+        let mut columns = Vec::new();
+        for element in &create.table_elts {
+            match &element.node {
+                Some(NodeEnum::ColumnDef(column)) => columns.push(column.colname.clone()),
+                Some(NodeEnum::TableLikeClause(like)) => {
+                    let row = self.table(like.relation.as_ref()?, Operation::Select).row;
+                    columns.extend(slot_names(&row)?);
+                }
+                _ => {}
+            }
+        }
+        (create.inh_relations.is_empty() && create.partbound.is_none() && create.of_typename.is_none())
+            .then_some(columns)
     }
 
     /// A column, constraint or LIKE of a table that is made or altered.
-    fn table_element(&mut self, element: &Node, access: Option<usize>) {
+    fn table_element(&mut self, element: &Node, access: Option<usize>, scope: &Scope<'_>) {
         match &element.node {
             Some(NodeEnum::ColumnDef(column)) => {
                 if let Some(access) = access {
@@ -56,21 +77,11 @@ impl Analysis<'_> {
                 }
                 self.maybe(&column.raw_default, &Scope::default());
                 for constraint in &column.constraints {
-                    self.table_element(constraint, access);
+                    self.table_element(constraint, access, scope);
                 }
             }
             Some(NodeEnum::Constraint(constraint)) => {
-                self.maybe(&constraint.raw_expr, &Scope::default());
-                self.maybe(&constraint.where_clause, &Scope::default());
-                // Whoever refers to a table learns which values it holds.
-                if let Some(table) = &constraint.pktable {
-                    let touched = self.table(table, Operation::Select);
-                    for column in strings(&constraint.pk_attrs) {
-                        if let Some(access) = touched.access {
-                            self.name_column(access, &column);
-                        }
-                    }
-                }
+                self.constraint(constraint, scope);
             }
             Some(NodeEnum::TableLikeClause(like)) => match &like.relation {
                 Some(table) => {
@@ -81,6 +92,29 @@ impl Analysis<'_> {
             },
             _ => self.unknown("an element of a table is not understood"),
         }
+    }
+
+    /// Rows that a table has already must satisfy it, or it fails.
+    fn constraint(&mut self, constraint: &Constraint, scope: &Scope<'_>) {
+        let flow = self.maybe(&constraint.raw_expr, scope);
+        self.decides(PredicateKind::Filter, &flow);
+        self.condition(&constraint.where_clause, scope);
+        let mut flow = Flow::default();
+        for name in strings(&constraint.fk_attrs) {
+            scope.column(&name).slots.iter().for_each(|slot| flow.absorb(&slot.flow));
+        }
+        // Whoever refers to a table learns which values it holds.
+        if let Some(table) = &constraint.pktable {
+            let touched = self.table(table, Operation::Select);
+            for column in strings(&constraint.pk_attrs) {
+                let named = touched.row.slots.iter().filter(|slot| slot.name.as_deref() == Some(&*column));
+                named.for_each(|slot| flow.absorb(&slot.flow));
+                if let Some(access) = touched.access {
+                    self.name_column(access, &column);
+                }
+            }
+        }
+        self.decides(PredicateKind::Filter, &flow);
     }
 
     pub(super) fn create_table_as(&mut self, create: &CreateTableAsStmt) -> Effect {
@@ -100,7 +134,9 @@ impl Analysis<'_> {
         } else {
             self.creation(name);
         }
-        self.made(StatementKind::Define, verb, Some(name))
+        let named = create.into.as_ref().map(|into| strings(&into.col_names)).filter(|names| !names.is_empty());
+        let columns = slot_names(&source.rename(&named.unwrap_or_default()));
+        self.made(StatementKind::Define, verb, Some(name), columns)
     }
 
     /// SELECT … INTO makes a table of the answer.
@@ -113,14 +149,15 @@ impl Analysis<'_> {
             }
             None => self.unknown("SELECT INTO without a table is not understood"),
         }
-        Row::default()
+        row
     }
 
     pub(super) fn create_view(&mut self, view: &ViewStmt) -> Effect {
         match view.query.as_ref().and_then(|node| node.node.as_ref()) {
-            // What a view reads is found again in the catalogue, with its classes.
+            // Until the catalogue is read again, nobody else knows what a view shows.
             Some(NodeEnum::SelectStmt(query)) => {
-                self.select(query, &Scope::default());
+                let row = self.select(query, &Scope::default());
+                self.stored.absorb(&row.whole());
             }
             _ => return self.not_understood("the query of a view"),
         }
@@ -128,9 +165,10 @@ impl Analysis<'_> {
         // A view of anything temporary is temporary, whether it says so or not.
         match &view.view {
             Some(name) if self.remarks.depends_on_session => {
-                Effect::silent(StatementKind::CreateTemporary { name: name.relname.clone() }, effect.verb)
+                let kind = StatementKind::CreateTemporary { name: name.relname.clone(), columns: None };
+                Effect::silent(kind, effect.verb)
             }
-            name => self.made(effect.kind, effect.verb, name.as_ref()),
+            name => self.made(effect.kind, effect.verb, name.as_ref(), None),
         }
     }
 
@@ -142,23 +180,31 @@ impl Analysis<'_> {
             scope.items.push(aliased(table, touched.row));
             for element in index.index_params.iter().chain(&index.index_including_params) {
                 match &element.node {
-                    Some(NodeEnum::IndexElem(element)) => self.index_element(element, &scope),
+                    Some(NodeEnum::IndexElem(element)) => {
+                        let flow = self.index_element(element, &scope);
+                        // Building it computes the expression for every row, and may fail.
+                        if flow.computed {
+                            self.decides(PredicateKind::Filter, &flow);
+                        }
+                    }
                     _ => self.unknown("a column of an index is not understood"),
                 }
             }
-            self.maybe(&index.where_clause, &scope);
+            self.condition(&index.where_clause, &scope);
         }
         effect
     }
 
-    pub(super) fn index_element(&mut self, element: &IndexElem, scope: &Scope<'_>) {
+    pub(super) fn index_element(&mut self, element: &IndexElem, scope: &Scope<'_>) -> Flow {
         if element.name.is_empty() {
-            self.maybe(&element.expr, scope);
-            return;
+            return self.maybe(&element.expr, scope);
         }
+        let mut flow = Flow::default();
         for slot in scope.column(&element.name).slots {
             self.name_slot(&slot);
+            flow.absorb(&slot.flow);
         }
+        flow
     }
 
     pub(super) fn alter_table(&mut self, alter: &AlterTableStmt) -> Effect {
@@ -169,6 +215,7 @@ impl Analysis<'_> {
         let Some(name) = &alter.relation else { return self.not_understood("ALTER TABLE") };
         let table = self.defined(name, Operation::AlterTable);
         let access = table.access;
+        let scope = Scope { items: vec![Item::new(&*name.relname, table.row.clone())], ..Scope::default() };
         for node in &alter.cmds {
             let Some(NodeEnum::AlterTableCmd(command)) = &node.node else {
                 self.unknown("a command of ALTER TABLE is not understood");
@@ -179,12 +226,18 @@ impl Analysis<'_> {
             }
             match command.def.as_ref().and_then(|node| node.node.as_ref()) {
                 // Another table: INHERIT, ATTACH PARTITION.
-                Some(NodeEnum::RangeVar(other)) => self.alter(Some(other)),
-                Some(NodeEnum::PartitionCmd(partition)) => self.alter(partition.name.as_ref()),
+                Some(NodeEnum::RangeVar(other)) => {
+                    self.leaves_parent(command, Some(name));
+                    self.alter(Some(other));
+                }
+                Some(NodeEnum::PartitionCmd(partition)) => {
+                    self.leaves_parent(command, partition.name.as_ref());
+                    self.alter(partition.name.as_ref());
+                }
                 Some(NodeEnum::ColumnDef(column)) => self.derived_column(column, command, name, &table),
                 Some(NodeEnum::Constraint(_)) => {
                     if let Some(element) = command.def.as_deref() {
-                        self.table_element(element, access);
+                        self.table_element(element, access, &scope);
                     }
                 }
                 // A default, a list of options, a name: expressions are walked for what they call.
@@ -195,6 +248,36 @@ impl Analysis<'_> {
             }
         }
         Effect::silent(StatementKind::Define, "ALTER TABLE")
+    }
+
+    /// A table that is taken out of its parent has its classes from there by name, and would show its rows without.
+    fn leaves_parent(&mut self, command: &AlterTableCmd, child: Option<&RangeVar>) {
+        if let (AlterTableType::AtDetachPartition | AlterTableType::AtDropInherit, Some(child)) =
+            (command.subtype(), child)
+        {
+            self.uncovered(child, None);
+        }
+    }
+
+    /// Notes that classified columns would be known by other names, which nobody has classified: one, or all.
+    pub(super) fn uncovered(&mut self, table: &RangeVar, column: Option<&str>) {
+        let names = self.names;
+        let known = match &*table.schemaname {
+            "" => names.visible(&table.relname),
+            schema => names.relation(schema, &table.relname),
+        };
+        let Some(relation) = known else { return };
+        let is_meant = |name: &str| column.is_none_or(|column| column == name);
+        let columns = relation.columns.iter().filter(|known| !known.classes.is_empty() && is_meant(&known.name));
+        let columns: Vec<&str> = columns.map(|known| known.name.as_str()).collect();
+        if columns.is_empty() {
+            return;
+        }
+        let row = self.table(table, Operation::Select).row;
+        for slot in row.slots.iter().filter(|slot| slot.name.as_deref().is_some_and(|name| columns.contains(&name))) {
+            self.name_slot(slot);
+            self.stored.absorb(&slot.flow);
+        }
     }
 
     /// A column that is added or changes its type: what its values are computed from is stored in it.
@@ -210,7 +293,7 @@ impl Analysis<'_> {
                 Some(NodeEnum::Constraint(constraint)) if constraint.contype() == ConstrType::ConstrGenerated => {
                     flow.absorb(&self.maybe(&constraint.raw_expr, &scope));
                 }
-                _ => self.table_element(node, touched.access),
+                _ => self.table_element(node, touched.access, &scope),
             }
         }
         let own = touched.row.slots.iter().filter(|slot| slot.name.as_deref() == Some(name));
@@ -243,16 +326,28 @@ impl Analysis<'_> {
     }
 
     /// What remains when a relation has been made: a temporary name, or a table for later statements.
-    pub(super) fn made(&mut self, kind: StatementKind, verb: &'static str, name: Option<&RangeVar>) -> Effect {
+    pub(super) fn made(
+        &mut self,
+        kind: StatementKind,
+        verb: &'static str,
+        name: Option<&RangeVar>,
+        columns: Option<Vec<String>>,
+    ) -> Effect {
         let Some(name) = name else { return Effect::silent(kind, verb) };
         if is_temporary(name) {
-            return Effect::silent(StatementKind::CreateTemporary { name: name.relname.clone() }, verb);
+            return Effect::silent(StatementKind::CreateTemporary { name: name.relname.clone(), columns }, verb);
         }
         if let Some(schema) = self.creation_schema(name) {
             self.remarks.created.insert((schema, name.relname.clone()));
         }
         Effect::silent(StatementKind::Define, verb)
     }
+}
+
+/// The names of a row's columns; `None`: not all are known.
+pub fn slot_names(row: &Row) -> Option<Vec<String>> {
+    let names = row.slots.iter().map(|slot| slot.name.as_deref().map(str::to_owned));
+    if row.rest.is_some() { None } else { names.collect() }
 }
 
 /// The persistence `t` of `pg_class`, or the temporary schema by name.

@@ -3,7 +3,8 @@
 use pg_query::{
     NodeEnum,
     protobuf::{
-        CallStmt, DropBehavior, ExplainStmt, LockStmt, Node, TransactionStmt, TransactionStmtKind, TruncateStmt,
+        CallStmt, DropBehavior, ExplainStmt, FuncCall, LockStmt, Node, SelectStmt, TransactionStmt,
+        TransactionStmtKind, TruncateStmt, a_const::Val,
     },
 };
 
@@ -13,6 +14,7 @@ use super::{
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
     query::into_clause,
     scope::Scope,
+    table::slot_names,
 };
 use crate::{request::sql::Operation, sql::StatementKind};
 
@@ -24,7 +26,10 @@ impl Analysis<'_> {
             NodeEnum::SelectStmt(select) => {
                 let row = self.select(select, &nothing);
                 match into_clause(select) {
-                    Some(into) => self.made(StatementKind::Select, "SELECT INTO", into.rel.as_ref()),
+                    Some(into) => {
+                        let columns = slot_names(&row);
+                        self.made(StatementKind::Select, "SELECT INTO", into.rel.as_ref(), columns)
+                    }
                     None => answer(StatementKind::Select, "SELECT", row),
                 }
             }
@@ -190,6 +195,7 @@ impl Analysis<'_> {
     }
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> Effect {
+        self.begins_read_only = is_read_only(transaction);
         match transaction.kind() {
             TransactionStmtKind::TransStmtBegin => Effect::silent(StatementKind::Begin, "BEGIN"),
             TransactionStmtKind::TransStmtStart => Effect::silent(StatementKind::Begin, "START TRANSACTION"),
@@ -219,6 +225,7 @@ impl Analysis<'_> {
         let analyze = option("analyze");
         self.level.verb = "EXPLAIN";
         let effect = self.inner(explain.query.as_deref());
+        self.writes_within |= analyze && !matches!(effect.kind, StatementKind::Select | StatementKind::Declare { .. });
         let opaque = self.calls_unknown() || effect.answer.is_some_and(|row| row.whole().opaque);
         let plan = Slot { name: Some("QUERY PLAN".into()), flow: Flow { opaque, ..Flow::default() }, origin: None };
         answer(StatementKind::Explain { analyze }, "EXPLAIN", Row { slots: vec![plan], rest: None })
@@ -261,6 +268,40 @@ impl Analysis<'_> {
         let flow = self.call(function, &Scope::default()).and(&Flow::opaque());
         answer(StatementKind::Call, "CALL", Row::unknown(flow))
     }
+}
+
+/// Whether a query is `SELECT function(literals)` and nothing else, so that the function is called exactly once.
+pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
+    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else { return false };
+    let Some(Node { node: Some(NodeEnum::FuncCall(call)) }) = target.val.as_deref() else { return false };
+    let is_plain_call = FuncCall {
+        agg_order: Vec::new(),
+        agg_filter: None,
+        over: None,
+        agg_within_group: false,
+        agg_star: false,
+        agg_distinct: false,
+        func_variadic: false,
+        ..(**call).clone()
+    } == **call;
+    let alone = SelectStmt {
+        target_list: select.target_list.clone(),
+        limit_option: select.limit_option,
+        op: select.op,
+        ..SelectStmt::default()
+    };
+    let is_literal = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
+    is_plain_call && call.args.iter().all(is_literal) && alone == *select
+}
+
+/// Whether the modes of BEGIN end with READ ONLY; the server takes the last one.
+fn is_read_only(transaction: &TransactionStmt) -> bool {
+    let modes = transaction.options.iter().filter_map(|node| match &node.node {
+        Some(NodeEnum::DefElem(mode)) if mode.defname == "transaction_read_only" => Some(&mode.arg),
+        _ => None,
+    });
+    let value = modes.last().and_then(|value| value.as_ref()?.node.as_ref());
+    matches!(value, Some(NodeEnum::AConst(constant)) if matches!(&constant.val, Some(Val::Ival(set)) if set.ival == 1))
 }
 
 pub fn answer(kind: StatementKind, verb: &'static str, row: Row) -> Effect {

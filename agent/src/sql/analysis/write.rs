@@ -15,7 +15,7 @@ use super::{
     from::aliased,
     scope::{Item, Scope},
 };
-use crate::request::sql::Operation;
+use crate::request::{PredicateKind, sql::Operation};
 
 impl Analysis<'_> {
     pub(super) fn insert(&mut self, insert: &InsertStmt, outer: &Scope<'_>) -> Row {
@@ -39,7 +39,7 @@ impl Analysis<'_> {
             };
             analysis.stored.absorb(&source);
             if let Some(conflict) = &insert.on_conflict_clause {
-                analysis.on_conflict(conflict, name, &target, &source, &with);
+                analysis.on_conflict(insert, conflict, name, &target, &source, &with);
             }
             analysis.returning(insert.returning_clause.as_ref(), name, &mut Scope::inside(&with))
         })
@@ -48,6 +48,7 @@ impl Analysis<'_> {
     /// ON CONFLICT DO UPDATE updates only rows that collide, so it counts as having a WHERE clause.
     fn on_conflict(
         &mut self,
+        insert: &InsertStmt,
         conflict: &OnConflictClause,
         name: &RangeVar,
         inserted: &Touched,
@@ -56,21 +57,15 @@ impl Analysis<'_> {
     ) {
         let mut scope = Scope::inside(with);
         scope.items.push(aliased(name, inserted.row.clone()));
-        if let Some(infer) = &conflict.infer {
-            for element in &infer.index_elems {
-                match &element.node {
-                    Some(NodeEnum::IndexElem(element)) => self.index_element(element, &scope),
-                    _ => self.unknown("the target of ON CONFLICT is not understood"),
-                }
-            }
-            self.maybe(&infer.where_clause, &scope);
-        }
+        self.arbiter(insert, &scope);
         match conflict.action() {
             OnConflictAction::OnconflictNothing => {}
             OnConflictAction::OnconflictUpdate => {
-                let level = Level { verb: "INSERT", has_where: true, has_limit: false };
+                let level = Level { verb: "INSERT", has_where: true, ..Level::default() };
                 self.at_level(level, |analysis| {
+                    let named = analysis.relations;
                     let target = analysis.table(name, Operation::Update);
+                    analysis.relations = named;
                     let mut excluded = target.row.clone();
                     for slot in &mut excluded.slots {
                         slot.flow = source.clone();
@@ -81,7 +76,7 @@ impl Analysis<'_> {
                     scope.items =
                         vec![aliased(name, target.row.clone()), Item::new("excluded", excluded).qualified_only()];
                     analysis.assign(&conflict.target_list, &target, &scope);
-                    analysis.maybe(&conflict.where_clause, &scope);
+                    analysis.condition(&conflict.where_clause, &scope);
                 });
             }
             OnConflictAction::OnconflictNone | OnConflictAction::Undefined => {
@@ -90,10 +85,49 @@ impl Analysis<'_> {
         }
     }
 
+    /// What a new row collides with is told by the rows that are affected: each row is a guess.
+    fn arbiter(&mut self, insert: &InsertStmt, scope: &Scope<'_>) {
+        let is_listed =
+            |node: &Node| matches!(&node.node, Some(NodeEnum::SelectStmt(select)) if !select.values_lists.is_empty());
+        let kind = match insert.select_stmt.as_deref() {
+            Some(source) if !is_listed(source) => PredicateKind::Filter,
+            Some(_) | None => PredicateKind::Equality,
+        };
+        let infer = insert.on_conflict_clause.as_ref().and_then(|conflict| conflict.infer.as_ref());
+        let elements = infer.map_or(&[][..], |infer| &infer.index_elems);
+        for element in elements {
+            match &element.node {
+                Some(NodeEnum::IndexElem(element)) => {
+                    let flow = self.index_element(element, scope);
+                    self.decides(if flow.computed { PredicateKind::Filter } else { kind }, &flow);
+                }
+                _ => self.unknown("the target of ON CONFLICT is not understood"),
+            }
+        }
+        if let Some(infer) = infer {
+            self.condition(&infer.where_clause, scope);
+        }
+        if elements.is_empty() {
+            // Any unique index may be meant.
+            let written = scope.items.iter().flat_map(|item| &item.row.slots);
+            let is_written = |name: &str| {
+                insert
+                    .cols
+                    .iter()
+                    .any(|node| matches!(&node.node, Some(NodeEnum::ResTarget(target)) if target.name == name))
+            };
+            let written: Vec<Flow> = written
+                .filter(|slot| insert.cols.is_empty() || slot.name.as_deref().is_some_and(is_written))
+                .map(|slot| slot.flow.clone())
+                .collect();
+            written.iter().for_each(|flow| self.decides(kind, flow));
+        }
+    }
+
     pub(super) fn update(&mut self, update: &UpdateStmt, outer: &Scope<'_>) -> Row {
         let Some(name) = &update.relation else { return self.without_table("UPDATE") };
         let mut with = Scope::inside(outer);
-        let level = Level { verb: "UPDATE", has_where: update.where_clause.is_some(), has_limit: false };
+        let level = Level { verb: "UPDATE", has_where: update.where_clause.is_some(), ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(update.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);
@@ -104,7 +138,7 @@ impl Analysis<'_> {
             scope.items.push(aliased(name, target.row.clone()));
             analysis.sources(&update.from_clause, &mut scope);
             analysis.assign(&update.target_list, &target, &scope);
-            analysis.maybe(&update.where_clause, &scope);
+            analysis.condition(&update.where_clause, &scope);
             analysis.returning(update.returning_clause.as_ref(), name, &mut scope)
         })
     }
@@ -112,14 +146,14 @@ impl Analysis<'_> {
     pub(super) fn delete(&mut self, delete: &DeleteStmt, outer: &Scope<'_>) -> Row {
         let Some(name) = &delete.relation else { return self.without_table("DELETE") };
         let mut with = Scope::inside(outer);
-        let level = Level { verb: "DELETE", has_where: delete.where_clause.is_some(), has_limit: false };
+        let level = Level { verb: "DELETE", has_where: delete.where_clause.is_some(), ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(delete.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);
             let target = analysis.table(name, Operation::Delete);
             scope.items.push(aliased(name, target.row));
             analysis.sources(&delete.using_clause, &mut scope);
-            analysis.maybe(&delete.where_clause, &scope);
+            analysis.condition(&delete.where_clause, &scope);
             analysis.returning(delete.returning_clause.as_ref(), name, &mut scope)
         })
     }

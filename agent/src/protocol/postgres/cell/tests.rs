@@ -17,7 +17,7 @@ const METHODS: [Method; 6] =
 /// A duty to mask social security numbers and cards.
 fn shield(method: Method) -> Arc<Shield> {
     let masks = BTreeMap::from([(Class::from("ssn"), method), (Class::from("credit_card"), method)]);
-    let obligations = Arc::new(Obligations { masks, approval: None });
+    let obligations = Arc::new(Obligations { masks, ..Obligations::default() });
     let classifier = Arc::new(Classifier::new(catalogue()));
     let classified = classifier.classify(&Bytes::from_static(b"SELECT ssn FROM customers"), &SessionState::default());
     Shield::new(&Arc::new(Masker::new([7; 32])), &obligations, &classifier, &classified, false).unwrap()

@@ -216,6 +216,18 @@ pub fn authentication(body: &[u8]) -> Result<Authentication<'_>, CodecError> {
     Ok(wanted)
 }
 
+/// The newest minor version that the server speaks, of a NegotiateProtocolVersion.
+pub fn newest_minor(body: &[u8]) -> Result<u16, CodecError> {
+    let mut fields = Fields::new("NegotiateProtocolVersion", body);
+    // Servers write the whole version; its upper half is the major one.
+    let minor = (fields.u32()? & 0xffff) as u16;
+    for _ in 0..fields.u32()? {
+        fields.text()?;
+    }
+    fields.end()?;
+    Ok(minor)
+}
+
 /// Process and key of a BackendKeyData.
 pub fn key_data(body: &[u8]) -> Result<(u32, &[u8]), CodecError> {
     let mut fields = Fields::new("BackendKeyData", body);

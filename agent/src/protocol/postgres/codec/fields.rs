@@ -31,9 +31,9 @@ impl<'a> Fields<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    /// A count, which the protocol writes as Int16 and which is never negative.
+    /// A count of things, at most 65,535: the protocol calls it Int16, and both sides read it without a sign.
     pub fn count(&mut self) -> Result<usize, CodecError> {
-        usize::try_from(self.i16()?).map_err(|_| CodecError::Value(self.kind))
+        self.array().map(u16::from_be_bytes).map(usize::from)
     }
 
     /// A string, without the NUL that ends it.
@@ -93,5 +93,6 @@ mod tests {
         assert_eq!(Fields::new("test", b"x").end(), Err(CodecError::Long("test")));
         assert_eq!(Fields::new("test", b"x").text(), Err(CodecError::Short("test")));
         assert_eq!(Fields::new("test", b"\xff\xff\xff\xfe").value(), Err(CodecError::Value("test")));
+        assert_eq!(Fields::new("test", b"\xff\xff").count(), Ok(65_535));
     }
 }

@@ -1,5 +1,7 @@
 //! Messages from the workload.
 
+use bytes::Bytes;
+
 use super::{BIND_MAX, CodecError, FRAME_MAX, Fields, Head, NAMING_MAX, STARTUP_MAX, TEXT_MAX};
 
 /// The request for TLS before the startup packet.
@@ -57,6 +59,29 @@ impl Tag {
         }
         Ok(tag)
     }
+
+    /// What a message is that carries more than this session holds of its kind, though the server would take it:
+    /// such a request is refused alone, and the session goes on.
+    pub fn oversized(head: Head) -> Option<Oversized> {
+        let (max, is_simple) = match head.tag {
+            b'Q' | b'F' => (TEXT_MAX, true),
+            b'P' => (TEXT_MAX, false),
+            b'B' => (BIND_MAX, false),
+            _ => return None,
+        };
+        let length = head.total - 1;
+        (length > max).then_some(Oversized { length, max, is_simple })
+    }
+}
+
+/// A request that is too long to be judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Oversized {
+    /// Bytes after the type of the message.
+    pub length: usize,
+    pub max: usize,
+    /// Whether it belongs to the simple protocol.
+    pub is_simple: bool,
 }
 
 /// What a connection opens with.
@@ -112,14 +137,13 @@ pub fn query(body: &[u8]) -> Result<&[u8], CodecError> {
     Ok(text)
 }
 
-/// Statement name and text of a Parse; the parameters' types do not matter here.
-pub fn parse(body: &[u8]) -> Result<(&[u8], &[u8]), CodecError> {
+/// Statement name and text of a Parse, and the types that it gives to the first of its parameters.
+pub fn parse(body: &[u8]) -> Result<(&[u8], &[u8], Vec<u32>), CodecError> {
     let mut fields = Fields::new("Parse", body);
     let (name, text) = (fields.text()?, fields.text()?);
-    let types = fields.count()?;
-    fields.take(types * 4)?;
+    let types = (0..fields.count()?).map(|_| fields.u32()).collect::<Result<_, _>>()?;
     fields.end()?;
-    Ok((name, text))
+    Ok((name, text, types))
 }
 
 /// What a Bind ties together.
@@ -168,6 +192,23 @@ pub fn bind(body: &[u8]) -> Result<Bind<'_>, CodecError> {
     };
     fields.end()?;
     Ok(Bind { portal, statement, formats })
+}
+
+/// The arguments of a Bind in order: whether each is in binary, and its value.
+pub fn arguments(body: &[u8]) -> Result<Vec<(bool, Option<Bytes>)>, CodecError> {
+    let mut fields = Fields::new("Bind", body);
+    fields.text()?;
+    fields.text()?;
+    let formats = (0..fields.count()?).map(|_| format(&mut fields)).collect::<Result<Vec<_>, _>>()?;
+    let is_binary = |index| match formats.as_slice() {
+        [all] => *all,
+        each => each.get(index).copied().unwrap_or(false),
+    };
+    let mut values = Vec::new();
+    for index in 0..fields.count()? {
+        values.push((is_binary(index), fields.value()?.map(Bytes::copy_from_slice)));
+    }
+    Ok(values)
 }
 
 /// A format code of a Bind or a row description: whether it is binary.
@@ -247,7 +288,11 @@ mod tests {
     fn text_that_is_longer_than_its_limit_is_refused_by_its_head() {
         let mut message = vec![b'Q'];
         message.extend_from_slice(&((TEXT_MAX + 1) as u32).to_be_bytes());
-        assert!(Tag::of(head(&message).unwrap().unwrap()).is_err());
+        let head_of_text = head(&message).unwrap().unwrap();
+        assert!(Tag::of(head_of_text).is_err());
+        assert!(Tag::oversized(head_of_text).is_some_and(|oversized| oversized.is_simple));
+        assert_eq!(Tag::oversized(Head { tag: b'Q', total: TEXT_MAX + 1 }), None);
+        assert_eq!(Tag::oversized(Head { tag: b'E', total: TEXT_MAX * 2 }), None);
         assert!(Tag::of(head(b"S\0\0\0\x05").unwrap().unwrap()).is_err());
     }
 

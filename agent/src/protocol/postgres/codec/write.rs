@@ -53,10 +53,10 @@ pub fn cancel_request(process: u32, key: &[u8]) -> Bytes {
     })
 }
 
-/// A startup packet of protocol 3.0.
-pub fn startup<'a>(parameters: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Bytes {
+/// A startup packet of protocol 3.`minor`.
+pub fn startup<'a>(minor: u16, parameters: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Bytes {
     untyped(|out| {
-        out.put_u32(3 << 16);
+        out.put_u32(3 << 16 | u32::from(minor));
         for (name, value) in parameters {
             text(out, name);
             text(out, value);
@@ -98,6 +98,10 @@ pub fn sasl_initial(mechanism: &[u8], first: &[u8]) -> Bytes {
 
 pub fn sasl_response(response: &[u8]) -> Bytes {
     one(b'p', |out| out.put_slice(response))
+}
+
+pub fn flush() -> Bytes {
+    Bytes::from_static(b"H\0\0\0\x04")
 }
 
 pub fn terminate() -> Bytes {

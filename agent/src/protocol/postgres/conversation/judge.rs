@@ -24,7 +24,7 @@ use crate::{
             wire::Wire,
         },
     },
-    request::{Request, Stage},
+    request::{Request, Stage, Standing},
     sql::{self, Classified, Classifier, CopyLayout, StatementKind},
 };
 
@@ -35,14 +35,30 @@ pub struct Waiting {
     total: usize,
     /// Whether the catalogue was read again for it; once is enough.
     is_surveyed: bool,
-    /// What the gate was asked about; `None`: the catalogue is awaited first.
-    asked: Option<(Arc<Classified>, Arc<Classifier>)>,
+    awaits: Awaits,
+}
+
+/// What a request waits for.
+enum Awaits {
+    Catalogue,
+    /// The gate's verdict on this.
+    Verdict {
+        classified: Arc<Classified>,
+        classifier: Arc<Classifier>,
+    },
+    /// The answers to all that was sent before: then the gate is asked.
+    Answers,
+    /// The end of what runs: it is permitted, and runs with nothing beside it.
+    Quiet {
+        classified: Arc<Classified>,
+        permit: Permit,
+    },
 }
 
 /// What is judged.
 pub enum Subject {
     Query { text: Bytes },
-    Parse { name: Bytes, text: Bytes },
+    Parse { name: Bytes, text: Bytes, types: Arc<[u32]> },
     Execute { name: Bytes, portal: Arc<Portal> },
 }
 
@@ -61,6 +77,19 @@ impl Subject {
         }
     }
 
+    /// The types that the workload gave to the parameters.
+    fn types(&self) -> Arc<[u32]> {
+        match self {
+            Self::Query { .. } => Arc::default(),
+            Self::Parse { types, .. } => types.clone(),
+            Self::Execute { portal, .. } => portal.statement.types.clone(),
+        }
+    }
+
+    const fn is_parse(&self) -> bool {
+        matches!(self, Self::Parse { .. })
+    }
+
     const fn way(&self) -> Way {
         match self {
             Self::Query { .. } => Way::Simple,
@@ -68,12 +97,12 @@ impl Subject {
         }
     }
 
-    fn request(&self, classified: &Classified) -> Request {
+    fn request(&self, classified: &Classified, standing: Standing) -> Request {
         match self {
-            Self::Query { text } => classify::statement(text.clone(), classified, Stage::Execute),
-            Self::Parse { text, .. } => classify::statement(text.clone(), classified, Stage::Prepare),
+            Self::Query { text } => classify::statement(text.clone(), classified, Stage::Execute, standing),
+            Self::Parse { text, .. } => classify::statement(text.clone(), classified, Stage::Prepare, standing),
             Self::Execute { portal, .. } => {
-                classify::execution(portal.statement.text.clone(), classified, portal.arguments.clone())
+                classify::execution(portal.statement.text.clone(), classified, portal.arguments.clone(), standing)
             }
         }
     }
@@ -82,7 +111,7 @@ impl Subject {
 impl Conversation {
     /// Judges the message at the front.
     pub(super) fn judge(&mut self, subject: Subject, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
-        self.consider(Waiting { subject, total, is_surveyed: false, asked: None }, wire);
+        self.consider(Waiting { subject, total, is_surveyed: false, awaits: Awaits::Catalogue }, wire);
         Ok(())
     }
 
@@ -91,6 +120,7 @@ impl Conversation {
         if self.catalogue.is_stale && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
+        self.state.path.pend(self.is_path_pending());
         let classified = self.classify(&waiting.subject);
         if classified.unknown_relations && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
@@ -99,21 +129,26 @@ impl Conversation {
             self.is_urgent = false;
             wire.release_down();
         }
-        wire.want(Output::Ask(waiting.subject.request(&classified)));
-        waiting.asked = Some((classified, self.classifier.clone()));
+        let standing = self.standing(&classified, waiting.subject.types());
+        wire.want(Output::Ask(waiting.subject.request(&classified, standing)));
+        waiting.awaits = Awaits::Verdict { classified, classifier: self.classifier.clone() };
         self.waiting = Some(waiting);
     }
 
     fn survey_for(&mut self, waiting: Waiting, wire: &mut Wire) {
         wire.release_down();
         self.survey(wire);
-        self.waiting = Some(Waiting { is_surveyed: true, ..waiting });
+        self.waiting = Some(Waiting { is_surveyed: true, awaits: Awaits::Catalogue, ..waiting });
     }
 
     fn classify(&self, subject: &Subject) -> Arc<Classified> {
         match subject {
             Subject::Query { text } | Subject::Parse { text, .. } => self.classifier.classify(text, &self.state),
-            Subject::Execute { portal, .. } if Arc::ptr_eq(&portal.statement.classifier, &self.classifier) => {
+            Subject::Execute { portal, .. }
+                if Arc::ptr_eq(&portal.statement.classifier, &self.classifier)
+                    && self.state.path.now().is_some()
+                    && !portal.statement.classified.depends_on_session() =>
+            {
                 portal.statement.classified.clone()
             }
             Subject::Execute { portal, .. } => self.classifier.classify(&portal.statement.text, &self.state),
@@ -123,11 +158,11 @@ impl Conversation {
     /// The catalogue came, or did not: whoever waited for it is considered again, or refused.
     pub(super) fn resume(&mut self, failed: Option<String>, wire: &mut Wire) -> Result<(), Fatal> {
         match (self.waiting.take(), failed) {
-            (Some(waiting @ Waiting { asked: None, .. }), None) => {
+            (Some(waiting @ Waiting { awaits: Awaits::Catalogue, .. }), None) => {
                 self.consider(waiting, wire);
                 Ok(())
             }
-            (Some(Waiting { asked: None, subject, total, .. }), Some(reason)) => {
+            (Some(Waiting { awaits: Awaits::Catalogue, subject, total, .. }), Some(reason)) => {
                 let message = format!("denied: the gate could not read the catalogue: {reason}");
                 let error = reply::error(DENIED, &message, "try again; the daemon's log says more");
                 self.deny(subject.way(), error, total, wire)
@@ -141,65 +176,123 @@ impl Conversation {
 
     /// The gate answered.
     pub(super) fn settle(&mut self, verdict: Verdict, wire: &mut Wire) -> Result<(), Fatal> {
-        let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
-        let Some((mut classified, classifier)) = waiting.asked.take() else {
-            self.waiting = Some(waiting);
+        let Some(Waiting { subject, total, is_surveyed, awaits }) = self.waiting.take() else { return Ok(()) };
+        let Awaits::Verdict { mut classified, classifier } = awaits else {
+            self.waiting = Some(Waiting { subject, total, is_surveyed, awaits });
             return Ok(());
         };
         if self.skip != Skip::Nothing {
             // The batch failed meanwhile: the server would skip this message, whatever the verdict.
-            wire.drop_down(waiting.total);
+            wire.drop_down(total);
             return Ok(());
         }
         let permit = match verdict {
             Verdict::Forward(permit) => permit,
             Verdict::Block(denial) => {
                 let error = reply::denied(&denial, Severity::Error, DENIED);
-                return self.deny(waiting.subject.way(), error, waiting.total, wire);
+                return self.deny(subject.way(), error, total, wire);
+            }
+            Verdict::Settle => {
+                self.waiting = Some(Waiting { subject, total, is_surveyed, awaits: Awaits::Answers });
+                return self.go_on(wire);
             }
         };
         if !Arc::ptr_eq(&classifier, &self.classifier) {
             // A person took their time and the catalogue has changed: the permit is for what was asked.
-            let now = self.classify(&waiting.subject);
+            self.state.path.pend(self.is_path_pending());
+            let now = self.classify(&subject);
             if now.footprint != classified.footprint {
-                self.consider(waiting, wire);
+                self.consider(Waiting { subject, total, is_surveyed, awaits: Awaits::Catalogue }, wire);
                 return Ok(());
             }
             classified = now;
         }
-        self.permitted(waiting, classified, &permit, wire)
+        self.waiting = Some(Waiting { subject, total, is_surveyed, awaits: Awaits::Quiet { classified, permit } });
+        self.go_on(wire)
+    }
+
+    /// Goes on with the message at the front, if what it waits for has come.
+    pub(super) fn go_on(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
+        let Some(waiting) = self.waiting.take() else { return Ok(()) };
+        match waiting.awaits {
+            Awaits::Catalogue | Awaits::Verdict { .. } => {
+                self.waiting = Some(waiting);
+                Ok(())
+            }
+            Awaits::Answers | Awaits::Quiet { .. } if self.skip != Skip::Nothing => {
+                wire.drop_down(waiting.total);
+                Ok(())
+            }
+            Awaits::Answers if self.ledger.is_settled() => {
+                self.consider(waiting, wire);
+                Ok(())
+            }
+            Awaits::Quiet { classified, permit }
+                if !self.ledger.is_running()
+                    || permit.obligations().limits.is_empty()
+                    || waiting.subject.is_parse() =>
+            {
+                self.permitted(waiting.subject, waiting.total, classified, &permit, wire)
+            }
+            Awaits::Answers | Awaits::Quiet { .. } => {
+                self.waiting = Some(waiting);
+                self.have_answered(wire);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the message at the front waits for answers of the server.
+    pub(super) fn awaits_answers(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| match waiting.awaits {
+            Awaits::Answers | Awaits::Quiet { .. } => true,
+            Awaits::Catalogue | Awaits::Verdict { .. } => false,
+        })
     }
 
     fn permitted(
         &mut self,
-        waiting: Waiting,
+        subject: Subject,
+        total: usize,
         classified: Arc<Classified>,
         permit: &Permit,
         wire: &mut Wire,
     ) -> Result<(), Fatal> {
-        let Waiting { subject, total, .. } = waiting;
-        let way = subject.way();
-        if let Subject::Parse { name, text } = subject {
+        let obligations = permit.obligations();
+        if let Subject::Parse { name, text, types } = subject {
             self.note_parsing(&name);
             // The server plans when it binds, and runs functions that it believes immutable: what an error
             // quotes then falls under this statement's masks before anything of it is executed.
-            let shield = self.shield(&classified, permit.obligations());
+            let shield = self.shield(&classified, obligations);
             let (classifier, description) = (self.classifier.clone(), Arc::default());
-            self.ledger.prepare(&name, Prepared { text, classified, classifier, shield, description })?;
+            self.ledger.prepare(&name, Prepared { text, types, classified, classifier, shield, description })?;
             self.forward(total, wire);
             return Ok(());
         }
-        let shield = self.shield(&classified, permit.obligations());
+        let way = subject.way();
+        let shield = self.shield(&classified, obligations);
         let layout = shield.as_deref().and_then(|_| layout(subject.text(), &classified));
-        if let Some(unfulfilled) =
-            shield.as_deref().and_then(|shield| unfulfillable(&classified, shield, layout.as_deref()))
-        {
+        let unfulfilled = shield
+            .as_deref()
+            .and_then(|shield| unfulfillable(&classified, shield, layout.as_deref()))
+            .or_else(|| self.unlimitable(&classified, &obligations.limits, way));
+        if let Some(unfulfilled) = unfulfilled {
             let error = reply::denied(&unfulfilled, Severity::Error, DENIED);
             return self.deny(way, error, total, wire);
         }
+        let changes_path = self.may_change_path(&classified);
         self.note_sent(&classified);
         self.note_duties(&classified, shield.as_ref());
-        let running = |portal| Running { layout, ..Running::new(classified.clone(), shield.clone(), portal) };
+        let own = match &subject {
+            Subject::Execute { portal, .. } => Some(portal.meter.clone()),
+            Subject::Query { .. } | Subject::Parse { .. } => None,
+        };
+        let watch = self.watch(&classified, obligations, own);
+        self.begin_limited(watch.as_ref(), way, wire);
+        let running = |portal| {
+            Running { layout, watch, ..Running::new(classified.clone(), shield.clone(), portal) }
+                .changing_path(changes_path)
+        };
         match subject {
             Subject::Execute { name, portal } => {
                 let returns_rows = classified.statements.iter().any(|statement| statement.returns_rows);
@@ -209,11 +302,13 @@ impl Conversation {
                     self.ledger.expect(Expected::Describe { slot, is_own: true })?;
                 }
                 self.ledger.expect(Expected::Execute(running(Some(portal))))?;
+                self.executes_in_batch += 1;
                 self.forward(total, wire);
             }
             Subject::Query { .. } | Subject::Parse { .. } => {
                 self.ledger.expect(Expected::Query(running(None)))?;
                 self.is_batch_open = false;
+                self.executes_in_batch = 0;
                 self.is_urgent = true;
                 wire.down.keep(total);
             }
@@ -275,12 +370,12 @@ fn layout(text: &[u8], classified: &Classified) -> Option<Arc<CopyLayout>> {
 
 /// An obligation that this request's answer cannot fulfil: then it is refused.
 fn unfulfillable(classified: &Classified, shield: &Shield, layout: Option<&CopyLayout>) -> Option<Denial> {
-    let class = shield.flow()?;
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
     const HINT: &str = "leave the masked columns out, read with SELECT, or use one COPY … TO STDOUT with known columns";
-    if classified.statements.iter().any(|statement| statement.sink) {
+    if let Some(class) = classified.statements.iter().find_map(|statement| shield.stored(statement)) {
         return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
     }
+    let class = shield.flow()?;
     let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
     if copies_out && layout.and_then(|layout| shield.copied(layout)).is_none() {
         return Some(refused(format!(

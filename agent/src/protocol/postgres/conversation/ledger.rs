@@ -1,7 +1,7 @@
 //! What exists in the session upstream, and what the server still owes an answer for.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, OnceLock},
 };
 
@@ -17,17 +17,64 @@ use crate::protocol::{
 pub const STATEMENTS_MAX: usize = 10_000;
 /// Most portals that one session may have open at a time.
 pub const PORTALS_MAX: usize = 10_000;
-/// Most messages that may wait for their answers.
+/// Most messages that may wait for their answers; the workload is not heard until some are answered.
 pub const EXPECTED_MAX: usize = 1 << 17;
+/// What one more message of the workload may add: itself, a Describe of the gate's own, a Sync.
+const EXPECTED_RESERVE: usize = 8;
 
 /// Statements, portals and open answers of one session.
+///
+/// A message costs the same however many wait: names are found by their pending changes, not by a search.
 #[derive(Default)]
 pub struct Ledger {
     statements: HashMap<Bytes, Arc<Prepared>>,
     portals: HashMap<Bytes, Arc<Portal>>,
     expected: VecDeque<Expected>,
+    /// The number of the message at the front; they are numbered as they are sent.
+    first: u64,
+    statement_changes: Changes,
+    portal_changes: Changes,
+    /// How many descriptions are under way, by the address of the slot that they fill.
+    describing: HashMap<usize, usize>,
+    running: usize,
+    /// How many Syncs stand at the end.
+    trailing_syncs: usize,
     batches_sent: u64,
     batches_done: u64,
+    /// How many of what is expected may change the search path.
+    path_changes: usize,
+    /// Portals in the order of their batches; some of them may have been replaced.
+    portals_by_batch: VecDeque<(u64, Bytes)>,
+    #[cfg(test)]
+    steps: usize,
+}
+
+/// Messages under way that change what names mean.
+#[derive(Default)]
+struct Changes {
+    /// The numbers of those that wait, by name.
+    pending: HashMap<Bytes, VecDeque<u64>>,
+    /// What was sent before this number gives no name back: all of them were forgotten.
+    forgotten: u64,
+}
+
+impl Changes {
+    fn enter(&mut self, name: &Bytes, number: u64) {
+        self.pending.entry(name.clone()).or_default().push_back(number);
+    }
+
+    fn leave(&mut self, name: &Bytes) {
+        let Some(numbers) = self.pending.get_mut(name) else { return };
+        numbers.pop_front();
+        if numbers.is_empty() {
+            self.pending.remove(name);
+        }
+    }
+
+    /// The first message under way that changes the name.
+    fn first(&self, name: &[u8]) -> Option<u64> {
+        self.pending.get(name)?.front().copied()
+    }
 }
 
 impl Ledger {
@@ -43,6 +90,11 @@ impl Ledger {
         self.expected.is_empty()
     }
 
+    /// Whether a request runs: anything else is answered in a moment.
+    pub fn is_running(&self) -> bool {
+        self.running > 0
+    }
+
     pub fn front(&self) -> Option<&Expected> {
         self.expected.front()
     }
@@ -52,7 +104,19 @@ impl Ledger {
     }
 
     pub fn pop(&mut self) -> Option<Expected> {
-        self.expected.pop_front()
+        let expected = self.expected.pop_front()?;
+        self.leave(&expected);
+        Some(expected)
+    }
+
+    /// Whether anything that is under way may change the search path.
+    pub fn may_change_path(&self) -> bool {
+        self.path_changes > 0
+    }
+
+    /// Whether so much is unanswered that no more may be sent.
+    pub fn is_full(&self) -> bool {
+        self.expected.len() >= EXPECTED_MAX - EXPECTED_RESERVE
     }
 
     pub fn expect(&mut self, expected: Expected) -> Result<(), Fatal> {
@@ -62,27 +126,68 @@ impl Ledger {
                 format!("more than {EXPECTED_MAX} messages were sent without waiting for answers"),
             ));
         }
-        if matches!(expected, Expected::Sync | Expected::Query(_)) {
-            self.batches_sent += 1;
-        }
+        self.enter(&expected);
         self.expected.push_back(expected);
         Ok(())
     }
 
+    fn enter(&mut self, expected: &Expected) {
+        let number = self.next();
+        self.path_changes += usize::from(changes_path(expected));
+        self.trailing_syncs = if matches!(expected, Expected::Sync) { self.trailing_syncs + 1 } else { 0 };
+        match expected {
+            Expected::Query(_) => {
+                self.running += 1;
+                self.batches_sent += 1;
+            }
+            Expected::Sync => self.batches_sent += 1,
+            Expected::Execute(_) => self.running += 1,
+            Expected::Parse { name, .. } | Expected::CloseStatement { name, .. } => {
+                self.statement_changes.enter(name, number);
+            }
+            Expected::Bind { name, .. } | Expected::ClosePortal { name, .. } => self.portal_changes.enter(name, number),
+            Expected::Describe { slot: Some(slot), .. } => {
+                *self.describing.entry(Arc::as_ptr(slot).addr()).or_default() += 1;
+            }
+            Expected::Describe { slot: None, .. } | Expected::Poison(_) => {}
+        }
+    }
+
+    /// The message at the front is gone.
+    fn leave(&mut self, expected: &Expected) {
+        self.first += 1;
+        self.path_changes -= usize::from(changes_path(expected));
+        self.trailing_syncs = self.trailing_syncs.min(self.expected.len());
+        match expected {
+            Expected::Query(_) | Expected::Execute(_) => self.running -= 1,
+            Expected::Parse { name, .. } | Expected::CloseStatement { name, .. } => self.statement_changes.leave(name),
+            Expected::Bind { name, .. } | Expected::ClosePortal { name, .. } => self.portal_changes.leave(name),
+            Expected::Describe { slot: Some(slot), .. } => {
+                let address = Arc::as_ptr(slot).addr();
+                if let Some(count) = self.describing.get_mut(&address) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.describing.remove(&address);
+                    }
+                }
+            }
+            Expected::Describe { slot: None, .. } | Expected::Poison(_) | Expected::Sync => {}
+        }
+    }
+
+    /// The number of the message that is sent next.
+    fn next(&self) -> u64 {
+        self.first + self.expected.len() as u64
+    }
+
+    fn numbered(&mut self, number: u64) -> Option<&mut Expected> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.expected.get_mut(index)
+    }
+
     /// Whether the answer that fills `slot` is under way.
     pub fn describes(&self, slot: &Arc<OnceLock<Bytes>>) -> bool {
-        self.expected.iter().any(|expected| match expected {
-            Expected::Describe { slot: Some(pending), .. } => Arc::ptr_eq(pending, slot),
-            Expected::Query(_)
-            | Expected::Parse { .. }
-            | Expected::Poison(_)
-            | Expected::Bind { .. }
-            | Expected::Describe { slot: None, .. }
-            | Expected::Execute(_)
-            | Expected::CloseStatement { .. }
-            | Expected::ClosePortal { .. }
-            | Expected::Sync => false,
-        })
+        self.describing.contains_key(&Arc::as_ptr(slot).addr())
     }
 
     /// Parse was sent.
@@ -108,8 +213,11 @@ impl Ledger {
         }
         let name = Bytes::copy_from_slice(name);
         let (description, batch) = (Arc::default(), self.batches_sent);
-        let portal = Arc::new(Portal { statement, formats, arguments, description, batch });
+        let meter = Arc::default();
+        let portal = Arc::new(Portal { statement, formats, arguments, meter, description, batch });
         let replaced = self.portals.insert(name.clone(), portal);
+        self.portals_by_batch.push_back((batch, name.clone()));
+        self.tidy_batches();
         self.expect(Expected::Bind { name, replaced })
     }
 
@@ -139,70 +247,60 @@ impl Ledger {
 
     /// Forgets every portal.
     pub fn forget_portals(&mut self) {
-        for expected in &mut self.expected {
-            if let Expected::Bind { replaced: was, .. } | Expected::ClosePortal { closed: was, .. } = expected {
-                *was = None;
-            }
-        }
+        self.portal_changes.forgotten = self.next();
         self.portals.clear();
+        self.portals_by_batch.clear();
     }
 
     /// The statement of that name, unless something was sent that changes it.
     pub fn settled_statement(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
-        let is_changing = self.expected.iter().any(|expected| {
-            matches!(expected, Expected::Parse { name: same, .. } | Expected::CloseStatement { name: same, .. } if same == name)
-        });
-        self.statements.get(name).filter(|_| !is_changing)
+        self.statements.get(name).filter(|_| self.statement_changes.first(name).is_none())
     }
 
     /// Forgets every statement and portal.
     pub fn forget_all(&mut self) {
-        for expected in &mut self.expected {
-            match expected {
-                Expected::Parse { replaced, .. } | Expected::CloseStatement { closed: replaced, .. } => {
-                    *replaced = None
-                }
-                Expected::Bind { replaced, .. } | Expected::ClosePortal { closed: replaced, .. } => *replaced = None,
-                Expected::Query(_)
-                | Expected::Poison(_)
-                | Expected::Describe { .. }
-                | Expected::Execute(_)
-                | Expected::Sync => {}
-            }
-        }
+        self.statement_changes.forgotten = self.next();
         self.statements.clear();
-        self.portals.clear();
+        self.forget_portals();
     }
 
     /// The server failed within a batch and skips to the next Sync: nothing sent before that is answered or
     /// takes effect. True when that Sync is sent already.
     pub fn fail_batch(&mut self) -> bool {
-        let sync = self.expected.iter().position(|expected| matches!(expected, Expected::Sync));
-        let skipped: Vec<_> = self.expected.drain(..sync.unwrap_or(self.expected.len())).collect();
-        for expected in skipped.into_iter().rev() {
-            self.undo(expected);
+        let mut skipped = Vec::new();
+        while let Some(front) = self.front() {
+            if matches!(front, Expected::Sync) {
+                break;
+            }
+            let number = self.first;
+            skipped.extend(self.pop().map(|expected| (number, expected)));
         }
-        sync.is_some()
+        for (number, expected) in skipped.into_iter().rev() {
+            self.step();
+            self.undo(number, expected);
+        }
+        !self.is_settled()
     }
 
     /// The end of COPY data was sent before the server asked for any: it belongs to the last request.
     pub fn end_early(&mut self) {
-        let mut syncs = 0;
-        for expected in self.expected.iter_mut().rev() {
-            match expected {
-                Expected::Sync => syncs += 1,
-                Expected::Query(running) | Expected::Execute(running) => {
-                    running.early_ends += 1;
-                    running.early_syncs = syncs;
-                    return;
-                }
+        let syncs = self.trailing_syncs;
+        let last = self.expected.len().checked_sub(syncs + 1).and_then(|index| self.expected.get_mut(index));
+        match last {
+            Some(Expected::Query(running) | Expected::Execute(running)) => {
+                running.early_ends += 1;
+                running.early_syncs = syncs;
+            }
+            Some(
                 Expected::Parse { .. }
                 | Expected::Poison(_)
                 | Expected::Bind { .. }
                 | Expected::Describe { .. }
                 | Expected::CloseStatement { .. }
-                | Expected::ClosePortal { .. } => return,
-            }
+                | Expected::ClosePortal { .. }
+                | Expected::Sync,
+            )
+            | None => {}
         }
     }
 
@@ -214,26 +312,48 @@ impl Ledger {
         let early =
             self.expected.iter().skip(1).take(max).take_while(|expected| matches!(expected, Expected::Sync)).count();
         self.expected.drain(1..1 + early);
+        // What stands behind them keeps its number; the Execute at the front is looked up by none.
+        self.first += early as u64;
+        self.trailing_syncs = self.trailing_syncs.min(self.expected.len().saturating_sub(1));
         self.batches_done += early as u64;
         early > 0
     }
 
     /// ReadyForQuery arrived for the message at the front; outside a transaction its portals are gone.
     pub fn finish_batch(&mut self, is_idle: bool) {
-        self.expected.pop_front();
+        self.pop();
         self.batches_done += 1;
-        if is_idle && !self.portals.is_empty() {
-            let done = self.batches_done;
-            self.portals.retain(|_, portal| portal.batch >= done);
+        while is_idle
+            && let Some((batch, _)) = self.portals_by_batch.front()
+            && *batch < self.batches_done
+        {
+            self.step();
+            let Some((batch, name)) = self.portals_by_batch.pop_front() else { return };
+            if self.portals.get(&name).is_some_and(|portal| portal.batch == batch) {
+                self.portals.remove(&name);
+            }
         }
     }
 
-    fn undo(&mut self, expected: Expected) {
+    /// Drops what stands for portals that were replaced, once it is more than half.
+    fn tidy_batches(&mut self) {
+        if self.portals_by_batch.len() <= 2 * self.portals.len() + 64 {
+            return;
+        }
+        let portals = &self.portals;
+        self.portals_by_batch.retain(|(batch, name)| portals.get(name).is_some_and(|portal| portal.batch == *batch));
+        let mut known = HashSet::new();
+        self.portals_by_batch.retain(|entry| known.insert(entry.clone()));
+    }
+
+    fn undo(&mut self, number: u64, expected: Expected) {
         match expected {
             Expected::Parse { name, replaced: was } | Expected::CloseStatement { name, closed: was } => {
+                let was = was.filter(|_| number >= self.statement_changes.forgotten);
                 self.return_statement(name, was);
             }
             Expected::Bind { name, replaced: was } | Expected::ClosePortal { name, closed: was } => {
+                let was = was.filter(|_| number >= self.portal_changes.forgotten);
                 self.return_portal(name, was);
             }
             // The server skipped it, and its ReadyForQuery never comes.
@@ -244,37 +364,47 @@ impl Ledger {
 
     /// Gives a name back what it meant before, as seen by whatever was sent for that name afterwards.
     fn return_statement(&mut self, name: Bytes, was: Option<Arc<Prepared>>) {
-        for later in &mut self.expected {
-            if let Expected::Parse { name: same, replaced } | Expected::CloseStatement { name: same, closed: replaced } =
-                later
-                && *same == name
-            {
-                *replaced = was;
-                return;
+        let later = self.statement_changes.first(&name).and_then(|number| self.numbered(number));
+        match later {
+            Some(Expected::Parse { replaced: known, .. } | Expected::CloseStatement { closed: known, .. }) => {
+                *known = was
             }
+            _ => restore(&mut self.statements, name, was),
         }
-        restore(&mut self.statements, name, was);
     }
 
     fn return_portal(&mut self, name: Bytes, was: Option<Arc<Portal>>) {
-        for later in &mut self.expected {
-            if let Expected::Bind { name: same, replaced } | Expected::ClosePortal { name: same, closed: replaced } =
-                later
-                && *same == name
-            {
-                *replaced = was;
-                return;
+        let later = self.portal_changes.first(&name).and_then(|number| self.numbered(number));
+        match later {
+            Some(Expected::Bind { replaced: known, .. } | Expected::ClosePortal { closed: known, .. }) => *known = was,
+            _ => {
+                if let Some(was) = &was {
+                    self.portals_by_batch.push_back((was.batch, name.clone()));
+                }
+                restore(&mut self.portals, name, was);
             }
         }
-        restore(&mut self.portals, name, was);
     }
+
+    /// Counts work whose amount depends on what waits.
+    #[cfg(test)]
+    fn step(&mut self) {
+        self.steps += 1;
+    }
+
+    #[cfg(not(test))]
+    const fn step(&self) {}
+}
+
+fn changes_path(expected: &Expected) -> bool {
+    matches!(expected, Expected::Query(running) | Expected::Execute(running) if running.changes_path)
 }
 
 fn restore<T>(map: &mut HashMap<Bytes, Arc<T>>, name: Bytes, was: Option<Arc<T>>) {
     match was {
-        Some(was) => map.insert(name, was),
-        None => map.remove(&name),
-    };
+        Some(was) => drop(map.insert(name, was)),
+        None => drop(map.remove(&name)),
+    }
 }
 
 fn too_many(what: &str, max: usize) -> Fatal {

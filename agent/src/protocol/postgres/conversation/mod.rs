@@ -1,24 +1,29 @@
 //! The conversation after login: requests are judged and forwarded, answers are masked and forwarded.
 //!
 //! [`requests`] reads what the workload says, [`judge`] takes it to the gate, [`replies`] reads what the server
-//! says and [`results`] masks it, and the [`ledger`] knows which answer belongs to which request that is [`running`].
+//! says and [`results`] masks it, [`limits`] cuts it where it is too long, and the [`ledger`] knows which answer belongs to which request that is [`running`].
 
 mod judge;
 mod ledger;
+mod limits;
 mod names;
 mod replies;
 mod requests;
 mod results;
 mod running;
+mod standing;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 
-use self::ledger::Ledger;
+use self::{
+    ledger::Ledger,
+    limits::{InFlight, Meter},
+};
 use super::{
     cancel::Lease,
-    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, write},
+    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
     reply::Fatal,
     rows::Shield,
     wire::Wire,
@@ -27,7 +32,7 @@ use crate::{
     gate::{Denial, Verdict},
     mask::Masker,
     protocol::{Output, Side},
-    sql::{Classified, Classifier, SessionState},
+    sql::{Classified, Classifier, Path, SearchPath, SessionState},
 };
 
 /// Most bytes of the workload that wait while a question is open.
@@ -39,8 +44,11 @@ const SHIELDS_MAX: usize = 8;
 
 /// One session after login.
 pub struct Conversation {
-    database: String,
+    database: Arc<str>,
     masker: Arc<Masker>,
+    /// Of the catalogue as it was read last.
+    surveyed: Arc<Classifier>,
+    /// The same under the session's search path.
     classifier: Arc<Classifier>,
     state: SessionState,
     ledger: Ledger,
@@ -53,6 +61,8 @@ pub struct Conversation {
     /// Whether what is kept for the server must not wait for a verdict on what comes next.
     is_urgent: bool,
     from_workload: Rest,
+    /// What the message is that is being dropped because it is too long.
+    oversized: Option<Oversized>,
     from_server: Rest,
     catalogue: Freshness,
     /// Whether answers wait for a newer catalogue.
@@ -70,8 +80,18 @@ pub struct Conversation {
     /// The shield of the LISTEN that was permitted last.
     listening: Option<Arc<Shield>>,
     is_over: bool,
+    record: standing::Record,
+    /// How much was read of each cursor that DECLARE has made.
+    cursors: HashMap<String, Arc<Meter>>,
+    in_flight: Option<InFlight>,
+    /// Whether the server must have failed at the end of this batch, because an answer in it was cut.
+    must_fail: bool,
+    /// Executes since the last Sync.
+    executes_in_batch: usize,
+    /// Whether the server was asked for its answers to all that was sent.
+    is_flushed: bool,
     /// Withdraws the cancel key when the session ends.
-    _lease: Option<Lease>,
+    lease: Option<Lease>,
 }
 
 /// What happens to the workload's messages before its next Sync.
@@ -110,16 +130,18 @@ struct Freshness {
 impl Conversation {
     pub fn new(
         database: String,
+        path: Path,
         masker: Arc<Masker>,
-        classifier: Arc<Classifier>,
+        surveyed: Arc<Classifier>,
         status: Status,
         lease: Option<Lease>,
     ) -> Self {
         Self {
-            database,
+            database: database.into(),
             masker,
-            classifier,
-            state: SessionState::default(),
+            classifier: surveyed.under(&path),
+            surveyed,
+            state: SessionState { path: SearchPath::starting(path), ..SessionState::default() },
             ledger: Ledger::default(),
             status,
             is_batch_open: false,
@@ -128,6 +150,7 @@ impl Conversation {
             copy_in: None,
             is_urgent: false,
             from_workload: Rest::default(),
+            oversized: None,
             from_server: Rest::default(),
             catalogue: Freshness::default(),
             is_held_back: false,
@@ -138,7 +161,13 @@ impl Conversation {
             settings_are_suspect: false,
             listening: None,
             is_over: false,
-            _lease: lease,
+            record: standing::Record::new(status),
+            cursors: HashMap::new(),
+            in_flight: None,
+            must_fail: false,
+            executes_in_batch: 0,
+            is_flushed: false,
+            lease,
         }
     }
 
@@ -148,6 +177,7 @@ impl Conversation {
             Side::Downstream => self.hear_workload(wire),
             Side::Upstream => {
                 self.hear_server(wire)?;
+                self.go_on(wire)?;
                 // An answer may have been what the workload's next message was waiting for.
                 self.hear_workload(wire)
             }
@@ -160,12 +190,26 @@ impl Conversation {
         self.hear_workload(wire)
     }
 
+    /// The time that was asked for is over.
+    pub fn alarmed(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
+        self.time_over(wire)?;
+        self.hear_workload(wire)
+    }
+
+    /// The cancel request has reached the server, or cannot.
+    pub fn cancelled(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
+        self.stopped(wire);
+        self.hear_workload(wire)
+    }
+
     /// A catalogue came, asked for or not.
     pub fn surveyed(&mut self, surveyed: Result<Arc<Classifier>, String>, wire: &mut Wire) -> Result<(), Fatal> {
         let was_asked = std::mem::take(&mut self.is_surveying);
         match surveyed {
             Ok(classifier) => {
-                self.classifier = classifier;
+                self.surveyed = classifier;
+                self.state.path.pend(false);
+                self.classifier = self.by_path();
                 self.catalogue.is_stale &= !was_asked;
                 self.shields.clear();
                 self.resume(None, wire)?;
@@ -204,10 +248,15 @@ impl Conversation {
         self.end(wire);
     }
 
+    /// Whether nothing more can be sent to the server before it answers.
+    pub fn is_full(&self) -> bool {
+        self.ledger.is_full()
+    }
+
     /// Has the catalogue read again.
     fn survey(&mut self, wire: &mut Wire) {
         self.is_surveying = true;
-        wire.want(Output::Survey { database: self.database.clone() });
+        wire.want(Output::Survey { database: self.database.to_string() });
     }
 
     fn end(&mut self, wire: &mut Wire) {

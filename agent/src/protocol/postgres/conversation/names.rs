@@ -7,12 +7,15 @@
 use std::sync::Arc;
 
 use super::Conversation;
-use crate::sql::{Classified, Prepared, StatementKind};
+use crate::protocol::postgres::codec::backend::Status;
+use crate::sql::{Classified, Classifier, Prepared, StatementKind};
 
 impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
+        self.record.sent(classified);
         for statement in &classified.statements {
+            self.state.announce(statement);
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);
@@ -21,9 +24,6 @@ impl Conversation {
                 StatementKind::Declare { name, .. } | StatementKind::Close { name: Some(name) } => {
                     self.state.cursors.remove(name);
                     self.ledger.forget_portal(name.as_bytes());
-                }
-                StatementKind::CreateTemporary { name } => {
-                    self.state.temporary.insert(name.clone());
                 }
                 StatementKind::Close { name: None } => {
                     self.state.cursors.clear();
@@ -49,8 +49,10 @@ impl Conversation {
                 | StatementKind::Execute { .. }
                 | StatementKind::Fetch { .. }
                 | StatementKind::Set
+                | StatementKind::SetSearchPath(_)
                 | StatementKind::Show
                 | StatementKind::ResetAll
+                | StatementKind::CreateTemporary { .. }
                 | StatementKind::DiscardTemporary
                 | StatementKind::DiscardOther
                 | StatementKind::Explain { .. }
@@ -62,11 +64,88 @@ impl Conversation {
     }
 
     /// The server says that the statement at `index` is complete.
-    pub(super) fn note_completed(&mut self, classified: &Classified, index: usize) {
+    pub(super) fn note_completed(&mut self, classified: &Classified, index: usize, tag: &[u8], rows: u64) {
         if let Some(statement) = classified.statements.get(index) {
             self.state.apply(statement);
+            self.follow_path();
+            self.record.completed(statement, tag, rows);
+            if let StatementKind::Declare { name, .. } = &statement.kind {
+                self.cursors.insert(name.clone(), Arc::default());
+            }
         }
+        self.cursors.retain(|name, _| self.state.cursors.contains_key(name));
         self.note_catalogue(classified);
+    }
+
+    /// Whether a request that is about to be sent may change where the names of later ones are looked up.
+    pub(super) fn may_change_path(&self, classified: &Classified) -> bool {
+        let is_changed = self.state.path.is_changed() || self.ledger.may_change_path();
+        classified.statements.iter().any(|statement| match statement.kind {
+            StatementKind::SetSearchPath(_) | StatementKind::ResetAll | StatementKind::DiscardAll => true,
+            StatementKind::Commit | StatementKind::Rollback | StatementKind::Savepoint => is_changed,
+            StatementKind::Select
+            | StatementKind::Insert
+            | StatementKind::Update
+            | StatementKind::Delete
+            | StatementKind::Merge
+            | StatementKind::CopyOut
+            | StatementKind::CopyIn
+            | StatementKind::CopyServer
+            | StatementKind::Begin
+            | StatementKind::Prepare { .. }
+            | StatementKind::Execute { .. }
+            | StatementKind::Deallocate { .. }
+            | StatementKind::Declare { .. }
+            | StatementKind::Fetch { .. }
+            | StatementKind::Close { .. }
+            | StatementKind::Set
+            | StatementKind::Show
+            | StatementKind::DiscardTemporary
+            | StatementKind::DiscardOther
+            | StatementKind::Explain { .. }
+            | StatementKind::CreateTemporary { .. }
+            | StatementKind::Define
+            | StatementKind::Call
+            | StatementKind::Utility
+            | StatementKind::Unknown => false,
+        })
+    }
+
+    /// Whether the search path is another one when what is sent now is run. A path that the transaction has
+    /// changed lasts while the transaction was begun by hand and nothing that ends it is under way.
+    pub(super) fn is_path_pending(&self) -> bool {
+        let ends_by_itself = self.state.path.is_changed() && self.status != Status::InTransaction;
+        self.ledger.may_change_path() || (ends_by_itself && !self.ledger.is_settled())
+    }
+
+    /// The transaction is over, by itself or by COMMIT or ROLLBACK.
+    pub(super) fn note_transaction_end(&mut self) {
+        self.state.path.commit();
+        self.follow_path();
+    }
+
+    /// The server reported an error: whatever the transaction did to the search path is undone.
+    pub(super) fn note_failure(&mut self) {
+        self.state.path.fail();
+        self.follow_path();
+    }
+
+    /// The catalogue as this session's unqualified names see it.
+    pub(super) fn by_path(&self) -> Arc<Classifier> {
+        // Where the path is not known, statements that look names up are not known either.
+        let nowhere = || Some(Arc::from([]));
+        self.surveyed.under(self.state.path.now().unwrap_or(&nowhere()))
+    }
+
+    /// Names are looked up elsewhere: the server would plan a prepared statement anew, and has planned portals before.
+    fn follow_path(&mut self) {
+        self.state.path.pend(false);
+        let classifier = self.by_path();
+        if !Arc::ptr_eq(&classifier, &self.classifier) {
+            self.classifier = classifier;
+            self.state.prepared.clear();
+            self.ledger.forget_portals();
+        }
     }
 
     /// A Parse was sent.

@@ -32,7 +32,10 @@ impl Conversation {
         while !self.is_over && !self.is_held_back {
             if self.from_server.count > 0 {
                 let count = wire.up.unread().len().min(self.from_server.count);
-                wire.up.keep(count);
+                match self.from_server.is_dropped {
+                    true => wire.drop_up(count),
+                    false => wire.up.keep(count),
+                }
                 self.from_server.count -= count;
                 if count == 0 {
                     break;
@@ -61,6 +64,27 @@ impl Conversation {
 
     fn reply(&mut self, tag: Tag, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
         let body = wire.up.slice(HEAD..total);
+        let is_of_answer = match tag {
+            Tag::Notice | Tag::ParameterStatus | Tag::Notification | Tag::ReadyForQuery => false,
+            Tag::RowDescription
+            | Tag::DataRow
+            | Tag::CommandComplete
+            | Tag::EmptyQuery
+            | Tag::ParseComplete
+            | Tag::BindComplete
+            | Tag::CloseComplete
+            | Tag::NoData
+            | Tag::ParameterDescription
+            | Tag::PortalSuspended
+            | Tag::Error
+            | Tag::CopyIn
+            | Tag::CopyOut
+            | Tag::CopyData
+            | Tag::CopyDone => true,
+        };
+        if is_of_answer && self.is_cut() {
+            return self.after_cut(tag, total, wire);
+        }
         match tag {
             // Handled where they may pass in pieces.
             Tag::DataRow | Tag::CopyData => Err(unexpected(tag)),
@@ -93,7 +117,7 @@ impl Conversation {
             Tag::CloseComplete => self.complete(tag, total, wire, |front| {
                 matches!(front, Expected::CloseStatement { .. } | Expected::ClosePortal { .. })
             }),
-            Tag::CommandComplete | Tag::EmptyQuery | Tag::PortalSuspended => self.finished(tag, total, wire),
+            Tag::CommandComplete | Tag::EmptyQuery | Tag::PortalSuspended => self.finished(tag, total, &body, wire),
             Tag::CopyIn => self.copy_in(total, wire),
             Tag::CopyOut => self.copy_out(total, &body, wire),
             Tag::CopyDone => match running_of(self.ledger.front_mut()) {
@@ -124,21 +148,23 @@ impl Conversation {
     }
 
     /// One statement is done.
-    fn finished(&mut self, tag: Tag, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
+    fn finished(&mut self, tag: Tag, total: usize, body: &[u8], wire: &mut Wire) -> Result<(), Fatal> {
         let Some(running) = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
             return Err(unexpected(tag));
         };
         running.columns = None;
         running.copy = None;
+        let rows = std::mem::take(&mut running.rows);
         let done = running.classified.clone().map(|classified| (classified, running.completed));
         if tag != Tag::PortalSuspended {
             running.completed += 1;
         }
         if let (Some((classified, index)), Tag::CommandComplete) = (done, tag) {
-            self.note_completed(&classified, index);
+            self.note_completed(&classified, index, body, rows);
         }
         if matches!(self.ledger.front(), Some(Expected::Execute(_))) {
             self.ledger.pop();
+            self.answered_limited(wire);
         } else if tag == Tag::PortalSuspended {
             return Err(unexpected(tag));
         }
@@ -152,12 +178,24 @@ impl Conversation {
         self.copy_in = None;
         self.status = status;
         self.ledger.finish_batch(status == Status::Idle);
+        if status == Status::Idle {
+            self.note_transaction_end();
+        }
         if status == Status::Idle && self.ledger.is_settled() {
             self.deferring = None;
         }
+        self.record.ready(status);
         if self.catalogue.is_uncommitted && status == Status::Idle {
             self.catalogue.is_stale = true;
             self.catalogue.is_uncommitted = false;
+        }
+        // Of a batch before it, when a request with limits still runs.
+        if !self.ledger.is_running() {
+            if self.fail_late(status, total, wire)? {
+                return Ok(());
+            }
+            self.must_fail = false;
+            self.answered_limited(wire);
         }
         self.pass(total, wire)
     }
@@ -173,13 +211,17 @@ impl Conversation {
             }
             Some(_) | None => None,
         };
+        let denial = denial.or_else(|| self.overdue(&sqlstate(body)));
         match denial {
             Some(denial) => {
                 wire.drop_up(total);
-                wire.tell_workload(denial);
+                if !denial.is_empty() {
+                    wire.tell_workload(denial);
+                }
             }
             None => self.spoken(total, wire, |shield| shield.notice(b'E', body))?,
         }
+        self.note_failure();
         let early_sync = self.copy_in.take().is_some_and(|copy| copy.has_early_sync);
         match self.ledger.front() {
             None | Some(Expected::Query(_) | Expected::Sync) => {}
@@ -193,6 +235,9 @@ impl Conversation {
                     self.skip = Skip::ToSync;
                 }
             }
+        }
+        if !self.ledger.is_running() {
+            self.answered_limited(wire);
         }
         Ok(())
     }
@@ -231,6 +276,10 @@ impl Conversation {
             return Err(unexpected(Tag::CopyIn));
         };
         let is_ended = running.early_ends > 0;
+        if !is_ended && self.awaits_answers() {
+            return Err(Fatal::broken(Side::Downstream, "another request was sent in place of COPY data"));
+        }
+        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(Tag::CopyIn)) };
         running.early_ends = running.early_ends.saturating_sub(1);
         let sent_before_end = is_ended.then_some(running.early_syncs);
         if is_extended && self.ledger.forget_early_syncs(sent_before_end) && !is_ended {
@@ -261,6 +310,12 @@ pub(super) fn only_reads(kind: &StatementKind) -> bool {
             | StatementKind::Explain { analyze: false }
             | StatementKind::Show
     )
+}
+
+/// The SQLSTATE of an error; empty for one without.
+fn sqlstate(body: &[u8]) -> Vec<u8> {
+    let parts = backend::notice(body).unwrap_or_default();
+    parts.iter().find(|(kind, _)| *kind == b'C').map(|(_, code)| code.to_vec()).unwrap_or_default()
 }
 
 /// The request at the front, if one is running.

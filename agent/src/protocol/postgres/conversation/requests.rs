@@ -14,7 +14,7 @@ use crate::protocol::{
     postgres::{
         codec::{
             self, HEAD,
-            frontend::{self, Named, Tag},
+            frontend::{self, Named, Oversized, Tag},
             write,
         },
         reply::{self, DENIED, Fatal, by_workload},
@@ -28,14 +28,25 @@ const BIND_COPY_MAX: usize = 4096;
 impl Conversation {
     /// Reads on as far as whole messages are there and nothing has to be waited for.
     pub(super) fn hear_workload(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
-        while !self.is_over && self.waiting.is_none() {
+        while !self.is_over && self.waiting.is_none() && !self.ledger.is_full() {
             if self.from_workload.count > 0 {
                 if !self.pass_rest(wire) {
                     break;
                 }
                 continue;
             }
+            if let Some(oversized) = self.oversized.take() {
+                self.refuse_oversized(oversized, wire)?;
+                continue;
+            }
             let Some(head) = codec::head(wire.down.unread()).map_err(by_workload)? else { break };
+            if self.copy_in.is_none()
+                && let Some(oversized) = Tag::oversized(head)
+            {
+                self.oversized = Some(oversized);
+                self.from_workload = Rest { count: head.total, is_dropped: true };
+                continue;
+            }
             let tag = Tag::of(head).map_err(by_workload)?;
             if tag == Tag::CopyData {
                 // Late data of a COPY that failed is ignored by the server too. Early data is not: some
@@ -45,6 +56,10 @@ impl Conversation {
                 self.is_urgent = true;
                 continue;
             }
+            if self.is_behind_limited(tag) {
+                self.have_answered(wire);
+                break;
+            }
             if wire.down.unread().len() < head.total {
                 break;
             }
@@ -53,7 +68,9 @@ impl Conversation {
         if self.waiting.is_none() {
             self.is_urgent = false;
             wire.release_down();
-        } else if wire.down.unread().len() > PENDING_MAX {
+        }
+        let is_waiting = self.waiting.is_some() || self.in_flight.is_some();
+        if is_waiting && wire.down.unread().len() > PENDING_MAX {
             let what = format!("more than {PENDING_MAX} bytes were sent while a statement waits");
             return Err(Fatal::broken(Side::Downstream, what));
         }
@@ -69,6 +86,19 @@ impl Conversation {
         }
         self.from_workload.count -= count;
         count > 0
+    }
+
+    /// The last byte of a request is dropped that was too long to be judged.
+    fn refuse_oversized(&mut self, oversized: Oversized, wire: &mut Wire) -> Result<(), Fatal> {
+        let Oversized { length, max, is_simple } = oversized;
+        let way = if is_simple { Way::Simple } else { Way::Extended };
+        if self.skip != Skip::Nothing {
+            return Ok(());
+        }
+        let message =
+            format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
+        let hint = "send it in parts, or load rows with COPY … FROM STDIN";
+        self.deny(way, reply::error(reply::TOO_LONG, &message, hint), 0, wire)
     }
 
     fn hear(&mut self, tag: Tag, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
@@ -100,9 +130,9 @@ impl Conversation {
             }
             (Tag::Parse, Skip::Nothing) => {
                 let body = wire.down.slice(HEAD..total);
-                let (name, text) = frontend::parse(&body).map_err(by_workload)?;
+                let (name, text, types) = frontend::parse(&body).map_err(by_workload)?;
                 let (name, text) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(text));
-                self.judge(Subject::Parse { name, text }, total, wire)
+                self.judge(Subject::Parse { name, text, types: types.into() }, total, wire)
             }
             (Tag::Bind, Skip::Nothing) => self.bind(total, wire),
             (Tag::Describe, Skip::Nothing) => self.describe(total, wire),
@@ -166,6 +196,7 @@ impl Conversation {
     fn sync(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
         self.skip = Skip::Nothing;
         self.is_batch_open = false;
+        self.executes_in_batch = 0;
         self.is_urgent = true;
         wire.down.keep(total);
         self.ledger.expect(Expected::Sync)
@@ -230,6 +261,7 @@ impl Conversation {
     /// Lets a message within a batch go on as it came.
     pub(super) fn forward(&mut self, total: usize, wire: &mut Wire) {
         self.is_batch_open = true;
+        self.is_flushed = false;
         wire.down.keep(total);
     }
 

@@ -25,6 +25,9 @@ use crate::protocol::{
     },
 };
 
+/// Length of the message that ends COPY data in binary: a field count of -1. A row of no columns is as long.
+const BINARY_END: usize = HEAD + 2;
+
 impl Conversation {
     /// Rows and COPY data: in pieces as they come, unless their values have to be looked at.
     /// False when more bytes are needed.
@@ -33,11 +36,18 @@ impl Conversation {
         if running.denial.is_some() {
             return Err(unexpected(tag));
         }
+        if running.is_cut() {
+            self.from_server = Rest { count: head.total, is_dropped: true };
+            return Ok(true);
+        }
         if tag == Tag::CopyData && running.shield.is_some() && running.copy.is_none() {
             // Nobody announced it, so that nobody can say how it is masked.
             return Err(unexpected(tag));
         }
         let Some(shield) = running.shield.clone() else {
+            if !self.count(tag, head, wire)? {
+                return Ok(true);
+            }
             self.from_server = Rest { count: head.total, is_dropped: false };
             return Ok(true);
         };
@@ -48,8 +58,12 @@ impl Conversation {
         if wire.up.unread().len() < head.total {
             return Ok(false);
         }
-        if let (Tag::CopyData, Some(data)) = (tag, &mut running.copy) {
-            return copied(data, &shield, head.total, wire).map(|()| true);
+        if tag == Tag::CopyData {
+            if self.count(tag, head, wire)? {
+                let data = running_of(self.ledger.front_mut()).and_then(|running| running.copy.as_mut());
+                copied(data.ok_or_else(|| unexpected(tag))?, &shield, head.total, wire)?;
+            }
+            return Ok(true);
         }
         let undescribed = || Fatal::broken(Side::Upstream, "rows arrived that nobody described");
         let mut columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
@@ -60,9 +74,40 @@ impl Conversation {
             let running = running_of(self.ledger.front_mut()).ok_or_else(|| unexpected(tag))?;
             let shield = running.shield.clone().unwrap_or(shield);
             columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
-            return mask_rows(&columns, &shield, wire).map(|()| true);
+            return self.rows(&columns, &shield, wire).map(|()| true);
         }
-        mask_rows(&columns, &shield, wire).map(|()| true)
+        self.rows(&columns, &shield, wire).map(|()| true)
+    }
+
+    /// Counts a row that is about to pass; false when it is beyond a limit, and the answer was cut before it.
+    fn count(&mut self, tag: Tag, head: Head, wire: &mut Wire) -> Result<bool, Fatal> {
+        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(tag)) };
+        if tag == Tag::CopyData && running.is_binary_copy && head.total == BINARY_END {
+            running.take_trailer(head.total);
+            return Ok(true);
+        }
+        match running.take(head.total) {
+            Ok(()) => {
+                self.record.returned(1);
+                Ok(true)
+            }
+            Err(error) => {
+                self.cut(error, wire);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Masks all whole rows that stand at the front, as far as limits let them through.
+    fn rows(&mut self, columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
+        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(Tag::DataRow)) };
+        let (run, excess) = rows_end(wire.up.unread(), running)?;
+        self.record.returned(run.count);
+        mask_rows(run.bytes, columns, shield, wire)?;
+        if let Some(error) = excess {
+            self.cut(error, wire);
+        }
+        Ok(())
     }
 
     /// A description of rows, for a Describe or ahead of a query's rows.
@@ -70,7 +115,7 @@ impl Conversation {
         match self.ledger.front_mut() {
             Some(Expected::Describe { slot, is_own }) => {
                 let is_own = *is_own;
-                if let Some(slot) = slot.take().filter(|_| tag == Tag::RowDescription) {
+                if let Some(slot) = slot.as_ref().filter(|_| tag == Tag::RowDescription) {
                     // Described before: the server answers the same, or refuses to run a changed plan.
                     let _ = slot.set(Bytes::copy_from_slice(&body));
                 }
@@ -132,6 +177,7 @@ impl Conversation {
         let (is_binary, columns) = backend::copy_response(body)?;
         let running = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none());
         let running = running.ok_or_else(|| unexpected(Tag::CopyOut))?;
+        running.is_binary_copy = is_binary;
         if let Some(shield) = &running.shield {
             running.copy = Some(CopyData::announced(shield, running.layout.as_ref(), is_binary, columns)?);
         }
@@ -154,11 +200,12 @@ fn columns_of(running: &mut Running, shield: &Arc<Shield>) -> Result<Option<Arc<
     Ok(Some(columns))
 }
 
-/// Masks all whole rows that stand at the front.
-fn mask_rows(columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
-    let unread = wire.up.unread();
-    let end = rows_end(unread)?;
-    let rows = unread.get(..end).unwrap_or_default();
+/// Masks the whole rows that stand in the first `end` bytes.
+fn mask_rows(end: usize, columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
+    let rows = wire.up.unread().get(..end).unwrap_or_default();
+    if rows.is_empty() {
+        return Ok(());
+    }
     if columns.passes(shield, rows) {
         wire.up.keep(end);
         return Ok(());
@@ -175,17 +222,28 @@ fn mask_rows(columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), 
     Ok(())
 }
 
-/// Where the run of whole rows at the front ends.
-fn rows_end(bytes: &[u8]) -> Result<usize, codec::CodecError> {
-    let mut end = 0;
-    while let Some(rest) = bytes.get(end..)
+/// A run of rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    bytes: usize,
+    count: u64,
+}
+
+/// The run of whole rows at the front, as far as limits let them through, and the error behind it where they do not.
+fn rows_end(bytes: &[u8], running: &mut Running) -> Result<(Run, Option<Bytes>), codec::CodecError> {
+    let mut run = Run::default();
+    while let Some(rest) = bytes.get(run.bytes..)
         && let Some(head) = codec::head(rest)?
         && head.tag == b'D'
         && head.total <= rest.len()
     {
-        end += head.total;
+        if let Err(error) = running.take(head.total) {
+            return Ok((run, Some(error)));
+        }
+        run.bytes += head.total;
+        run.count += 1;
     }
-    Ok(end)
+    Ok((run, None))
 }
 
 /// Masks one message of COPY data.

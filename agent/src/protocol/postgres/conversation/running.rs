@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::limits::{Meter, Watch};
 use crate::{
     protocol::postgres::{
         codec::frontend::Formats,
@@ -16,6 +17,8 @@ use crate::{
 /// A prepared statement.
 pub struct Prepared {
     pub text: Bytes,
+    /// The types that the workload gave to the first of its parameters, by object identifier.
+    pub types: Arc<[u32]>,
     pub classified: Arc<Classified>,
     /// Under which catalogue it was classified: the server looks names up again when its catalogue changes.
     pub classifier: Arc<Classifier>,
@@ -31,6 +34,8 @@ pub struct Portal {
     pub formats: Formats,
     /// The Bind message.
     pub arguments: Bytes,
+    /// How much was read from it.
+    pub meter: Arc<Meter>,
     pub description: Arc<OnceLock<Bytes>>,
     /// How many batches were sent before the one that binds it.
     pub batch: u64,
@@ -87,6 +92,11 @@ pub struct Running {
     pub layout: Option<Arc<CopyLayout>>,
     /// Of the COPY data that is arriving.
     pub copy: Option<CopyData>,
+    pub is_binary_copy: bool,
+    /// Rows of the statement at hand that passed.
+    pub rows: u64,
+    /// Its limits, if it has any.
+    pub watch: Option<Watch>,
     /// How many of its statements are complete.
     pub completed: usize,
     /// Whether the catalogue was read again for its result; once is enough.
@@ -95,6 +105,8 @@ pub struct Running {
     pub early_ends: usize,
     /// How many Syncs were sent between the request and the last of these ends.
     pub early_syncs: usize,
+    /// Whether names may be looked up elsewhere after it.
+    pub changes_path: bool,
     /// What to say in place of the server's error.
     pub denial: Option<Bytes>,
 }
@@ -108,28 +120,26 @@ impl Running {
             columns: None,
             layout: None,
             copy: None,
+            is_binary_copy: false,
+            rows: 0,
+            watch: None,
             completed: 0,
             is_surveyed: false,
             early_ends: 0,
             early_syncs: 0,
+            changes_path: false,
             denial: None,
         }
     }
 
+    /// Of a request after which names may be looked up elsewhere.
+    pub fn changing_path(mut self, changes_path: bool) -> Self {
+        self.changes_path = changes_path;
+        self
+    }
+
     /// A statement that fails, so that the server does what it does after an error.
     pub fn poison(denial: Bytes) -> Self {
-        Self {
-            classified: None,
-            shield: None,
-            portal: None,
-            columns: None,
-            layout: None,
-            copy: None,
-            completed: 0,
-            is_surveyed: false,
-            early_ends: 0,
-            early_syncs: 0,
-            denial: Some(denial),
-        }
+        Self { classified: None, denial: Some(denial), ..Self::new(Arc::default(), None, None) }
     }
 }

@@ -28,6 +28,11 @@ use crate::{
 /// The server ranks them above what was set for the role or the database.
 const PINNED: [(&[u8], &[u8]); 2] = [(b"client_encoding", b"UTF8"), (b"standard_conforming_strings", b"on")];
 
+/// Bytes of a cancel key's secret in protocol 3.0.
+const SHORT_SECRET: usize = 4;
+/// Bytes of a cancel key's secret that is given out in protocol 3.2, as many as the server gives.
+const LONG_SECRET: usize = 32;
+
 /// A login under way.
 pub struct Login {
     startup: Startup,
@@ -133,7 +138,10 @@ impl Login {
         match head.tag {
             b'E' => return Err(refusal(body)?),
             // What the server says while nobody is in yet is not for the workload.
-            b'N' | b'v' => {}
+            b'N' => {}
+            b'v' if matches!(self.step, Step::Authenticating(None)) => {
+                self.startup.minor = self.startup.minor.min(backend::newest_minor(body)?);
+            }
             b'R' => {
                 let wanted = backend::authentication(body)?;
                 if self.authenticate(wanted, opening, wire)? {
@@ -166,7 +174,7 @@ impl Login {
         let credential = credential(opening)?;
         let named = [(&b"user"[..], credential.user.as_bytes()), (b"database", self.startup.database.as_bytes())];
         let settings = self.startup.settings.iter().map(|(name, value)| (&name[..], &value[..]));
-        wire.tell_server(write::startup(named.into_iter().chain(settings).chain(PINNED)));
+        wire.tell_server(write::startup(self.startup.minor, named.into_iter().chain(settings).chain(PINNED)));
         self.step = Step::Authenticating(None);
         Ok(())
     }
@@ -219,7 +227,7 @@ impl Login {
 
     /// Tells the workload that it is in: nobody asks it for a password.
     fn let_in(&mut self, wire: &mut Wire) {
-        if let Some(negotiation) = self.startup.negotiation.take() {
+        if let Some(negotiation) = self.startup.negotiation() {
             wire.tell_workload(negotiation);
         }
         wire.tell_workload(write::authentication_ok());
@@ -287,15 +295,12 @@ fn nonce(seed: &[u8; 32]) -> String {
     hex::encode(blake3::derive_key("portcullis postgres SCRAM nonce", seed))
 }
 
-/// The cancel key that the workload gets, made from the session's seed.
-pub fn own_key(seed: &[u8; 32], is_long: bool) -> Key {
-    let mut bytes = [0; 36];
-    blake3::Hasher::new_derive_key("portcullis postgres cancel key").update(seed).finalize_xof().fill(&mut bytes);
-    let (&process, secret) = bytes.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
-    // Some clients read the number as signed.
-    let process = u32::from_be_bytes(process) & i32::MAX as u32;
-    let secret = if is_long { secret } else { secret.get(..4).unwrap_or_default() };
-    Key { process, secret: secret.to_vec() }
+/// The cancel key that the workload gets: the server's process number, which clients compare with what SQL says,
+/// and a secret made from the session's seed.
+pub fn own_key(seed: &[u8; 32], process: u32, is_long: bool) -> Key {
+    let mut secret = vec![0; if is_long { LONG_SECRET } else { SHORT_SECRET }];
+    blake3::Hasher::new_derive_key("portcullis postgres cancel key").update(seed).finalize_xof().fill(&mut secret);
+    Key { process, secret }
 }
 
 #[cfg(test)]
@@ -312,9 +317,14 @@ mod tests {
 
     #[test]
     fn keys_have_the_length_of_their_protocol() {
-        assert_eq!(own_key(&[7; 32], false).secret.len(), 4);
-        assert_eq!(own_key(&[7; 32], true).secret.len(), 32);
-        assert!(own_key(&[7; 32], true) != own_key(&[8; 32], true));
+        assert_eq!(own_key(&[7; 32], 1, false).secret.len(), 4);
+        assert_eq!(own_key(&[7; 32], 1, true).secret.len(), 32);
+        assert!(own_key(&[7; 32], 1, true) != own_key(&[8; 32], 1, true));
+    }
+
+    #[test]
+    fn a_workload_learns_the_number_of_its_process_and_no_secret_of_the_server() {
+        assert_eq!(own_key(&[7; 32], 4711, false).process, 4711);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod leaks;
 mod masking;
 mod names;
+mod path;
 
 use bytes::Bytes;
 
@@ -223,7 +224,8 @@ fn absurd_lengths_are_not_waited_for() {
         let head = [&[tag][..], &(super::codec::FRAME_MAX as u32).to_be_bytes()].concat();
         let mut book = logged_in(permit_masked);
         book.down(&head);
-        assert!(book.is_closed || tag == b'd', "{tag:#x}");
+        // Requests that are too long are refused alone, and COPY data passes in pieces.
+        assert!(book.is_closed || b"dQPBF".contains(&tag), "{tag:#x}");
         let mut book = logged_in(permit_masked);
         book.down(&write::query(b"SELECT id FROM customers"));
         book.up(&write::row_description(&[field("id", CUSTOMERS, 2, 25)]));
@@ -233,13 +235,40 @@ fn absurd_lengths_are_not_waited_for() {
 }
 
 #[test]
+fn a_request_over_the_limit_is_refused_alone_and_never_leaves() {
+    let long = "x".repeat(super::codec::TEXT_MAX);
+    let mut book = logged_in(permit);
+    let text = write::query(format!("SELECT '{long}'").as_bytes());
+    text.chunks(1 << 16).for_each(|piece| book.down(piece));
+    assert_eq!((tags(&book.downstream), book.upstream.len()), ("EZ".to_owned(), 0));
+    assert!(shows(&book.downstream, "C54000") && !book.is_closed);
+    book.forget();
+    book.down(&[write::parse(b"", long.as_bytes()), write::bind(b"", b"", &[], &[]), write::bare(b'S')].concat());
+    assert_eq!((tags(&book.downstream), book.upstream.len()), ("EZ".to_owned(), 0));
+    book.forget();
+    book.down(&write::query(b"SELECT id FROM orders"));
+    assert_eq!(tags(&book.upstream), "Q");
+}
+
+#[test]
+fn a_request_over_the_limit_fails_the_transaction_that_it_is_part_of() {
+    let mut book = logged_in(permit);
+    book.down(&write::query(b"BEGIN"));
+    book.up(&[write::complete(b"BEGIN"), write::ready(Status::InTransaction)].concat());
+    book.forget();
+    book.down(&write::query("x".repeat(super::codec::TEXT_MAX).as_bytes()));
+    assert_eq!(tags(&book.upstream), "Q");
+    assert!(shows(&book.upstream, "DENIED BY PORTCULLIS"));
+}
+
+#[test]
 fn function_calls_and_replication_are_refused() {
     let mut book = logged_in(permit);
     book.down(b"F\0\0\0\x0e\0\0\0\x01\0\0\0\0\0\0");
     assert_eq!((tags(&book.downstream), book.upstream.len()), ("EZ".to_owned(), 0));
     assert!(shows(&book.downstream, "C42501") && !book.is_closed);
     let mut book = fresh(permit, Verify::Off);
-    book.down(&write::startup([(&b"user"[..], &b"a"[..]), (b"replication", b"database")]));
+    book.down(&write::startup(0, [(&b"user"[..], &b"a"[..]), (b"replication", b"database")]));
     assert!(book.is_closed && book.asked.is_empty());
 }
 
@@ -266,7 +295,7 @@ fn book_request() -> crate::request::Request {
 #[test]
 fn a_cancel_request_is_mapped_to_the_servers_key() {
     let opening = opening(Verify::Off);
-    let ours = super::login::own_key(&opening.seed, false);
+    let ours = super::login::own_key(&opening.seed, 7, false);
     let server = super::cancel::Key { process: 99, secret: b"srvr".to_vec() };
     let _lease = opening.cancels.lease(ours.clone(), server, &opening);
     let mut session = super::PostgresSession::new(opening);
