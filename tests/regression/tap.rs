@@ -272,7 +272,6 @@ fn keeps(kind: &StatementKind) -> bool {
         | StatementKind::Rollback
         | StatementKind::Execute { .. }
         | StatementKind::ResetAll
-        | StatementKind::SetSearchPath(_)
         | StatementKind::DiscardAll
         | StatementKind::DiscardTemporary
         | StatementKind::DiscardOther
