@@ -1,6 +1,7 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
 mod leaks;
+mod lies;
 mod masking;
 mod names;
 mod path;
