@@ -2,6 +2,7 @@
 
 mod leaks;
 mod limits;
+mod lies;
 mod masking;
 mod names;
 mod path;
