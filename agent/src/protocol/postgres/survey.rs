@@ -224,7 +224,7 @@ pub(super) async fn read(
     for row in relations {
         let (oid, schema, name): (u32, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let (kind, numbers, names): (&str, Vec<i16>, Vec<String>) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
-        plan.add(target, seen, oid, schema, name, kind, numbers.into_iter().zip(names));
+        plan.add(target, seen, oid, (schema, name), kind, numbers.into_iter().zip(names));
     }
     for row in views {
         plan.sees(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -329,8 +329,7 @@ impl Plan {
         target: &Target,
         seen: &Seen,
         oid: u32,
-        schema: String,
-        name: String,
+        (schema, name): (String, String),
         kind: &str,
         columns: impl Iterator<Item = (i16, String)>,
     ) {
@@ -472,7 +471,7 @@ mod tests {
         let mut plan = Plan::default();
         let mut add = |oid, name: &str, kind, columns: &[&str]| {
             let columns = (1..).zip(columns.iter().map(|&column| column.to_owned()));
-            plan.add(target, seen, oid, "public".to_owned(), name.to_owned(), kind, columns);
+            plan.add(target, seen, oid, ("public".to_owned(), name.to_owned()), kind, columns);
         };
         add(1, "customers", "p", &["id", "email"]);
         add(2, "customers_old", "r", &["id", "email"]);
@@ -505,7 +504,8 @@ mod tests {
         let target = target();
         let mut plan = plan(&target);
         let columns = [(1, "attname"), (2, "most_common_vals")].map(|(number, name)| (number, name.to_owned()));
-        plan.add(&target, 6, "pg_catalog".to_owned(), "pg_stats".to_owned(), "v", columns.into_iter());
+        let name = ("pg_catalog".to_owned(), "pg_stats".to_owned());
+        plan.add(&target, &Seen::default(), 6, name, "v", columns.into_iter());
         assert_eq!(classes(&plan.draw(&target), 6), [0, 1]);
     }
 

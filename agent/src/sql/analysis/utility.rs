@@ -296,11 +296,11 @@ pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
 
 /// Whether the modes of BEGIN end with READ ONLY; the server takes the last one.
 fn is_read_only(transaction: &TransactionStmt) -> bool {
-    let modes = transaction.options.iter().filter_map(|node| match &node.node {
+    let mut modes = transaction.options.iter().filter_map(|node| match &node.node {
         Some(NodeEnum::DefElem(mode)) if mode.defname == "transaction_read_only" => Some(&mode.arg),
         _ => None,
     });
-    let value = modes.last().and_then(|value| value.as_ref()?.node.as_ref());
+    let value = modes.next_back().and_then(|value| value.as_ref()?.node.as_ref());
     matches!(value, Some(NodeEnum::AConst(constant)) if matches!(&constant.val, Some(Val::Ival(set)) if set.ival == 1))
 }
 
