@@ -1,8 +1,8 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
 mod leaks;
-mod limits;
 mod lies;
+mod limits;
 mod masking;
 mod names;
 mod path;
