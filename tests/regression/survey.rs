@@ -29,7 +29,7 @@ pub struct Surveyor {
 
 /// A database as it was at one moment.
 pub struct View {
-    pub classifier: Classifier,
+    pub classifier: Arc<Classifier>,
     pub links: Links,
 }
 
@@ -55,7 +55,7 @@ impl Surveyor {
         let links = self.runtime.block_on(links(&client))?;
         self.client = Some(client);
         let catalogue = self.runtime.block_on(survey(&self.socket, &self.database))?;
-        let view = Arc::new(View { classifier: Classifier::new(catalogue), links });
+        let view = Arc::new(View { classifier: Arc::new(Classifier::new(catalogue)), links });
         self.newest = Some(view.clone());
         Ok(view)
     }

@@ -126,14 +126,22 @@ impl Session {
     fn text(&mut self, query: Message, shared: &Mutex<Shared>) -> Result<bool> {
         let text = Bytes::copy_from_slice(query.body.strip_suffix(&[0]).unwrap_or(&query.body));
         let view = shared.lock().surveyor.view()?;
-        let classified = view.classifier.classify(&text, &self.state);
-        let claim = Claim { classified, catalogue: view.classifier.catalogue() };
+        // As a session does; where the path cannot be followed, a session's survey decides.
+        let path = self.state.path.now().cloned().flatten();
+        let classifier = view.classifier.under(&path);
+        let classified = classifier.classify(&text, &self.state);
+        let claim = Claim { classified, catalogue: classifier.catalogue() };
 
         let Some(observed) = self.run(&query, &text)? else { return Ok(false) };
         let text = Text { sql: String::from_utf8_lossy(&text).into_owned(), claim: &claim, observed: &observed };
         shared.lock().findings.note(&text, &view.links);
         if observed.error.is_none() {
             claim.classified.statements.iter().for_each(|statement| self.state.apply(statement));
+        } else {
+            self.state.path.fail();
+        }
+        if self.server.status == b'I' {
+            self.state.path.commit();
         }
         if observed.error.is_none() && !claim.classified.statements.iter().all(|statement| keeps(&statement.kind)) {
             shared.lock().surveyor.forget();
