@@ -69,24 +69,42 @@ impl Client {
     ///
     /// Everything is copied to `place`, because a workload's user may enter neither the cache nor the repository.
     pub fn words(self, place: &Path) -> Result<Vec<OsString>> {
+        self.program("client", place)
+    }
+
+    /// The same for another of its programs: one that reads the vault is `vault`. Those in Rust and Go are one each.
+    pub fn program(self, name: &str, place: &Path) -> Result<Vec<OsString>> {
         let source = |file: &str| stage(&place::repository().join("tests/clients").join(self.name()).join(file), place);
         let words: Vec<PathBuf> = match self {
-            Self::Psql => vec!["sh".into(), source("client.sh")?],
+            Self::Psql => vec!["sh".into(), source(&format!("{name}.sh"))?],
             Self::Psycopg | Self::Asyncpg => {
-                vec![stage(&cache::python_environment(), place)?.join("bin/python"), source("client.py")?]
+                vec![stage(&cache::python_environment(), place)?.join("bin/python"), source(&format!("{name}.py"))?]
             }
             Self::NodePostgres => {
                 stage(&cache::node_modules(), place)?;
-                vec!["node".into(), source("client.js")?]
+                vec!["node".into(), source(&format!("{name}.js"))?]
             }
             Self::TokioPostgres | Self::Sqlx => {
                 vec![stage(&binary::example(&format!("client-{}", self.name()))?, place)?]
             }
-            Self::Jdbc => vec!["java".into(), "-cp".into(), stage(&cache::maven(JDBC), place)?, source("Client.java")?],
+            Self::Jdbc => vec![
+                "java".into(),
+                "-cp".into(),
+                stage(&cache::maven(JDBC), place)?,
+                source(&format!("{}.java", if name == "client" { "Client" } else { "Vault" }))?,
+            ],
             Self::Pgx => vec![stage(&cache::pgx_client(), place)?],
         };
         Ok(words.into_iter().map(PathBuf::into_os_string).collect())
     }
+}
+
+/// The packages of pgx that speak to a server, those first that take the least time.
+pub const PGX_SUITE: [&str; 7] = ["pgxpool", "stdlib", "tracelog", "pgtype/zeronull", "pgtype", ".", "pgconn"];
+
+/// The program with a package's tests.
+pub fn pgx_program(package: &str) -> String {
+    format!("pgx-{}.test", package.replace(['/', '.'], "-"))
 }
 
 /// What `clients/pgx/go.mod` asks for.

@@ -14,4 +14,5 @@ pub mod place;
 pub mod port;
 pub mod postgres;
 pub mod service;
+pub mod vault;
 pub mod wait;

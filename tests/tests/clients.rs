@@ -7,7 +7,8 @@ use portcullis_tests::{
     client::{Client, EXPECTED, Steps},
     gate::{Gate, Setup, files_with},
     place,
-    postgres::{self, Postgres, Release, Tls},
+    postgres::{self, Postgres, Release, Tls, succeeded},
+    vault,
 };
 
 /// The value that the `email` step must not show through the gate.
@@ -48,6 +49,40 @@ fn possible(client: Client) -> bool {
         eprintln!("{} cannot be had on this machine and is left out", client.name());
     }
     client.is_possible()
+}
+
+/// What a driver made of one column of the vault in one format.
+fn read<'a>(said: &'a str, form: &str, column: &str) -> Option<(&'a str, &'a str)> {
+    let prefix = format!("{form}\t{column}\t");
+    let rest = said.lines().find_map(|line| line.strip_prefix(prefix.as_str()))?;
+    rest.split_once('\t')
+}
+
+#[test]
+fn masked_values_of_every_type_are_still_values_to_the_drivers() -> Result<()> {
+    let (_policies, server, gate) = vault::start()?;
+    for client in [Client::Psycopg, Client::Asyncpg, Client::NodePostgres, Client::Jdbc] {
+        let mut command = gate.workload(&server, client.program("vault", &gate.place())?);
+        let said = succeeded(client.name(), command.output()?)?;
+        for planted in vault::PLANTED {
+            assert!(!said.contains(planted), "{} reads `{planted}`:\n{said}", client.name());
+        }
+        let forms: &[&str] = match client {
+            Client::Asyncpg => &["binary"],
+            Client::NodePostgres => &["text"],
+            _ => &["text", "binary"],
+        };
+        for form in forms {
+            let value = |column| read(&said, form, column).with_context(|| format!("no {form} {column}:\n{said}"));
+            assert!(value("marker")?.1.contains("visible-marker"), "{said}");
+            let digits = |column| Ok::<_, anyhow::Error>(value(column)?.1.trim_matches('"').to_owned());
+            assert_eq!((digits("n4")?.parse::<i32>()?.to_string().len(), digits("n8")?.len()), (9, 16), "{said}");
+            assert!(digits("n2")?.parse::<i16>().is_ok() && digits("uid")?.len() == 36, "{said}");
+            assert!(matches!(digits("born")?.as_str(), "None" | "null"), "{said}");
+            assert!(value("words")?.1.contains("pii_"), "{said}");
+        }
+    }
+    Ok(())
 }
 
 macro_rules! matrix {

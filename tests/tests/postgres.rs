@@ -2,6 +2,10 @@
 
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/channels.rs"]
+mod channels;
+#[path = "postgres/classes.rs"]
+mod classes;
 #[path = "postgres/corpus.rs"]
 mod corpus;
 #[path = "postgres/denial.rs"]
@@ -12,6 +16,8 @@ mod honest;
 mod hostile;
 #[path = "postgres/inference.rs"]
 mod inference;
+#[path = "postgres/limits.rs"]
+mod limits;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]

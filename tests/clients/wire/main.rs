@@ -4,9 +4,11 @@
 //!
 //! ```text
 //! startup user=app database=shop     a startup message        query SQL        simple query
-//! parse SQL · bind · describe · execute · sync · flush         extended query, all unnamed
+//! parse SQL · bind · describe · execute [N] · sync · flush     extended query, all unnamed; at most N rows
 //! call OID          function call    size N T    a header of type T that announces N bytes
 //! raw HEX           bytes as they are             read         send all, read until ready or closed
+//! bind binary       all results in binary         hear         the same, each message whole and in hexadecimal
+//! say TEXT          prints it
 //! ```
 
 use std::{
@@ -24,14 +26,16 @@ fn main() -> Result<()> {
     let host = std::env::var("PGHOST").context("PGHOST")?;
     let stream = TcpStream::connect((host, std::env::var("PGPORT").context("PGPORT")?.parse()?))?;
     stream.set_read_timeout(Some(SILENCE))?;
-    let mut server = BufReader::new(stream.try_clone()?);
+    let mut server = BufReader::new(stream);
     let mut pending = Vec::new();
     for line in io::stdin().lock().lines() {
         let line = line?;
-        if line == "read" {
+        if line == "read" || line == "hear" {
             // A refused connection may be closed before all is sent; what it said is still to be read.
-            let _ = (&stream).write_all(&std::mem::take(&mut pending));
-            answers(&mut server)?;
+            let _ = server.get_mut().write_all(&std::mem::take(&mut pending));
+            if line == "hear" { whole(&mut server)? } else { answers(&mut server)? }
+        } else if let Some(text) = line.strip_prefix("say ") {
+            println!("{text}");
         } else {
             command(&line, &mut pending)?;
         }
@@ -55,9 +59,13 @@ fn command(line: &str, out: &mut Vec<u8>) -> Result<()> {
         }
         "query" => message(out, b'Q', &[rest.as_bytes(), b"\0"])?,
         "parse" => message(out, b'P', &[b"\0", rest.as_bytes(), b"\0\0\0"])?,
+        "bind" if rest == "binary" => message(out, b'B', &[b"\0\0\0\0\0\0\0\x01\0\x01"])?,
         "bind" => message(out, b'B', &[b"\0\0\0\0\0\0\0\0"])?,
         "describe" => message(out, b'D', &[b"P\0"])?,
-        "execute" => message(out, b'E', &[b"\0\0\0\0\0"])?,
+        "execute" => {
+            let rows: u32 = if rest.is_empty() { 0 } else { rest.parse()? };
+            message(out, b'E', &[b"\0", &rows.to_be_bytes()])?;
+        }
         "sync" => message(out, b'S', &[])?,
         "flush" => message(out, b'H', &[])?,
         "call" => message(out, b'F', &[&rest.parse::<u32>()?.to_be_bytes(), &[0; 6]])?,
@@ -117,6 +125,25 @@ fn answers(server: &mut impl Read) -> Result<()> {
                 return Ok(());
             }
             other => println!("{}", char::from(other)),
+        }
+    }
+}
+
+/// Prints whole messages until the server is ready for a query, or closes, or says nothing.
+fn whole(server: &mut impl Read) -> Result<()> {
+    loop {
+        let mut header = [0; 5];
+        if server.read_exact(&mut header).is_err() {
+            println!("closed");
+            return Ok(());
+        }
+        let [kind, a, b, c, d] = header;
+        let mut body = vec![0; usize::try_from(u32::from_be_bytes([a, b, c, d]))?.saturating_sub(4)];
+        server.read_exact(&mut body)?;
+        let digits: String = header.iter().chain(&body).map(|byte| format!("{byte:02x}")).collect();
+        println!("{digits}");
+        if kind == b'Z' {
+            return Ok(());
         }
     }
 }

@@ -61,11 +61,14 @@ pub struct Shield {
 
 impl Shield {
     /// What the permit of `classified` asks for; `None`: nothing has to be masked.
+    ///
+    /// `settings_are_suspect` tells that functions ran in this session that may have put values into its settings.
     pub fn new(
         masker: &Arc<Masker>,
         obligations: &Arc<Obligations>,
         classifier: &Arc<Classifier>,
         classified: &Classified,
+        settings_are_suspect: bool,
     ) -> Option<Arc<Self>> {
         if obligations.masks.is_empty() {
             return None;
@@ -84,10 +87,20 @@ impl Shield {
             }
             _ => None,
         };
+        let suspect = (settings_are_suspect && reads_settings(&classified.footprint))
+            .then(|| strictest(obligations, obligations.masks.keys()))
+            .flatten();
+        flow = stricter(flow, suspect.clone());
         let outputs = match classified.statements.as_slice() {
-            [Statement { outputs: Some(outputs), .. }] => {
-                Some(outputs.iter().map(|output| expected(obligations, classifier, output)).collect())
-            }
+            [Statement { outputs: Some(outputs), .. }] => Some(
+                outputs
+                    .iter()
+                    .map(|output| {
+                        let output = expected(obligations, classifier, output);
+                        Expected { mask: stricter(output.mask, suspect.clone()), ..output }
+                    })
+                    .collect(),
+            ),
             _ => None,
         };
         Some(Arc::new(Self {
@@ -233,9 +246,10 @@ impl Shield {
             Some(relation) => strictest(&self.obligations, origin_classes(relation, field.column)),
         };
         let mask = match &self.outputs {
-            Some(outputs) if outputs.len() == count => stricter(by_origin, by_flow),
+            // Where the server describes another number of columns, any may be any.
+            Some(_) => stricter(by_origin, by_flow),
             // The origin is exact, and what flows into other columns is not about this one.
-            Some(_) | None => by_origin,
+            None => by_origin,
         };
         let is_own = field.column > 0 && relation.is_some_and(|relation| holds_values(relation, field.column));
         mask.map(|mask| if is_own { mask } else { computed(mask) })
@@ -274,9 +288,11 @@ fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Ou
     }
 }
 
-/// The mask of what was computed from values, or may have been.
-fn computed((class, method): (Class, Method)) -> (Class, Method) {
-    (class, method.of_computed())
+/// The mask of what was computed from values, or may have been: nothing of it is shown, not even that it is empty or
+/// NULL. Whoever chooses what is computed would choose what that says: `left(ssn, 4)`, `nullif(left(ssn, 1), '7')`,
+/// `regexp_replace(ssn, '^[^7].*', '')`.
+fn computed((class, _): (Class, Method)) -> (Class, Method) {
+    (class, Method::Null)
 }
 
 /// Whether the values of one of the relation's columns are its own, or another's that it shows as they are.
@@ -299,6 +315,18 @@ fn has_attribute(relation: &Relation, number: i16) -> bool {
 fn origin_classes(relation: &Relation, number: i16) -> impl Iterator<Item = &Class> {
     let columns = relation.columns.iter().filter(move |column| number == 0 || column.number == number);
     columns.flat_map(|column| &column.classes)
+}
+
+/// Whether an answer may show settings of the session.
+fn reads_settings(footprint: &Footprint) -> bool {
+    footprint.accesses.iter().any(|access| match &access.resource {
+        Resource::Setting(_) => access.facts.verb == "SHOW",
+        Resource::Function(function) => {
+            matches!(function.name.as_str(), "current_setting" | "set_config" | "pg_show_all_settings")
+        }
+        Resource::Table(table) => table.schema == "pg_catalog" && table.name == "pg_settings",
+        Resource::Database(_) => false,
+    })
 }
 
 fn calls_unknown(footprint: &Footprint) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
 
-use super::codec::write;
+use super::{codec::write, comment::COMMENTED_MAX, seen::Seen};
 use crate::{
     credential::Credential,
     sql::{Catalogue, Column, ColumnRef, Definition, Relation, RelationKind},
@@ -48,6 +48,11 @@ const VIEWS: &str = "
 
 /// Which table's rows show through which other: inheritance and partitions.
 const CHILDREN: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
+
+/// Comments of relations and their columns that may give classes.
+const COMMENTS: &str = "
+    SELECT objoid, objsubid::smallint, description FROM pg_catalog.pg_description
+    WHERE classoid = 'pg_catalog.pg_class'::regclass AND description LIKE '%@class%'";
 
 /// Everything that does not come with the server: extensions put functions into `pg_catalog` too.
 const FUNCTIONS: &str = "
@@ -92,6 +97,34 @@ const DEFINITIONS: &str = "
 
 const DATABASE: &str = "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
+/// Columns of the server's own relations that hold values of tables: statistics, large objects, other people's
+/// statements, defaults of columns that were added later.
+const COPIES: [(&str, &str); 23] = [
+    ("pg_attribute", "attmissingval"),
+    ("pg_largeobject", "data"),
+    ("pg_stat_activity", "application_name"),
+    ("pg_stat_activity", "query"),
+    ("pg_stat_statements", "query"),
+    ("pg_statistic", "stavalues1"),
+    ("pg_statistic", "stavalues2"),
+    ("pg_statistic", "stavalues3"),
+    ("pg_statistic", "stavalues4"),
+    ("pg_statistic", "stavalues5"),
+    ("pg_statistic_ext_data", "stxdexpr"),
+    ("pg_statistic_ext_data", "stxdmcv"),
+    ("pg_stats", "histogram_bounds"),
+    ("pg_stats", "most_common_elems"),
+    ("pg_stats", "most_common_vals"),
+    ("pg_stats", "range_bounds_histogram"),
+    ("pg_stats_ext", "most_common_vals"),
+    ("pg_stats_ext_exprs", "histogram_bounds"),
+    ("pg_stats_ext_exprs", "most_common_elems"),
+    ("pg_stats_ext_exprs", "most_common_vals"),
+    ("pg_stats_ext_exprs", "range_bounds_histogram"),
+    ("pg_stats_ext_exprs", "range_length_histogram"),
+    ("pg_stats", "range_length_histogram"),
+];
+
 const SEARCH_PATH: &str = "
     SELECT s.name::text
     FROM unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS s (name, position)
@@ -115,6 +148,10 @@ pub enum SurveyError {
     NoTls,
     #[error("the database has {0} relations, more than {RELATIONS_MAX}")]
     TooMany(usize),
+    #[error("the definitions of views could not be read")]
+    Views,
+    #[error("more than {COMMENTED_MAX} columns have classes by comment")]
+    TooManyComments,
 }
 
 /// Asks the server for TLS; the handshake may begin afterwards.
@@ -129,7 +166,7 @@ pub async fn request_tls(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> 
 
 /// Reads the catalogue of `database` over `stream`, which is dialled and, where the target asks for it, secured.
 ///
-/// Columns keep the classes that they were `seen` with.
+/// Columns have the classes of the configuration, and all that were ever `seen`.
 pub async fn survey(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     credential: &Credential,
@@ -160,10 +197,15 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// All queries at once: they share one trip to the server.
-async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen) -> Result<Catalogue, SurveyError> {
+pub(super) async fn read(
+    client: &Client,
+    database: &str,
+    target: &Target,
+    seen: &mut Seen,
+) -> Result<Catalogue, SurveyError> {
     let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
     seen.begin(oid, target);
-    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas) = tokio::try_join!(
+    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas, commented) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
@@ -173,15 +215,22 @@ async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen)
         client.query(CASTS, &[]),
         client.query(SEARCH_PATH, &[]),
         client.query(SCHEMAS, &[]),
+        client.query(COMMENTS, &[]),
     )?;
     if relations.len() > RELATIONS_MAX {
         return Err(SurveyError::TooMany(relations.len()));
     }
+    for row in commented {
+        if !seen.comment(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?) {
+            return Err(SurveyError::TooManyComments);
+        }
+    }
     let mut plan = Plan::default();
     for row in relations {
         let (oid, schema, name): (u32, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (kind, numbers, names): (&str, Vec<i16>, Vec<String>) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
-        plan.add(target, seen, oid, schema, name, kind, numbers.into_iter().zip(names));
+        let (kind, numbers, names): (String, Vec<i16>, Vec<String>) =
+            (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+        plan.add(target, seen, Listed { oid, schema, name, kind }, numbers.into_iter().zip(names));
     }
     for row in views {
         plan.sees(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -213,7 +262,8 @@ async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen)
         functions: by_name,
         pure,
     };
-    let catalogue = catalogue.trace_views();
+    // A database may have thousands of views: whoever else is served by this thread does not wait for them.
+    let catalogue = tokio::task::spawn_blocking(|| catalogue.trace_views()).await.map_err(|_| SurveyError::Views)?;
     seen.note(&catalogue);
     Ok(catalogue)
 }
@@ -233,42 +283,6 @@ fn behind(
     Ok(known)
 }
 
-/// The classes that columns of one database had, by identifier: a table that is renamed, moved or taken out of its
-/// partitioned parent keeps them for as long as they are remembered.
-#[derive(Debug, Default)]
-pub struct Seen {
-    database: u32,
-    configured: BTreeMap<ColumnName, Vec<Class>>,
-    classes: HashMap<ColumnRef, Vec<Class>>,
-}
-
-impl Seen {
-    /// Forgets everything if the database is another of the same name, or its classes are configured anew.
-    fn begin(&mut self, database: u32, target: &Target) {
-        if self.database != database || self.configured != target.classes {
-            *self = Self { database, configured: target.classes.clone(), classes: HashMap::new() };
-        }
-    }
-
-    /// Views are left out: their classes follow from their queries.
-    fn note(&mut self, catalogue: &Catalogue) {
-        for relation in catalogue.relations.values().filter(|relation| relation.classified) {
-            match relation.kind {
-                RelationKind::View | RelationKind::MaterializedView => continue,
-                RelationKind::Table | RelationKind::Foreign | RelationKind::Sequence | RelationKind::Other => {}
-            }
-            for column in relation.columns.iter().filter(|column| !column.classes.is_empty()) {
-                let key = ColumnRef { relation: relation.oid, column: column.number };
-                self.classes.insert(key, column.classes.clone());
-            }
-        }
-    }
-
-    fn of(&self, column: ColumnRef) -> &[Class] {
-        self.classes.get(&column).map_or(&[], Vec::as_slice)
-    }
-}
-
 /// A catalogue in the making: relations, and how classes pass between them.
 #[derive(Default)]
 struct Plan {
@@ -279,28 +293,28 @@ struct Plan {
     kin: Vec<(u32, u32)>,
 }
 
+/// A relation as `pg_class` lists it.
+struct Listed {
+    oid: u32,
+    schema: String,
+    name: String,
+    kind: String,
+}
+
 impl Plan {
-    fn add(
-        &mut self,
-        target: &Target,
-        seen: &Seen,
-        oid: u32,
-        schema: String,
-        name: String,
-        kind: &str,
-        columns: impl Iterator<Item = (i16, String)>,
-    ) {
+    fn add(&mut self, target: &Target, seen: &Seen, listed: Listed, columns: impl Iterator<Item = (i16, String)>) {
+        let Listed { oid, schema, name, kind } = listed;
         let named =
             |column: &str| ColumnName { schema: schema.clone(), table: name.clone(), column: column.to_owned() };
-        let is_view = matches!(kind, "v" | "m");
+        let is_view = matches!(&*kind, "v" | "m");
         let columns = columns
             .map(|(number, column)| {
                 let mut classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
-                join(&mut classes, seen.of(ColumnRef { relation: oid, column: number }).iter());
+                join(&mut classes, seen.of(ColumnRef { relation: oid, column: number }));
                 Column { number, name: column, classes, computed: is_view }
             })
             .collect();
-        let kind = match kind {
+        let kind = match &*kind {
             "r" | "p" => RelationKind::Table,
             "v" => RelationKind::View,
             "m" => RelationKind::MaterializedView,
@@ -335,6 +349,13 @@ impl Plan {
     fn draw(mut self, target: &Target) -> HashMap<u32, Relation> {
         let own = self.relations.values().flat_map(|relation| &relation.columns).flat_map(|column| &column.classes);
         let everything: BTreeSet<Class> = target.classes.values().flatten().chain(own).cloned().collect();
+        for relation in self.relations.values_mut() {
+            let table = relation.name.as_str();
+            let copies = |column: &&mut Column| COPIES.contains(&(table, column.name.as_str()));
+            for column in relation.columns.iter_mut().filter(copies) {
+                join(&mut column.classes, everything.iter());
+            }
+        }
         let (sights, kin) = (std::mem::take(&mut self.sights), std::mem::take(&mut self.kin));
         let mut changed = !everything.is_empty();
         while changed {
@@ -413,10 +434,15 @@ mod tests {
     }
 
     fn plan(target: &Target) -> Plan {
+        commented(target, &Seen::default())
+    }
+
+    fn commented(target: &Target, seen: &Seen) -> Plan {
         let mut plan = Plan::default();
-        let mut add = |oid, name: &str, kind, columns: &[&str]| {
+        let mut add = |oid, name: &str, kind: &str, columns: &[&str]| {
             let columns = (1..).zip(columns.iter().map(|&column| column.to_owned()));
-            plan.add(target, &Seen::default(), oid, "public".to_owned(), name.to_owned(), kind, columns);
+            let (schema, name, kind) = ("public".to_owned(), name.to_owned(), kind.to_owned());
+            plan.add(target, seen, Listed { oid, schema, name, kind }, columns);
         };
         add(1, "customers", "p", &["id", "email"]);
         add(2, "customers_old", "r", &["id", "email"]);
@@ -445,6 +471,17 @@ mod tests {
     }
 
     #[test]
+    fn statistics_have_the_classes_of_all_that_they_copy() {
+        let target = target();
+        let mut plan = plan(&target);
+        let columns = [(1, "attname"), (2, "most_common_vals")].map(|(number, name)| (number, name.to_owned()));
+        let listed =
+            Listed { oid: 6, schema: "pg_catalog".to_owned(), name: "pg_stats".to_owned(), kind: "v".to_owned() };
+        plan.add(&target, &Seen::default(), listed, columns.into_iter());
+        assert_eq!(classes(&plan.draw(&target), 6), [0, 1]);
+    }
+
+    #[test]
     fn a_whole_row_or_an_unknown_function_reaches_everything() {
         let target = target();
         let mut plan = plan(&target);
@@ -460,5 +497,18 @@ mod tests {
         let mut plan = plan(&target);
         plan.shares_rows(2, 1);
         assert_eq!(classes(&plan.draw(&target), 2), [0, 1]);
+    }
+
+    #[test]
+    fn classes_by_comment_add_to_those_of_the_configuration_and_pass_on() {
+        let target = Target { classes: BTreeMap::new(), ..target() };
+        let mut seen = Seen::default();
+        assert!(seen.comment(1, 2, "@class(email)") && seen.comment(2, 0, "@class(pii)"));
+        let mut plan = commented(&target, &seen);
+        plan.sees(3, 1, 2);
+        plan.sees(5, 0, 0);
+        let relations = plan.draw(&target);
+        assert_eq!((classes(&relations, 1), classes(&relations, 2)), (vec![0, 1], vec![1, 1]));
+        assert_eq!((classes(&relations, 3), classes(&relations, 5)), (vec![1], vec![2]));
     }
 }

@@ -20,7 +20,7 @@ fn shield(method: Method) -> Arc<Shield> {
     let obligations = Arc::new(Obligations { masks, ..Obligations::default() });
     let classifier = Arc::new(Classifier::new(catalogue()));
     let classified = classifier.classify(&Bytes::from_static(b"SELECT ssn FROM customers"), &SessionState::default());
-    Shield::new(&Arc::new(Masker::new([7; 32])), &obligations, &classifier, &classified).unwrap()
+    Shield::new(&Arc::new(Masker::new([7; 32])), &obligations, &classifier, &classified, false).unwrap()
 }
 
 fn masked(type_oid: u32, is_binary: bool, method: Method, value: &[u8]) -> Option<Vec<u8>> {

@@ -322,6 +322,10 @@ impl Conversation {
         if statements.iter().any(|statement| statement.verb == "LISTEN") {
             self.listening = shield.cloned();
         }
+        if !self.settings_are_suspect && shield.is_some_and(|shield| shield.calls_unknown()) {
+            self.settings_are_suspect = true;
+            self.shields.clear();
+        }
         let changes = statements.iter().any(|statement| !only_reads(&statement.kind));
         if let Some(shield) = shield.filter(|shield| shield.calls_unknown() || changes && shield.is_sensitive()) {
             self.deferring = Some(shield.clone());

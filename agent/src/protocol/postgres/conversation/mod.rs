@@ -75,6 +75,8 @@ pub struct Conversation {
     last_shield: Option<Arc<Shield>>,
     /// The shield of a change of masked data that may still be checked: what is said then may quote it.
     deferring: Option<Arc<Shield>>,
+    /// Whether functions ran that may have put values into the session's settings.
+    settings_are_suspect: bool,
     /// The shield of the LISTEN that was permitted last.
     listening: Option<Arc<Shield>>,
     is_over: bool,
@@ -156,6 +158,7 @@ impl Conversation {
             shields: Vec::new(),
             last_shield: None,
             deferring: None,
+            settings_are_suspect: false,
             listening: None,
             is_over: false,
             record: standing::Record::new(status),
@@ -278,7 +281,8 @@ impl Conversation {
         let shield = match known {
             Some((_, shield)) => shield.clone(),
             None => {
-                let shield = Shield::new(&self.masker, obligations, &self.classifier, classified)?;
+                let suspect = self.settings_are_suspect;
+                let shield = Shield::new(&self.masker, obligations, &self.classifier, classified, suspect)?;
                 if self.shields.len() >= SHIELDS_MAX {
                     self.shields.remove(0);
                 }

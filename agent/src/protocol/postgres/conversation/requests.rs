@@ -130,7 +130,7 @@ impl Conversation {
             }
             (Tag::Parse, Skip::Nothing) => {
                 let body = wire.down.slice(HEAD..total);
-                let (name, text, types) = frontend::parse(&body).map_err(by_workload)?;
+                let frontend::Parse { name, text, types } = frontend::parse(&body).map_err(by_workload)?;
                 let (name, text) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(text));
                 self.judge(Subject::Parse { name, text, types: types.into() }, total, wire)
             }
@@ -197,6 +197,7 @@ impl Conversation {
         self.skip = Skip::Nothing;
         self.is_batch_open = false;
         self.executes_in_batch = 0;
+        self.note_sync();
         self.is_urgent = true;
         wire.down.keep(total);
         self.ledger.expect(Expected::Sync)

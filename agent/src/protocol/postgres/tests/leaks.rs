@@ -92,6 +92,21 @@ fn a_function_cannot_put_values_into_settings_that_are_reported() {
     assert!(!shows(&book.downstream, "Ann") && shows(&book.downstream, "iso_8601"));
 }
 
+#[test]
+fn a_setting_that_a_function_may_have_made_is_not_shown() {
+    let shown = |first: &[u8]| {
+        let mut book = logged_in(permit_masked);
+        book.down(&write::query(first));
+        book.up(&[write::complete(b"SELECT 1"), write::ready(Status::Idle)].concat());
+        book.down(&write::query(b"SELECT current_setting('application_name')"));
+        let answer = [write::row_description(&[field("current_setting", 0, 0, 25)]), write::data_row(&[Some(b"Ann")])];
+        book.up(&answer.concat());
+        shows(&book.downstream, "Ann")
+    };
+    assert!(shown(b"SELECT id FROM orders"));
+    assert!(!shown(b"SELECT lookup(id) FROM orders"));
+}
+
 /// A trigger of somebody else's change may send whole rows.
 #[test]
 fn a_listener_learns_that_something_was_sent_and_by_whom_but_not_what() {

@@ -220,8 +220,16 @@ fn what_is_computed_shows_no_piece_and_no_token() {
         &[field("left", 0, 0, 25), field("email", CUSTOMERS, 2, 25)],
         &[Some(b"nnnnn"), Some(EMAIL)],
     );
-    // Neither a word nor a token: whether there is a value would be the statement's to choose.
-    assert!(!shows(&told, "[redacted]") && !shows(&told, "n***") && shows(&told, "a***@e***.com"));
+    assert!(!shows(&told, "n***") && !shows(&told, "[redacted]") && shows(&told, "a***@e***.com"));
+}
+
+#[test]
+fn what_is_computed_looks_the_same_whether_empty_or_null_or_neither() {
+    let told = |value: Option<&[u8]>| {
+        answered(b"SELECT nullif(left(email, 1), 'a') FROM customers", &[field("nullif", 0, 0, 25)], &[value])
+    };
+    assert_eq!(told(Some(b"n")), told(None));
+    assert_eq!(told(Some(b"")), told(None));
 }
 
 #[test]
