@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn predicates_on_a_view_are_those_on_what_it_shows() {
+        let catalogue =
+            shop(&[("contacts", &["id", "contact"], "SELECT id,\n    email AS contact\n   FROM customers;")]);
+        assert_eq!(column(&catalogue, "contacts", "contact"), (vec!["email"], false));
+        let classifier = crate::sql::Classifier::new(catalogue);
+        let text = bytes::Bytes::from_static(b"select id from contacts where contact like 'ada%'");
+        let classified = classifier.classify(&text, &SessionState::default());
+        assert_eq!(classified.footprint.predicates.len(), 1, "{classified:?}");
+    }
+
+    #[test]
     fn what_cannot_be_traced_keeps_the_classes_of_all_that_it_may_reach() {
         let catalogue = shop(&[
             ("one", &["a", "b"], "SELECT id, unheard_of(id) FROM customers"),

@@ -9,6 +9,9 @@ use portcullis_tests::{
 
 use super::*;
 
+/// A psql whose rows and errors come in one stream.
+const PSQL: [&str; 3] = ["sh", "-c", "exec psql -X -q -t -A -v VERBOSITY=verbose 2>&1"];
+
 /// Stands before each statement's answer.
 const MARK: &str = "@@ statement";
 
@@ -19,16 +22,25 @@ pub struct Compared {
     pub direct: String,
 }
 
+/// What psql says to each of these through the gate, rows and errors together, as one session.
+pub fn ask(pair: &Pair, statements: &[&str]) -> Result<Vec<String>> {
+    let script = pair.gate.place().join("asked.sql");
+    let ended: Vec<String> = statements.iter().map(|statement| format!("{statement};\n")).collect();
+    std::fs::write(&script, marked(&ended))?;
+    let answers = answers(pair.gate.workload(&pair.server, PSQL), &script)?;
+    ensure!(answers.len() == statements.len(), "answers are missing: {answers:?}");
+    Ok(answers)
+}
+
 /// Runs `tests/rigs/FILE` through the gate and then directly, each as one session of psql.
 pub fn compare(pair: &Pair, file: &str) -> Result<Vec<Compared>> {
     let statements = statements(&std::fs::read_to_string(place::repository().join("tests/rigs").join(file))?);
     let script = pair.gate.place().join(file);
     std::fs::write(&script, marked(&statements))?;
 
-    let words = ["sh", "-c", "exec psql -X -q -t -A -v VERBOSITY=verbose 2>&1"];
-    let governed = answers(pair.gate.workload(&pair.server, words), &script)?;
+    let governed = answers(pair.gate.workload(&pair.server, PSQL), &script)?;
     let mut direct = Command::new("sh");
-    environment(direct.args(&words[1..]), pair.server.port()).env("PGPASSWORD", postgres::PASSWORD);
+    environment(direct.args(&PSQL[1..]), pair.server.port()).env("PGPASSWORD", postgres::PASSWORD);
     let direct = answers(direct, &script)?;
 
     let count = statements.len();

@@ -8,7 +8,8 @@ const REFUSED: &str = "which is masked";
 #[test]
 fn a_masked_column_cannot_be_guessed_by_asking() -> Result<()> {
     let pair = Pair::start()?;
-    for sql in [
+    let guesses = [
+        "select name from customer_contacts where contact like 'ada%'",
         "select name from customers where ssn like '536%'",
         "select name from customers where ssn = '536-90-4399'",
         "select name from customers where email like 'ada%'",
@@ -38,11 +39,10 @@ fn a_masked_column_cannot_be_guessed_by_asking() -> Result<()> {
         "explain select 1 from customers where ssn like '536%'",
         "copy (select name from customers where ssn like '536%') to stdout",
         "prepare p as select name from customers where ssn like '536%'",
-        "begin; declare c cursor for select name from customers where ssn like '536%'; fetch all from c",
-        "select name from customer_contacts where contact like 'ada%'",
-    ] {
-        let said = pair.psql(sql)?;
-        contains(&said, REFUSED).and_then(|()| lacks(&said, "Ada")).map_err(|error| error.context(sql))?;
+        "begin; declare c cursor for select name from customers where ssn like '536%'; fetch all from c; rollback",
+    ];
+    for (sql, said) in guesses.iter().zip(corpus::ask(&pair, &guesses)?) {
+        contains(&said, REFUSED).and_then(|()| lacks(&said, "Ada")).map_err(|error| error.context(*sql))?;
     }
     assert_eq!(pair.server.shop("select count(*) from orders where status = 'x'")?, "0");
     Ok(())
@@ -51,7 +51,7 @@ fn a_masked_column_cannot_be_guessed_by_asking() -> Result<()> {
 #[test]
 fn a_customer_is_looked_up_and_other_columns_are_free() -> Result<()> {
     let pair = Pair::start()?;
-    for (sql, shown) in [
+    let honest = [
         ("select name from customers where email = 'ada.lovelace@example.com'", "Ada Lovelace"),
         ("select name from customers where lower(email) in ('x', 'ada.lovelace@example.com')", "Ada Lovelace"),
         ("select name from customers where ssn is not null and id = 1", "Ada Lovelace"),
@@ -61,8 +61,9 @@ fn a_customer_is_looked_up_and_other_columns_are_free() -> Result<()> {
         ("select distinct name from customers where city like 'Lon%' order by name desc", "Alan Turing"),
         ("select c.name from customers c join orders o on o.customer_id = c.id where o.amount < 1", "Grace"),
         ("insert into imports values (9, 'x') on conflict do nothing returning id", "9"),
-    ] {
-        contains(&pair.psql(sql)?, shown).map_err(|error| error.context(sql))?;
+    ];
+    for ((sql, shown), said) in honest.iter().zip(corpus::ask(&pair, &honest.map(|(sql, _)| sql))?) {
+        contains(&said, shown).map_err(|error| error.context(*sql))?;
     }
     Ok(())
 }
@@ -70,20 +71,20 @@ fn a_customer_is_looked_up_and_other_columns_are_free() -> Result<()> {
 #[test]
 fn an_expression_chooses_neither_what_a_mask_leaves_nor_whether_there_is_a_value() -> Result<()> {
     let pair = Pair::start()?;
-    for expression in
-        ["reverse(ssn)", "left(ssn, 4)", "'xxxxxxxxxx' || left(ssn, 3)", "ssn::char(4)", "replace(ssn, '5', '')"]
-    {
-        let said = pair.psql(&format!("select {expression} from customers where id = 1"))?;
+    let chosen =
+        ["reverse(ssn)", "left(ssn, 4)", "'xxxxxxxxxx' || left(ssn, 3)", "ssn::char(4)", "replace(ssn, '5', '')"];
+    let chosen = chosen.map(|expression| format!("select {expression} from customers where id = 1"));
+    for (sql, said) in chosen.iter().zip(corpus::ask(&pair, &chosen.each_ref().map(String::as_str))?) {
         for piece in ["536", "635", "9934"] {
-            lacks(&said, piece).map_err(|error| error.context(expression.to_owned()))?;
+            lacks(&said, piece).map_err(|error| error.context(sql.clone()))?;
         }
     }
     // The right guess and the wrong one look the same.
     for guess in ["nullif(ssn, '536-90-4399')", "substring(ssn from '^536.*')", "(select ssn where ssn = 'x')"] {
-        let [one, other] = [1, 2].map(|id| pair.psql(&format!("select {guess} from customers where id = {id}")));
-        let (one, other) = (one?, other?);
-        let same = one == other || (one.contains(REFUSED) && other.contains(REFUSED));
-        ensure!(same, "{guess} tells: {one} {other}");
+        let asked = [1, 2].map(|id| format!("select {guess} from customers where id = {id}"));
+        let said = corpus::ask(&pair, &asked.each_ref().map(String::as_str))?;
+        let refused = said.iter().filter(|said| said.contains(REFUSED)).count();
+        ensure!(refused == 2 || said.first() == said.last(), "{guess} tells: {said:?}");
     }
     Ok(())
 }

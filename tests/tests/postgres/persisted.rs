@@ -7,6 +7,7 @@ use super::*;
 /// Permits definitions and the shop's own functions, which the baseline does not.
 const DEFINITIONS: &str = r#"
 @id("definitions") permit (principal, action in Sql::Action::"ddl", resource);
+@id("temporary-tables") permit (principal, action, resource is Sql::Table) when { resource.schema == "pg_temp" };
 @id("own-functions") permit (principal, action == Sql::Action::"call", resource) when { resource.schema == "public" };
 "#;
 
@@ -27,7 +28,7 @@ fn survey(pair: &Pair) -> Result<()> {
 #[test]
 fn masked_values_are_put_nowhere() -> Result<()> {
     let (_kept, pair) = defining()?;
-    for sql in [
+    let leaks = [
         "create table leak as select ssn from customers",
         "create temp table leak as select ssn from customers",
         "select ssn into leak from customers",
@@ -43,11 +44,11 @@ fn masked_values_are_put_nowhere() -> Result<()> {
         "select set_config('my.variable', email, false) from customers where id = 1",
         "select pg_advisory_lock(hashtext(ssn)) from customers",
         "prepare p as insert into imports select id, email from customers; execute p",
-        "begin; create temp table t (a text); insert into t select email from customers; select a from t; commit",
-    ] {
-        let said = pair.psql(sql)?;
-        contains(&said, "denied").map_err(|error| error.context(sql))?;
-        lacks(&said, "536-90").and_then(|()| lacks(&said, "lovelace")).map_err(|error| error.context(sql))?;
+        "begin; create temp table t (a text); insert into t select email from customers; select a from t; rollback",
+    ];
+    for (sql, said) in leaks.iter().zip(corpus::ask(&pair, &leaks)?) {
+        contains(&said, "denied").map_err(|error| error.context(*sql))?;
+        lacks(&said, "536-90").and_then(|()| lacks(&said, "lovelace")).map_err(|error| error.context(*sql))?;
     }
     assert_eq!(pair.server.shop("select count(*) from pg_class where relname = 'leak'")?, "0");
     assert_eq!(pair.server.shop("select count(*) from imports")?, "0");
@@ -57,20 +58,20 @@ fn masked_values_are_put_nowhere() -> Result<()> {
 #[test]
 fn temporary_tables_without_masked_values_are_as_useful_as_ever() -> Result<()> {
     let (_kept, pair) = defining()?;
-    for (sql, shown) in [
+    let honest = [
         ("create temp table t (id int, label text); insert into t values (1, 'one'); select label from t", "one"),
         (
-            "begin; create temp table t on commit drop as select id, name from customers; select name from t; commit",
+            "begin; create temp table w on commit drop as select id, name from customers; select name from w; commit",
             "Ada",
         ),
         (
-            "create temp table t as select id, amount from orders; select sum(amount) from t where amount > 1",
+            "create temp table u as select id, amount from orders; select sum(amount) from u where amount > 1",
             "10512.30",
         ),
-        ("create temp table t (like imports); copy t from stdin;\n1\tcopied\n\\.\nselect label from t", "copied"),
-    ] {
-        let said = pair.gate.psql(&pair.server, sql)?;
-        contains(&super::said(&said), shown).map_err(|error| error.context(sql))?;
+        ("create temp table v (like imports); copy v from stdin;\n1\tcopied\n\\.\nselect label from v", "copied"),
+    ];
+    for ((sql, shown), said) in honest.iter().zip(corpus::ask(&pair, &honest.map(|(sql, _)| sql))?) {
+        contains(&said, shown).map_err(|error| error.context(*sql))?;
     }
     Ok(())
 }
@@ -113,14 +114,15 @@ fn what_is_renamed_or_moved_keeps_its_classes() -> Result<()> {
 fn nobody_renames_what_is_masked() -> Result<()> {
     let (_kept, pair) = defining()?;
     pair.server.shop("alter table customers owner to app")?;
-    for sql in [
+    let renames = [
         "alter table customers rename column ssn to harmless",
         "alter table customers rename to people",
         "alter table customers add constraint c check (ssn not like '536%')",
         "create index i on customers ((1 / length(ssn)))",
         "create policy p on customers using (ssn like '536%')",
-    ] {
-        contains(&pair.psql(sql)?, "denied").map_err(|error| error.context(sql))?;
+    ];
+    for (sql, said) in renames.iter().zip(corpus::ask(&pair, &renames)?) {
+        contains(&said, "denied").map_err(|error| error.context(*sql))?;
     }
     assert_eq!(
         pair.server.shop("select count(*) from information_schema.columns where column_name = 'harmless'")?,
@@ -139,9 +141,9 @@ fn an_operator_or_a_cast_of_users_is_a_call() -> Result<()> {
          create domain watched as int check (peek('x', value) is not null)",
     )?;
     survey(&pair)?;
-    for sql in ["select 'x' ~~~ 1", "select 1 from orders where ('x' ~~~ id) like '5%'", "select 1::watched"] {
-        let said = pair.psql(sql)?;
-        contains(&said, "peek").and_then(|()| contains(&said, "denied")).map_err(|error| error.context(sql))?;
+    let calls = ["select 'x' ~~~ 1", "select 1 from orders where ('x' ~~~ id) like '5%'", "select 1::watched"];
+    for (sql, said) in calls.iter().zip(corpus::ask(&pair, &calls)?) {
+        contains(&said, "peek").and_then(|()| contains(&said, "denied")).map_err(|error| error.context(*sql))?;
     }
     postgres::succeeded("psql", pair.gate.psql(&pair.server, "select 'a' || 'b', 1 + 1 from orders")?).map(drop)
 }

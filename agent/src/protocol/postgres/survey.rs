@@ -27,19 +27,24 @@ const RELATIONS: &str = "
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
     GROUP BY 1, 2, 3, 4";
 
-/// Which columns a view's definition uses; column zero is the whole row. A function that may read tables by
+/// Which columns a view's definition uses. What is made in single-user mode has identifiers below those of users, so
+/// that the schema has a say too; column zero is the whole row. A function that may read tables by
 /// itself is told by relation zero.
 const VIEWS: &str = "
     SELECT DISTINCT r.ev_class, d.refobjid, d.refobjsubid
     FROM pg_catalog.pg_rewrite r
+    JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
-    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> r.ev_class AND r.ev_class >= 16384
+    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid <> r.ev_class
+      AND (r.ev_class >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema'))
     UNION
     SELECT DISTINCT r.ev_class, 0::oid, 0
     FROM pg_catalog.pg_rewrite r
     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = r.oid
     JOIN pg_catalog.pg_proc p ON d.refclassid = 'pg_catalog.pg_proc'::regclass AND d.refobjid = p.oid
-    WHERE p.oid >= 16384 AND p.provolatile <> 'i'";
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE (p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')) AND p.provolatile <> 'i'";
 
 /// Which table's rows show through which other: inheritance and partitions.
 const CHILDREN: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
@@ -68,7 +73,7 @@ const OPERATORS: &str = "
     FROM pg_catalog.pg_operator o
     JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE o.oid >= 16384 AND p.oid >= 16384";
+    WHERE p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')";
 
 /// Functions that run when a value becomes one of a type: casts, the input of types, and the checks of domains.
 const CASTS: &str = "
@@ -82,12 +87,13 @@ const CASTS: &str = "
     JOIN pg_catalog.pg_type t ON t.oid = c.type
     JOIN pg_catalog.pg_proc p ON p.oid = c.function
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE p.oid >= 16384";
+    WHERE p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')";
 
 /// The queries of views, from which the classes of their columns follow.
 const DEFINITIONS: &str = "
     SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '')
-    FROM pg_catalog.pg_class c WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384";
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('v', 'm') AND (c.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema'))";
 
 const DATABASE: &str = "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 

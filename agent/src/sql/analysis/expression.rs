@@ -196,6 +196,7 @@ impl Analysis<'_> {
 
     /// A name that nothing is known by: the server refuses it, or knows more than the catalogue.
     fn unresolved(&mut self, scope: &Scope<'_>) -> Flow {
+        self.remarks.unknown_relations = true;
         scope.everything().and(&Flow::opaque())
     }
 
