@@ -6,7 +6,7 @@
 #![no_std]
 
 /// The version of the maps' layout; it stands in the path under which maps are pinned.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// Most connections that are between their SYN and their accept at one moment.
 pub const FLOWS_MAX: usize = 65_536;
@@ -40,6 +40,10 @@ pub const GOVERNED_LEVEL_MAX: u32 = 15;
 
 /// The port of DNS: datagrams to it go to the daemon, as every TCP connect does.
 pub const DNS_PORT: u16 = 53;
+
+/// The `SO_PRIORITY` of what the daemon listens on. Whoever gives a socket more than 6 needs `CAP_NET_ADMIN` or
+/// `CAP_NET_RAW` over its network namespace (socket(7)): no other user makes one. The loopback has no queue to sort.
+pub const LISTENER_PRIORITY: u32 = 0x5043_0001;
 
 /// The index that the loopback interface has in every network namespace.
 pub const LOOPBACK_INDEX: u32 = 1;
@@ -267,10 +271,12 @@ pub enum Refusal {
     Unix = 9,
     /// What a security hook refused; the attempt's protocol is a [`Hook`].
     Hook = 10,
+    /// A connect while somebody else has taken the daemon's port.
+    Listener = 11,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Namespace,
         Self::Connect,
         Self::Loop,
@@ -282,6 +288,7 @@ impl Refusal {
         Self::Inbound,
         Self::Unix,
         Self::Hook,
+        Self::Listener,
     ];
 
     pub fn name(self) -> &'static str {
@@ -297,6 +304,7 @@ impl Refusal {
             Self::Inbound => "inbound",
             Self::Unix => "unix",
             Self::Hook => "hook",
+            Self::Listener => "listener",
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     attempt::refuse_address,
     context::{self, TCP, UDP},
     jail,
+    listener::{self, Listener},
     maps::settings,
     packet, process, storage,
 };
@@ -71,6 +72,10 @@ fn judge(ctx: &SockAddrContext, address: Address, port: u16) -> Verdict {
     }
     if inside && protocol == TCP && jail::is_listening(ctx, &address, port) {
         return Verdict::AsIs;
+    }
+    let daemon = if context::is_mapped(&address) { LOOPBACK_V4 } else { LOOPBACK_V6 };
+    if listener::at(ctx.sock_addr.cast(), &daemon, settings.port, protocol) == Listener::Other {
+        return Verdict::Refuse(Refusal::Listener);
     }
     match remember(ctx, process::origin(ctx, address, port)) {
         true => Verdict::Redirect(settings.port),

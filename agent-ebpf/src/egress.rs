@@ -8,6 +8,7 @@ use crate::{
     attempt::refuse_packet,
     context::UDP,
     jail,
+    listener::{self, Listener},
     maps::DATAGRAMS,
     packet::{self, Packet},
     storage,
@@ -21,8 +22,15 @@ pub fn judge(ctx: &SkBuffContext) -> bool {
     };
     let leads_to_daemon =
         packet::on_loopback(ctx) && packet::is_daemon(&packet.destination, packet.destination_port, packet.protocol);
-    let allowed = if leads_to_daemon { packet.protocol != UDP || note(ctx, &packet) } else { jailed };
+    let allowed = if leads_to_daemon { packet.protocol != UDP || is_heard(ctx, &packet) } else { jailed };
     allowed || refuse_packet(ctx, Refusal::Packet, packet.protocol, packet.destination, packet.destination_port)
+}
+
+/// Whether the daemon, and nobody else, would get a datagram: a socket's connect may be older than the daemon's end.
+#[inline(always)]
+fn is_heard(ctx: &SkBuffContext, packet: &Packet) -> bool {
+    let found = listener::at(ctx.skb.skb.cast(), &packet.destination, packet.destination_port, UDP);
+    found != Listener::Other && note(ctx, packet)
 }
 
 /// Tells the daemon whose datagram this is, and where it wanted to go: there is no connection that could carry it.

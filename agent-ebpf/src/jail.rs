@@ -1,20 +1,16 @@
 //! Sockets in a jail: in its network namespace nobody is but one workload, so its processes may talk to each other over
 //! the loopback. There is no other interface, and nobody else at this one but the daemon.
 
-use core::{mem::size_of, ptr::from_mut};
-
 use aya_ebpf::{
-    bindings::{
-        BPF_F_CURRENT_NETNS, BPF_SK_STORAGE_GET_F_CREATE, bpf_sock, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1,
-        bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
-    },
-    helpers::generated::{bpf_get_netns_cookie, bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get},
+    bindings::{BPF_SK_STORAGE_GET_F_CREATE, bpf_sock},
+    helpers::generated::{bpf_get_netns_cookie, bpf_sk_storage_get},
     programs::{SkBuffContext, SockAddrContext, SockContext},
 };
 use portcullis_common::{Address, LOOPBACK_V4, LOOPBACK_V6, Loopback};
 
 use crate::{
-    context,
+    context::{self, TCP},
+    listener::{self, Listener},
     maps::{JAILED, NAMESPACES},
     packet,
 };
@@ -57,32 +53,12 @@ pub fn is_jail(netns_cookie: u64) -> bool {
 /// is dialled elsewhere on the loopback is meant for the host.
 #[inline(always)]
 pub fn is_listening(ctx: &SockAddrContext, address: &Address, port: u16) -> bool {
-    if context::is_mapped(address) {
-        let [_, _, _, word] = context::split(if *address == context::mapped(0) { LOOPBACK_V4 } else { *address });
-        let port = port.to_be();
-        lookup(ctx, &mut bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 { saddr: 0, daddr: word, sport: 0, dport: port })
-    } else {
-        let words = context::split(if *address == [0; 16] { LOOPBACK_V6 } else { *address });
-        let port = port.to_be();
-        lookup(
-            ctx,
-            &mut bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 { saddr: [0; 4], daddr: words, sport: 0, dport: port },
-        )
-    }
-}
-
-#[inline(always)]
-fn lookup<T>(ctx: &SockAddrContext, tuple: &mut T) -> bool {
-    // SAFETY: a tuple of IPv4 or IPv6, told apart by its length; what is found is released.
-    unsafe {
-        let (tuple, length) = (from_mut(tuple).cast(), size_of::<T>() as u32);
-        let found = bpf_sk_lookup_tcp(ctx.sock_addr.cast(), tuple, length, BPF_F_CURRENT_NETNS as u64, 0);
-        if found.is_null() {
-            return false;
-        }
-        bpf_sk_release(found.cast());
-    }
-    true
+    let address = match *address {
+        unspecified if unspecified == context::mapped(0) => LOOPBACK_V4,
+        unspecified if unspecified == [0; 16] => LOOPBACK_V6,
+        address => address,
+    };
+    listener::at(ctx.sock_addr.cast(), &address, port, TCP) != Listener::Nobody
 }
 
 #[inline(always)]

@@ -13,6 +13,7 @@ mod egress;
 mod flow;
 mod ingress;
 mod jail;
+mod listener;
 mod lsm;
 mod maps;
 mod packet;

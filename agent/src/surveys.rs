@@ -53,7 +53,8 @@ struct Place {
 #[derive(Debug, Default)]
 pub struct Surveys {
     sites: Mutex<HashMap<Place, Arc<Site>>>,
-    /// What each database's columns were classified as, kept while nobody uses it too.
+    /// What each database's columns were classified as. Kept while nobody uses it too: a workload that may rename or
+    /// comment could otherwise wait for that.
     seen: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Seen>>>>,
 }
 
@@ -249,7 +250,7 @@ impl Site {
 }
 
 /// A connection to the server, secured where the target asks for it.
-async fn dial(dialler: &Dialler) -> Result<tls::Stream, String> {
+pub async fn dial(dialler: &Dialler) -> Result<tls::Stream, String> {
     let mut stream: tls::Stream = dialler.dial().await.map_err(|error| error.to_string())?.into();
     if dialler.target.tls != Verify::Off {
         postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;

@@ -1,10 +1,10 @@
 //! One attacker's process: how it is started, and what it says.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{BufRead, BufReader, Write},
     os::{fd::AsRawFd, unix::process::CommandExt},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -56,7 +56,7 @@ pub fn equip(
             brought.push((luggage.connection.as_raw_fd(), INHERITED_ESTABLISHED));
         }
         Entry::WithConnectionAsInput => drop(command.stdin(luggage.as_input()?)),
-        Entry::Started | Entry::Moved | Entry::Called => {}
+        Entry::Started | Entry::Moved | Entry::Called | Entry::Orphaned => {}
     }
     let enters = matches!(place, Place::CgroupRoot | Place::CgroupUser) && attempt.entry != Entry::Moved;
     let cgroup = match enters {
@@ -82,15 +82,14 @@ pub fn equip(
     Ok(command)
 }
 
-/// Waits for an attacker's last word; one that is ready is moved into `captured`.
-pub fn follow(mut child: Child, attempt: &Attempt, place: Place, captured: &Path) -> Result<Said> {
+/// Waits for an attacker's last word; `prepare` is called with its number when it says that it is ready.
+pub fn follow(mut child: Child, attempt: &Attempt, prepare: impl FnOnce(u32) + Send + 'static) -> Result<Said> {
     let output = BufReader::new(child.stdout.take().context("an attacker's output")?);
     let errors = child.stderr.take().context("an attacker's errors")?;
     let errors = thread::spawn(move || std::io::read_to_string(errors));
     let input = child.stdin.take();
-    let cgroup = (attempt.entry == Entry::Moved && place.governed()).then(|| captured.to_owned());
     let pid = child.id();
-    let words = thread::spawn(move || listen(output, input, cgroup, pid));
+    let words = thread::spawn(move || listen(output, input, move || prepare(pid)));
     let begun = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -112,19 +111,17 @@ pub fn follow(mut child: Child, attempt: &Attempt, place: Place, captured: &Path
     }
 }
 
-/// Reads an attacker's lines; one that is ready is moved into the cgroup, and told to go on.
+/// Reads an attacker's lines; one that is ready is told to go on when everything is prepared.
 fn listen(
     output: BufReader<ChildStdout>,
     mut input: Option<std::process::ChildStdin>,
-    cgroup: Option<PathBuf>,
-    pid: u32,
+    prepare: impl FnOnce(),
 ) -> Vec<String> {
     let mut words = Vec::new();
+    let mut prepare = Some(prepare);
     for line in output.lines().map_while(Result::ok) {
         if line == "ready" {
-            if let Some(cgroup) = &cgroup {
-                let _ = fs::write(cgroup.join("cgroup.procs"), pid.to_string());
-            }
+            prepare.take().into_iter().for_each(|prepare| prepare());
             if let Some(input) = &mut input {
                 let _ = input.write_all(b".");
             }

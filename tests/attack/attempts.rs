@@ -68,6 +68,8 @@ pub enum Entry {
     Moved,
     /// Others call it while it runs.
     Called,
+    /// The daemon is killed when it has begun, and somebody outside listens on its port.
+    Orphaned,
 }
 
 impl Attempt {

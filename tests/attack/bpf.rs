@@ -13,6 +13,7 @@ use crate::sys::{self, At, Tried};
 
 const MAP_CREATE: u64 = 0;
 const PROG_LOAD: u64 = 5;
+const OBJ_GET: u64 = 7;
 const LINK_CREATE: u64 = 28;
 const LINK_GET_FD_BY_ID: u64 = 30;
 const LINK_GET_NEXT_ID: u64 = 31;
@@ -54,6 +55,25 @@ fn halves(address: u64) -> [u32; 2] {
 pub fn make_map() -> Tried {
     // A hash of four-byte keys and values, one entry.
     let descriptor = bpf(MAP_CREATE, &mut attributes(&[1, 4, 4, 1])).at("BPF_MAP_CREATE")?;
+    // SAFETY: a new descriptor that is ours, closed at once.
+    unsafe { libc::close(descriptor as i32) };
+    Ok(())
+}
+
+/// A map of one socket.
+pub fn make_socket_map() -> Tried {
+    const SOCKMAP: u32 = 15;
+    let descriptor = bpf(MAP_CREATE, &mut attributes(&[SOCKMAP, 4, 4, 1])).at("BPF_MAP_CREATE")?;
+    // SAFETY: a new descriptor that is ours, closed at once.
+    unsafe { libc::close(descriptor as i32) };
+    Ok(())
+}
+
+/// Opens what is pinned at a path, for reading and writing.
+pub fn open_pin(path: &str) -> Tried {
+    let path = sys::c_string(path).at("path")?;
+    let [low, high] = halves(path.as_ptr() as u64);
+    let descriptor = bpf(OBJ_GET, &mut attributes(&[low, high])).at("BPF_OBJ_GET")?;
     // SAFETY: a new descriptor that is ours, closed at once.
     unsafe { libc::close(descriptor as i32) };
     Ok(())

@@ -19,7 +19,8 @@ use crate::{
     attacker::{self, Said},
     attempts::{Attempt, Entry, Evidence},
     field::{Callers, Field, Listeners},
-    outside::{Doors, Luggage, USER, Victim},
+    fuse::Served,
+    outside::{Doors, Luggage, Squatters, USER, Victim},
     place::Place,
     scene::{RESOLVER, Scene},
 };
@@ -50,10 +51,41 @@ impl Outcome {
     }
 }
 
+/// What `portcullis doctor` says of the daemon's layers, and of whatever else of the kernel.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    pub present: BTreeSet<String>,
+    /// Those that this kernel lacks, and without which the daemon starts when the configuration allows it.
+    pub allowed: Vec<String>,
+}
+
+impl Layers {
+    fn of(portcullis: &Path) -> Result<Self> {
+        let output = Command::new(portcullis).args(["doctor", "--json"]).output()?;
+        let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
+        let facts = facts.as_array().context("no facts")?;
+        let (mut present, mut allowed) = (BTreeSet::new(), Vec::new());
+        for fact in facts {
+            let name = fact.get("name").and_then(Value::as_str).context("a fact's name")?;
+            let is_present = fact.get("present").and_then(Value::as_bool).context("whether it is there")?;
+            match name.strip_prefix("layer ") {
+                layer if is_present => drop(present.insert(layer.unwrap_or(name).to_owned())),
+                // Nothing promises security hooks, so nobody has to allow that they are missing.
+                Some("lsm") | None => {}
+                Some(layer) => allowed.push(layer.to_owned()),
+            }
+        }
+        Ok(Self { present, allowed })
+    }
+}
+
 /// Everything that attempts need, set up once.
 pub struct Contest {
+    pub layers: Layers,
     guard: Guard,
     _doors: Doors,
+    /// Dropped before its directory is.
+    _served: Option<Served>,
     victims: [Victim; 2],
     program: PathBuf,
     directory: tempfile::TempDir,
@@ -80,15 +112,25 @@ impl Contest {
         fs::copy(std::env::current_exe()?, &program)?;
         field.name_far_host(&directory.path().join("far"))?;
         let doors = Doors::open(&doors_directory, &instance, &field).context("opening helpers' doors")?;
+        let served = Served::mount(&directory.path().join("served"), &field.ear).context("serving a file system")?;
         let setuid = doors_directory.join("setuid");
         fs::copy(&program, &setuid)?;
         fs::set_permissions(&setuid, fs::Permissions::from_mode(0o4755))?;
+        let layers = Layers::of(portcullis)?;
         let victims = [Victim::start(&program, 0, &field)?, Victim::start(&program, USER, &field)?];
-        let guard = Guard::start(portcullis, directory.path(), &instance, DAEMON_PORT, RESOLVER)
-            .context("starting the daemon")?;
+        let start = |allowed: &[String]| {
+            Guard::start_without(allowed, portcullis, directory.path(), &instance, DAEMON_PORT, RESOLVER)
+        };
+        if !layers.allowed.is_empty() {
+            let refused = start(&[]).err().context("the daemon starts without a layer that nothing allows to miss")?;
+            ensure!(format!("{refused:#}").contains("lacks the layer"), "the daemon does not start: {refused:#}");
+        }
+        let guard = start(&layers.allowed).context("starting the daemon")?;
         let mut contest = Self {
+            layers,
             guard,
             _doors: doors,
+            _served: served,
             victims,
             program,
             directory,
@@ -125,7 +167,30 @@ impl Contest {
 
         let captured = &self.guard.captured;
         let mut command = attacker::equip(self.command(place), (attempt, place), &scene, &luggage, captured)?;
-        let said = attacker::follow(command.spawn().context("starting an attacker")?, attempt, place, captured)?;
+        let child = command.spawn().context("starting an attacker")?;
+        let squatters = Squatters::default();
+        let said = match attempt.entry {
+            Entry::Moved if place.governed() => {
+                let members = captured.join("cgroup.procs");
+                let join = move |pid: u32| drop(fs::write(members, pid.to_string()));
+                attacker::follow(child, attempt, join)?
+            }
+            Entry::Orphaned if place.governed() => {
+                let (port, ear, squatters) = (self.guard.port, self.field.ear.clone(), squatters.clone());
+                let mut daemon = self.guard.leave();
+                let squat = move |_| {
+                    let gone = daemon.as_mut().is_some_and(|daemon| daemon.kill().is_ok());
+                    if gone { squatters.sit(port, &ear) } else { ear.notice("the daemon lives") }
+                };
+                attacker::follow(child, attempt, squat)?
+            }
+            Entry::Started
+            | Entry::WithSockets
+            | Entry::WithConnectionAsInput
+            | Entry::Moved
+            | Entry::Called
+            | Entry::Orphaned => attacker::follow(child, attempt, |_| ())?,
+        };
         drop(callers);
         thread::sleep(if self.guest { SETTLE * GUEST_FACTOR } else { SETTLE });
         self.field.pass_fence()?;
@@ -133,22 +198,20 @@ impl Contest {
             listeners.collect();
         }
         self.victims.iter().for_each(|victim| victim.listen(&self.field.ear));
+        squatters.leave();
         let heard = self.field.ear.close();
-        let refusals = self.refused_since(&before, place)?;
+        if attempt.entry == Entry::Orphaned && place.governed() {
+            self.guard.restart().context("starting the daemon again")?;
+        }
+        let mut refusals = self.refused_since(&before, place)?;
+        if attempt.entry == Entry::Orphaned {
+            // A daemon that starts proves each of its trees.
+            refusals.retain(|reason, _| !self.probing.contains_key(reason));
+        }
         if attempt.breaks && place == Place::CgroupRoot {
             self.guard.restart().context("putting the guard back")?;
         }
         Ok(Outcome { said, heard, refusals })
-    }
-
-    /// The layers, and whatever else of the kernel, that `portcullis doctor` says is there.
-    pub fn layers(&self) -> Result<BTreeSet<String>> {
-        let output = self.guard.command(&["doctor", "--json"]).output()?;
-        let facts: Value = serde_json::from_slice(&output.stdout).context("portcullis doctor")?;
-        let listed = facts.as_array().or_else(|| facts.get("facts")?.as_array()).context("no facts")?;
-        let present = listed.iter().filter(|fact| fact.get("present").and_then(Value::as_bool) == Some(true));
-        let names = present.filter_map(|fact| fact.get("name")?.as_str());
-        Ok(names.map(|name| name.strip_prefix("layer ").unwrap_or(name).to_owned()).collect())
     }
 
     /// Whether `portcullis run` lets a command be root.
@@ -170,6 +233,8 @@ impl Contest {
             own_cgroup: if place.governed() { &self.guard.captured } else { &self.guard.free }.display().to_string(),
             far_namespace: self.directory.path().join("far").display().to_string(),
             links: self.guard.links()?.display().to_string(),
+            maps: self.guard.maps()?.display().to_string(),
+            served: self.directory.path().join("served").display().to_string(),
             guest: self.guest,
             governed: place.governed(),
             ..Scene::default()

@@ -18,6 +18,7 @@ mod bpf;
 mod contest;
 mod ear;
 mod field;
+mod fuse;
 mod netlink;
 mod outside;
 mod place;
@@ -27,6 +28,7 @@ mod scene;
 mod sniffer;
 mod sys;
 mod table;
+mod xdp;
 
 use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, rc::Rc};
 
@@ -101,7 +103,7 @@ fn run(options: &Options) -> Result<bool> {
     let mut contest = Contest::set_up(&options.portcullis()?, options.guest)?;
     let chosen = attempts::all()
         .filter(|attempt| options.names.is_empty() || options.names.iter().any(|name| name == attempt.name));
-    let layers = Rc::new(contest.layers()?);
+    let layers = Rc::new(contest.layers.present.clone());
     let mut rows = Vec::new();
     for attempt in chosen {
         eprintln!("{}", attempt.name);
@@ -112,8 +114,13 @@ fn run(options: &Options) -> Result<bool> {
         }
         rows.push(Row::new(attempt, outcomes, layers.clone()));
     }
-    let table =
-        Table { kernel: contest::kernel(), lsm: layers.contains("lsm"), rows, root_enters: contest.root_may_enter()? };
+    let table = Table {
+        kernel: contest::kernel(),
+        lsm: layers.contains("lsm"),
+        allowed: contest.layers.allowed.clone(),
+        rows,
+        root_enters: contest.root_may_enter()?,
+    };
     let text = table.text();
     if let Some(path) = &options.save {
         std::fs::write(path, &text).with_context(|| format!("saving {}", path.display()))?;

@@ -89,6 +89,17 @@ pub fn try_device(device: &str) -> io::Result<()> {
     Message::new(libc::RTM_DELLINK, REQUEST, &link(index, 0)).ask()
 }
 
+/// Makes the hook `clsact` on a device, `tc(8)`, and takes it away again.
+pub fn try_classes(device: &str) -> io::Result<()> {
+    const HANDLE: u32 = 0xffff_0000;
+    const PARENT: u32 = 0xffff_fff1;
+    // `struct tcmsg`: family, device, handle, parent, information.
+    let index = sys::interface(device)?;
+    let header: Vec<u8> = [0, index, HANDLE, PARENT, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+    Message::new(libc::RTM_NEWQDISC, MAKE, &header).with(&attribute(libc::TCA_KIND, b"clsact\0")).ask()?;
+    Message::new(libc::RTM_DELQDISC, REQUEST, &header).ask()
+}
+
 fn add_link(device: &str, kind: &str, data: &[u8]) -> io::Result<()> {
     let info = [attribute(libc::IFLA_INFO_KIND, kind.as_bytes()), data.to_vec()].concat();
     Message::new(libc::RTM_NEWLINK, MAKE, &link(0, 0))

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, Permissions},
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::{
@@ -14,7 +14,10 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -242,6 +245,42 @@ pub fn suffer() -> Result<()> {
     std::io::stdin().read_to_end(&mut Vec::new())?;
     std::hint::black_box(&memory);
     Ok(())
+}
+
+/// Who takes the daemon's port when it is dead, for connections and for datagrams.
+#[derive(Clone, Default)]
+pub struct Squatters(Arc<AtomicBool>);
+
+impl Squatters {
+    /// Listens everywhere, as a user of this host might, and hears all that is said.
+    pub fn sit(&self, port: u16, ear: &Arc<Ear>) {
+        for host in [Ipv6Addr::UNSPECIFIED.into(), IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            // The one for all addresses leaves no room for the others, where it could be had.
+            let Ok(listener) = TcpListener::bind((host, port)) else { continue };
+            let Ok(datagrams) = UdpSocket::bind((host, port)) else { continue };
+            let (gone, ear) = (self.0.clone(), ear.clone());
+            thread::spawn(move || squat(&listener, &datagrams, &gone, &ear));
+        }
+    }
+
+    pub fn leave(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn squat(listener: &TcpListener, datagrams: &UdpSocket, gone: &AtomicBool, ear: &Arc<Ear>) {
+    let (_, _) = (listener.set_nonblocking(true), datagrams.set_nonblocking(true));
+    let mut bytes = [0; 4096];
+    while !gone.load(Ordering::SeqCst) {
+        if let Ok((stream, _)) = listener.accept() {
+            ear.notice("whoever has taken the daemon's port");
+            drop(stream);
+        }
+        if let Ok((length, _)) = datagrams.recv_from(&mut bytes) {
+            ear.hear("whoever has taken the daemon's port, by datagram", bytes.get(..length).unwrap_or_default());
+        }
+        thread::sleep(QUEUE_POLL);
+    }
 }
 
 /// What an attacker starts with, beyond its cgroup.

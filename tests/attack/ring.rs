@@ -21,6 +21,7 @@ pub const SENDMSG: u8 = 9;
 pub const CONNECT: u8 = 16;
 pub const SEND: u8 = 26;
 pub const SOCKET: u8 = 45;
+pub const SEND_ZC: u8 = 47;
 const URING_CMD: u8 = 46;
 
 const ENTRY_SIZE: usize = 64;

@@ -48,6 +48,10 @@ pub struct Scene {
     pub far_namespace: String,
     /// Where the links of the attacker's cgroup are pinned.
     pub links: String,
+    /// Where the maps of all programs are pinned.
+    pub maps: String,
+    /// Where a process outside serves a file system.
+    pub served: String,
     /// Whether this is a throw-away machine, on which anything may be tried.
     pub guest: bool,
     /// Whether the attacker is governed; one that is free takes nobody's guard away.
@@ -101,7 +105,8 @@ impl Scene {
             "control": self.control,
             "instance": self.instance, "victim": self.victim, "victim_descriptor": self.victim_descriptor,
             "victim_memory": self.victim_memory, "free_cgroup": self.free_cgroup, "own_cgroup": self.own_cgroup,
-            "far_namespace": self.far_namespace, "links": self.links, "guest": self.guest,
+            "far_namespace": self.far_namespace, "links": self.links, "maps": self.maps,
+            "served": self.served, "guest": self.guest,
             "governed": self.governed,
         })
     }
@@ -127,6 +132,8 @@ impl Scene {
             own_cgroup: word("own_cgroup")?,
             far_namespace: word("far_namespace")?,
             links: word("links")?,
+            maps: word("maps")?,
+            served: word("served")?,
             guest: truth("guest")?,
             governed: truth("governed")?,
         })

@@ -16,6 +16,8 @@ const NAMED_MAX: usize = 4;
 pub struct Table {
     pub kernel: String,
     pub lsm: bool,
+    /// Layers that the configuration had to allow to be missing.
+    pub allowed: Vec<String>,
     pub rows: Vec<Row>,
     /// Whether the launcher lets root in.
     pub root_enters: bool,
@@ -91,10 +93,11 @@ impl Table {
     /// A few lines for the README.
     pub fn summary(&self) -> String {
         let mut text = format!(
-            "{} attempts on Linux {}{}\n",
+            "{} attempts on Linux {}{}{}\n",
             self.rows.len(),
             self.kernel,
-            if self.lsm { " with BPF LSM" } else { "" }
+            if self.lsm { " with BPF LSM" } else { "" },
+            if self.allowed.is_empty() { String::new() } else { format!(", without {}", self.allowed.join(", ")) }
         );
         for place in [Place::Jail, Place::CgroupUser, Place::CgroupRoot] {
             let mut holders: BTreeMap<String, usize> = BTreeMap::new();
@@ -131,7 +134,7 @@ impl Table {
     pub fn json(&self) -> Value {
         let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
         json!({
-            "kernel": self.kernel, "lsm": self.lsm, "well": self.well(), "root_enters": self.root_enters,
+            "kernel": self.kernel, "lsm": self.lsm, "allowed_missing": self.allowed, "well": self.well(), "root_enters": self.root_enters,
             "attempts": self.rows.len(), "rows": rows, "summary": self.summary(),
         })
     }

@@ -19,9 +19,9 @@ const FIRST_USER_OID: u32 = 16384;
 const TEMPORARY: (&str, &str) = ("pg_temp", "pg_temp_");
 
 /// A text's classification, with the catalogue that it was made by.
-pub struct Claim {
+pub struct Claim<'a> {
     pub classified: Arc<Classified>,
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: &'a Catalogue,
 }
 
 /// One thing that the server did and the classifier did not say.
@@ -57,7 +57,7 @@ impl fmt::Display for Loss {
 /// Tables by schema and name, with the columns that are said to be read, and whether they are said to be written.
 type Said<'a> = BTreeMap<(&'a str, &'a str), (BTreeSet<&'a str>, bool)>;
 
-impl Claim {
+impl Claim<'_> {
     /// Why the text is not completely understood; then it is denied, and nothing is lost.
     pub fn unknown(&self) -> Option<String> {
         let accesses = &self.classified.footprint.accesses;
@@ -89,7 +89,7 @@ impl Claim {
                 losses.insert(Loss::Columns(shown, lost.join(", ")));
             }
         }
-        if !self.defines() {
+        if !self.goes_beyond(links) {
             losses.extend(self.lost_locks(observed, &said, links));
         }
         let said = self.classified.statements.len();
@@ -99,9 +99,18 @@ impl Claim {
         losses
     }
 
-    /// Whether the text defines or maintains objects that are no tables: these are the database's, by no name of their
-    /// own, and so is whatever they are made of.
-    pub fn defines(&self) -> bool {
+    /// Whether the text does more than its own words say, by an access of its own: it defines or maintains objects that are
+    /// no tables, which are the database's by no name of their own; it calls functions of the database; or it writes where
+    /// triggers are. What these do is theirs, and their locks are not compared.
+    pub fn goes_beyond(&self, links: &Links) -> bool {
+        self.defines() || self.calls() || {
+            let written = self.said().into_iter().filter(|(_, (_, writes))| *writes);
+            let written = written.filter_map(|((schema, name), _)| self.oid(schema, name)).collect();
+            links.reached(written).iter().any(|oid| links.triggered.contains(oid))
+        }
+    }
+
+    fn defines(&self) -> bool {
         use sql::Operation::{AlterObject, AlterSchema, CreateObject, CreateSchema, DropObject, DropSchema, Maintain};
         const OBJECTS: [sql::Operation; 7] =
             [CreateObject, AlterObject, DropObject, CreateSchema, AlterSchema, DropSchema, Maintain];
@@ -110,6 +119,11 @@ impl Claim {
                 OBJECTS.contains(&operation) && matches!(access.resource, Resource::Database(_))
             }
         })
+    }
+
+    fn calls(&self) -> bool {
+        let mut accesses = self.classified.footprint.accesses.iter();
+        accesses.any(|access| matches!(&access.resource, Resource::Function(called) if called.schema != "pg_catalog"))
     }
 
     fn lost_locks(&self, observed: &Observed, said: &Said<'_>, links: &Links) -> Vec<Loss> {
@@ -143,7 +157,7 @@ impl Claim {
     fn name(&self, oid: u32, observed: &Observed) -> Option<(String, String)> {
         let known = self.catalogue.relations.get(&oid);
         let before = known.map(|relation| (relation.schema.clone(), relation.name.clone()));
-        before.or_else(|| observed.locked.get(&oid)?.name.clone())
+        before.or_else(|| observed.names.get(&oid).cloned())
     }
 
     fn oid(&self, schema: &str, name: &str) -> Option<u32> {
@@ -167,7 +181,11 @@ fn claimed<'a>(schema: &'a str, name: &'a str) -> (&'a str, &'a str) {
 /// What a relation brings with it, by the server's own rules: children, parents, the relations of views, of rules and
 /// of foreign keys, and sequences of columns.
 #[derive(Debug, Default)]
-pub struct Links(BTreeMap<u32, Vec<u32>>);
+pub struct Links {
+    brings: BTreeMap<u32, Vec<u32>>,
+    /// Relations with triggers of the database's own.
+    triggered: BTreeSet<u32>,
+}
 
 impl Links {
     /// Pairs of relations of which the first brings the second.
@@ -188,12 +206,14 @@ impl Links {
             on d.classid = 'pg_catalog.pg_policy'::regclass and d.objid = p.oid
             and d.refclassid = 'pg_catalog.pg_class'::regclass";
 
-    pub fn new(pairs: impl IntoIterator<Item = (u32, u32)>) -> Self {
-        let mut links: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    pub const TRIGGERS: &str = "select distinct tgrelid from pg_catalog.pg_trigger where not tgisinternal";
+
+    pub fn new(pairs: impl IntoIterator<Item = (u32, u32)>, triggered: BTreeSet<u32>) -> Self {
+        let mut brings: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (from, to) in pairs {
-            links.entry(from).or_default().push(to);
+            brings.entry(from).or_default().push(to);
         }
-        Self(links)
+        Self { brings, triggered }
     }
 
     /// Everything that these bring, and they themselves.
@@ -201,7 +221,7 @@ impl Links {
         let mut reached = from.clone();
         let mut open: Vec<u32> = from.into_iter().collect();
         while let Some(oid) = open.pop() {
-            let next = self.0.get(&oid).into_iter().flatten();
+            let next = self.brings.get(&oid).into_iter().flatten();
             open.extend(next.copied().filter(|oid| reached.insert(*oid)));
         }
         reached

@@ -1,6 +1,6 @@
 //! Does the classifier see what the server sees? PostgreSQL's own regression suite, statement by statement.
 //!
-//! `regression SUITE [--save FILE] [--show] [NAME…]` runs the files of `SUITE/parallel_schedule` (`src/test/regress` of the
+//! `regression SUITE [--save FILE] [NAME…]` runs the files of `SUITE/parallel_schedule` (`src/test/regress` of the
 //! server's source), or those that are named with what they need, and exits 0 iff nothing was lost, 1 if something was, and
 //! 2 if it could not be run.
 //!
@@ -25,13 +25,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use portcullis_tests::{
     place,
     postgres::{Postgres, Release, Tls},
 };
 use tempfile::TempDir;
 
-use crate::{findings::Findings, survey::Surveyor, tap::Tap};
+use crate::{
+    findings::Findings,
+    survey::Surveyor,
+    tap::{Shared, Tap},
+};
 
 const DATABASE: &str = "regression";
 /// What every other file builds on.
@@ -54,18 +59,16 @@ fn main() -> ExitCode {
 struct Options {
     suite: PathBuf,
     save: Option<PathBuf>,
-    show: bool,
     names: Vec<String>,
 }
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self> {
-        let usage = "usage: regression SUITE [--save FILE] [--show] [NAME…]";
+        let usage = "usage: regression SUITE [--save FILE] [NAME…]";
         let mut options = Self { suite: words.next().context(usage)?.into(), ..Self::default() };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--save" => options.save = Some(words.next().context(usage)?.into()),
-                "--show" => options.show = true,
                 name if name.starts_with('-') => bail!("`{name}` is no option\n{usage}"),
                 name => options.names.push(name.to_owned()),
             }
@@ -106,17 +109,17 @@ fn run(options: &Options) -> Result<bool> {
     place::open(&place.path().join("results"), 0o777)?;
     let listener = UnixListener::bind(place.path().join(format!(".s.PGSQL.{NUMBER}")))?;
 
-    let mut surveyor = Surveyor::new(server.socket(), DATABASE)?;
-    let mut findings = Findings::default();
+    let surveyor = Surveyor::new(server.socket(), DATABASE)?;
+    let shared = Mutex::new(Shared { surveyor, findings: Findings::default() });
+    let tap = Tap { socket: server.socket(), shared: &shared };
     let files = options.files()?;
     for name in &files {
         eprintln!("{name}");
-        findings.open(name);
+        shared.lock().findings.open(name);
         let mut psql = psql(&options.suite, name, &place)?.spawn().context("starting psql")?;
-        let mut tap = Tap { socket: server.socket(), surveyor: &mut surveyor, findings: &mut findings };
         tap.serve(&listener, || psql.try_wait().is_ok_and(|status| status.is_some())).with_context(|| name.clone())?;
     }
-    report(options, &findings, files.len())
+    report(options, &shared.lock().findings, files.len())
 }
 
 /// What the oracle needs, and what keeps it readable: statistics come when they are asked for.
@@ -155,16 +158,10 @@ fn psql(suite: &Path, name: &str, place: &TempDir) -> Result<Command> {
 }
 
 fn report(options: &Options, findings: &Findings, files: usize) -> Result<bool> {
-    for line in &findings.lost {
-        println!("LOST {line}");
-    }
-    if options.show {
-        findings.columns_lost.iter().for_each(|line| println!("COLUMNS {line}"));
-    }
     print!("{}", findings.text(files));
     if let Some(path) = &options.save {
         fs::write(path, serde_json::to_string_pretty(&findings.json(files))?)
             .with_context(|| format!("saving {}", path.display()))?;
     }
-    Ok(findings.lost.is_empty())
+    Ok(findings.lost == 0)
 }

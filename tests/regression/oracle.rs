@@ -16,6 +16,8 @@ pub struct Observed {
     pub named: BTreeMap<u32, Named>,
     /// Relations on which a lock was taken, and whether for more than reading.
     pub locked: BTreeMap<u32, Locked>,
+    /// Names of relations that the transaction has locked, by this text or before.
+    pub names: BTreeMap<u32, (String, String)>,
     /// How many statements were completed.
     pub completed: usize,
     pub error: Option<String>,
@@ -56,6 +58,8 @@ impl Observed {
         const WRITES: u32 = 0b1101;
         /// What the server adds to attribute numbers, so that those of system columns are not negative.
         const SHIFT: i32 = 7;
+        // The server breaks lines for terminals, at spaces.
+        let tree = tree.replace('\n', " ");
         for entry in tree.split(ENTRY).skip(1) {
             // An entry of a system catalogue, as the server makes for its own purposes, has no number.
             let Some(oid) = word(entry).and_then(|word| word.parse().ok()) else { continue };
@@ -87,6 +91,7 @@ impl Observed {
                 continue;
             }
             let name = (!name.is_empty()).then(|| (schema.clone(), name.clone()));
+            self.names.extend(name.clone().map(|name| (oid, name)));
             let locked = self.locked.entry(oid).or_insert(Locked { name, writes: false });
             locked.writes |= mode != READ_LOCK;
         }
@@ -104,7 +109,7 @@ mod tests {
 
     #[test]
     fn relations_columns_and_writes_are_read_from_a_tree() {
-        let tree = "{QUERY :rtable ({RTE :alias <> :rtekind 0 :relid 16385 :relkind r :requiredPerms 2 \
+        let tree = "{QUERY :rtable ({RTE :alias <> :rtekind 0 :relid 16385 :relkind r :requiredPerms 2\n\
             :selectedCols (b 8 9) :insertedCols (b)} {RTE :rtekind 1 :subquery {QUERY :rtable ({RTE :rtekind 0 :relid 77 \
             :requiredPerms 4 :selectedCols (b 7)})}})}";
         let mut observed = Observed::default();

@@ -1,16 +1,19 @@
 //! What the database holds, read by the daemon's own survey; and what relations bring with them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use portcullis::{
     credential::Credential,
-    protocol::postgres,
-    sql::Classifier,
+    protocol::postgres::{self, Seen},
+    sql::{Catalogue, Classifier},
     target::{Target, Verify},
 };
 use tokio::{net::UnixStream, runtime::Runtime};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
 use crate::claim::Links;
 
@@ -19,20 +22,21 @@ pub struct Surveyor {
     socket: PathBuf,
     database: String,
     runtime: Runtime,
+    /// A session of its own, for what the daemon's survey does not ask.
+    client: Option<Client>,
     newest: Option<Arc<View>>,
 }
 
 /// A database as it was at one moment.
 pub struct View {
     pub classifier: Classifier,
-    pub catalogue: Arc<portcullis::sql::Catalogue>,
     pub links: Links,
 }
 
 impl Surveyor {
     pub fn new(socket: PathBuf, database: &str) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { socket, database: database.to_owned(), runtime, newest: None })
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Self { socket, database: database.to_owned(), runtime, client: None, newest: None })
     }
 
     /// What was known no longer holds.
@@ -44,13 +48,20 @@ impl Surveyor {
         if let Some(view) = &self.newest {
             return Ok(view.clone());
         }
-        let view = Arc::new(self.runtime.block_on(look(&self.socket, &self.database))?);
+        let client = match self.client.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => self.runtime.block_on(connect(&self.socket, &self.database))?,
+        };
+        let links = self.runtime.block_on(links(&client))?;
+        self.client = Some(client);
+        let catalogue = self.runtime.block_on(survey(&self.socket, &self.database))?;
+        let view = Arc::new(View { classifier: Classifier::new(catalogue), links });
         self.newest = Some(view.clone());
         Ok(view)
     }
 }
 
-async fn look(socket: &PathBuf, database: &str) -> Result<View> {
+async fn survey(socket: &Path, database: &str) -> Result<Catalogue> {
     let credential = Credential::new("regression", "postgres");
     let target = Target {
         name: "regression".into(),
@@ -63,19 +74,21 @@ async fn look(socket: &PathBuf, database: &str) -> Result<View> {
         classes: Default::default(),
     };
     let stream = UnixStream::connect(socket).await.context("connecting for a survey")?;
-    let catalogue = postgres::survey(stream, &credential, database, &target).await.context("surveying")?;
+    postgres::survey(stream, &credential, database, &target, &mut Seen::default()).await.context("surveying")
+}
 
+async fn connect(socket: &Path, database: &str) -> Result<Client> {
     let mut config = tokio_postgres::Config::new();
-    config.user("postgres").dbname(database);
+    config.user("postgres").dbname(database).options("-c debug_print_parse=off");
     let (client, connection) = config.connect_raw(UnixStream::connect(socket).await?, NoTls).await?;
-    let connection = tokio::spawn(connection);
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+async fn links(client: &Client) -> Result<Links> {
     let rows = client.query(Links::QUERY, &[]).await.context("reading what relations bring with them")?;
-    drop(client);
-    let _ = connection.await;
     let pairs = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<Vec<_>>>()?;
-    Ok(View {
-        classifier: Classifier::new(catalogue.clone()),
-        catalogue: Arc::new(catalogue),
-        links: Links::new(pairs),
-    })
+    let triggered = client.query(Links::TRIGGERS, &[]).await?;
+    let triggered = triggered.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    Ok(Links::new(pairs, triggered))
 }

@@ -4,12 +4,16 @@
 //! A text that may run in a transaction runs in one of its own, so that its locks can be looked at before they go.
 
 use std::{
+    io::ErrorKind,
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
+    thread,
+    time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use portcullis::sql::{SessionState, StatementKind};
 
 use crate::{
@@ -20,6 +24,8 @@ use crate::{
     survey::Surveyor,
 };
 
+/// How often to look whether psql has ended.
+const LOOK: Duration = Duration::from_millis(5);
 /// What opens a cancel request instead of a session.
 const CANCEL: [u8; 4] = 80_877_102_u32.to_be_bytes();
 /// `active_sql_transaction`: the statement cannot run inside a transaction.
@@ -28,35 +34,40 @@ const NOT_IN_TRANSACTION: &str = "25001";
 const TRANSACTIONAL: [&str; 11] =
     ["begin", "start", "commit", "end", "abort", "rollback", "savepoint", "release", "prepare", "set", "discard"];
 
-/// Serves psql until it has ended its session; `\c` opens another one.
+/// Serves psql until it has ended. `\c` opens a second session before it ends the first.
 pub struct Tap<'a> {
     pub socket: PathBuf,
-    pub surveyor: &'a mut Surveyor,
-    pub findings: &'a mut Findings,
+    pub shared: &'a Mutex<Shared>,
+}
+
+/// What all sessions know and note together.
+pub struct Shared {
+    pub surveyor: Surveyor,
+    pub findings: Findings,
 }
 
 impl Tap<'_> {
-    /// Serves connections one after the other until `is_over` says that psql has ended.
-    pub fn serve(&mut self, listener: &UnixListener, mut is_over: impl FnMut() -> bool) -> Result<()> {
+    /// Serves connections until `is_over` says that psql has ended.
+    pub fn serve(&self, listener: &UnixListener, mut is_over: impl FnMut() -> bool) -> Result<()> {
         listener.set_nonblocking(true)?;
-        loop {
-            match listener.accept() {
-                Ok((client, _)) => {
-                    client.set_nonblocking(false)?;
-                    self.session(client)?;
+        thread::scope(|scope| {
+            let mut sessions = Vec::new();
+            while !is_over() {
+                match listener.accept() {
+                    Ok((client, _)) => sessions.push(scope.spawn(|| self.session(client))),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(LOOK),
+                    Err(error) => return Err(error.into()),
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    if is_over() {
-                        return Ok(());
-                    }
-                    std::thread::sleep(std::time::Duration::from_millis(5));
-                }
-                Err(error) => return Err(error.into()),
             }
-        }
+            for session in sessions {
+                session.join().map_err(|_| anyhow!("a session panicked"))??;
+            }
+            Ok(())
+        })
     }
 
-    fn session(&mut self, mut client: UnixStream) -> Result<()> {
+    fn session(&self, mut client: UnixStream) -> Result<()> {
+        client.set_nonblocking(false)?;
         let first = Message::read_first(&mut client)?;
         let server = Server::dial(&self.socket, &first)?;
         if first.body.starts_with(&CANCEL) {
@@ -69,7 +80,7 @@ impl Tap<'_> {
         while let Some(message) = Message::read(&mut session.client)? {
             match message.tag {
                 b'Q' => {
-                    if !session.text(message, self)? {
+                    if !session.text(message, self.shared)? {
                         return Ok(());
                     }
                 }
@@ -112,20 +123,20 @@ impl Session {
     }
 
     /// Runs one text and compares; false when the server has closed.
-    fn text(&mut self, query: Message, tap: &mut Tap<'_>) -> Result<bool> {
+    fn text(&mut self, query: Message, shared: &Mutex<Shared>) -> Result<bool> {
         let text = Bytes::copy_from_slice(query.body.strip_suffix(&[0]).unwrap_or(&query.body));
-        let view = tap.surveyor.view()?;
+        let view = shared.lock().surveyor.view()?;
         let classified = view.classifier.classify(&text, &self.state);
-        let claim = Claim { classified, catalogue: view.catalogue.clone() };
+        let claim = Claim { classified, catalogue: view.classifier.catalogue() };
 
         let Some(observed) = self.run(&query, &text)? else { return Ok(false) };
         let text = Text { sql: String::from_utf8_lossy(&text).into_owned(), claim: &claim, observed: &observed };
-        tap.findings.note(&text, &view.links);
+        shared.lock().findings.note(&text, &view.links);
         if observed.error.is_none() {
             claim.classified.statements.iter().for_each(|statement| self.state.apply(statement));
         }
         if observed.error.is_none() && !claim.classified.statements.iter().all(|statement| keeps(&statement.kind)) {
-            tap.surveyor.forget();
+            shared.lock().surveyor.forget();
         }
         Ok(true)
     }
@@ -189,7 +200,7 @@ impl Session {
                     }
                 }
                 b'E' => observed.error = observed.error.take().or_else(|| message.field(b'C')),
-                b'C' | b'I' => observed.completed += 1,
+                b'C' => observed.completed += 1,
                 b'G' | b'W' => {
                     for message in held.drain(..).chain([message]) {
                         message.write(&mut self.client)?;
@@ -256,10 +267,12 @@ fn keeps(kind: &StatementKind) -> bool {
         | StatementKind::Set
         | StatementKind::Show => true,
         StatementKind::CopyServer
+        | StatementKind::SetSearchPath(_)
         | StatementKind::Commit
         | StatementKind::Rollback
         | StatementKind::Execute { .. }
         | StatementKind::ResetAll
+        | StatementKind::SetSearchPath(_)
         | StatementKind::DiscardAll
         | StatementKind::DiscardTemporary
         | StatementKind::DiscardOther

@@ -19,8 +19,28 @@ use crate::{
     world,
 };
 
-/// The governed database, and the one that differs from it in secrets alone.
-const WORLD: &str = "world";
+/// What may be asked about masked columns, by policy: a database of its own for each.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Terms {
+    /// `@predicates("allow")`: which rows come may follow the secrets, and what is shown may not.
+    Allow,
+    /// `@predicates("refuse")`: nothing may.
+    Refuse,
+}
+
+impl Terms {
+    pub const ALL: [Self; 2] = [Self::Allow, Self::Refuse];
+
+    /// The database's name, as `open.cedar` has it.
+    fn database(self) -> &'static str {
+        match self {
+            Self::Allow => "open",
+            Self::Refuse => "closed",
+        }
+    }
+}
+
+/// The database that differs from the others in secrets alone.
 const TWIN: &str = "twin";
 
 /// Plans that keep the order of rows, so that rows of the two editions can be compared one by one. The planner knows
@@ -56,7 +76,8 @@ impl Arena {
     pub fn open(rng: &mut Rng) -> Result<Self> {
         let [edition, other] = secret::editions(rng, world::SECRETS);
         let server = Postgres::with(Release::Debian, Tls::Required, SETTINGS)?;
-        for (database, edition) in [(WORLD, &edition), (TWIN, &other)] {
+        let worlds = Terms::ALL.map(|terms| (terms.database(), &edition));
+        for (database, edition) in worlds.into_iter().chain([(TWIN, &other)]) {
             server.superuser("postgres", &format!("create database {database}"))?;
             server.superuser(database, &world::script(edition)).with_context(|| format!("filling {database}"))?;
             // A question that takes longer is not worth its time.
@@ -73,12 +94,12 @@ impl Arena {
     }
 
     /// Fresh connections to all three.
-    pub fn trio(&self) -> Result<Trio> {
+    pub fn trio(&self, terms: Terms) -> Result<Trio> {
         let socket = self.server.socket();
         let command = self.gate.workload(&self.server, [self.relay.as_os_str(), "relay".as_ref()]);
         Ok(Trio {
-            gate: Peer::workload(command, WORLD).with_context(|| self.gate.log())?,
-            direct: Peer::direct(&socket, WORLD)?,
+            gate: Peer::workload(command, terms.database()).with_context(|| self.gate.log())?,
+            direct: Peer::direct(&socket, terms.database())?,
             twin: Peer::direct(&socket, TWIN)?,
         })
     }

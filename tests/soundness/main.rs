@@ -16,8 +16,11 @@
 //!
 //! The same is asked of the server's own answers, which must leak often: a run that would notice nothing fails.
 //!
-//! A column whose values do not differ between the two and which was masked all the same is over-masked. What a
-//! predicate on a secret selects is no content, and is not compared.
+//! A column whose values do not differ between the two and which was masked all the same is over-masked.
+//!
+//! Half of the questions are asked where policy allows predicates on masked columns: what a predicate on a secret selects
+//! is no content then, and is not compared. The other half is asked where policy refuses them: there whatever follows the
+//! secrets, even a number of rows, is a leak.
 
 mod arena;
 mod generator;
@@ -29,13 +32,13 @@ mod tally;
 mod verdict;
 mod world;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 
 use crate::{
-    arena::Arena,
+    arena::{Arena, Terms, Trio},
     generator::Generator,
     needle::Needles,
     tally::Tally,
@@ -100,22 +103,26 @@ fn run(options: &Options) -> Result<bool> {
     let mut generator = Generator::new(options.seed);
     let mut tally = Tally::default();
     let (mut leaks, mut changed) = (0, 0);
-    let mut trio = None;
+    let mut sessions: BTreeMap<Terms, Trio> = BTreeMap::new();
     for number in options.from..options.from + options.queries {
         let question = generator.question(number);
-        let mut session = match trio.take() {
-            Some(session) if number % SESSION_QUESTIONS != 0 => session,
-            _ => arena.trio()?,
+        let terms = if number % 2 == 0 { Terms::Allow } else { Terms::Refuse };
+        if number % SESSION_QUESTIONS == 0 {
+            sessions.clear();
+        }
+        let mut session = match sessions.remove(&terms) {
+            Some(session) => session,
+            None => arena.trio(terms)?,
         };
         let replies = session.ask(&question.script).with_context(|| format!("question {number}: {}", question.text))?;
-        let verdict = Verdict::of(&question, replies.answers(), &needles);
-        let unguarded = Verdict::of(&question, replies.without_gate(), &needles);
+        let verdict = Verdict::of(&question, terms, replies.answers(), &needles);
+        let unguarded = Verdict::of(&question, terms, replies.without_gate(), &needles);
         tally.note(&verdict, &unguarded);
         if options.show {
             println!("-- {number} {:?} {:?}\n{};", verdict.outcome, verdict.columns, question.text);
         }
         for leak in &verdict.leaks {
-            println!("LEAK in question {number} of seed {}: {leak}\n{};\n", options.seed, question.text);
+            println!("LEAK in question {number} ({terms:?}) of seed {}: {leak}\n{};\n", options.seed, question.text);
         }
         leaks += usize::from(!verdict.leaks.is_empty());
         if let Outcome::Changed(what) = &verdict.outcome {
@@ -126,7 +133,9 @@ fn run(options: &Options) -> Result<bool> {
             break;
         }
         // A session that either side has ended is replaced.
-        trio = Some(session).filter(|_| replies.is_alive());
+        if replies.is_alive() {
+            sessions.insert(terms, session);
+        }
     }
     print!("{}", tally.text(leaks));
     if let Some(path) = &options.save {

@@ -116,6 +116,8 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        // Terminate; who has closed already needs no farewell.
+        let _ = self.write.write_all(b"X\0\0\0\x04").and_then(|()| self.write.flush());
         if let Some(relay) = &mut self.relay {
             // Its input ends with the writer; then it ends by itself.
             self.write = Box::new(io::sink());

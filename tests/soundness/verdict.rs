@@ -1,7 +1,7 @@
 //! What three answers to one question say: whether it was answered, what was masked, and whether anything leaked.
 
 use crate::{
-    arena::Answers,
+    arena::{Answers, Terms},
     generator::Question,
     message::{Message, Reply, Rows},
     needle::Needles,
@@ -45,7 +45,7 @@ pub struct Columns {
 }
 
 impl Verdict {
-    pub fn of(question: &Question, answers: Answers<'_>, needles: &Needles) -> Self {
+    pub fn of(question: &Question, terms: Terms, answers: Answers<'_>, needles: &Needles) -> Self {
         let Answers { seen: gate, direct, twin } = answers;
         let mut verdict = Self { outcome: outcome(gate, direct, twin), ..Self::default() };
         for message in &gate.messages {
@@ -60,26 +60,34 @@ impl Verdict {
         }
         verdict.leaks.extend(quoted(answers));
         if verdict.outcome == Outcome::Answered {
-            verdict.compare(question, answers);
+            verdict.compare(question.infers && terms == Terms::Allow, answers);
         }
         verdict
     }
 
-    fn compare(&mut self, question: &Question, answers: Answers<'_>) {
+    /// Compares the rows. What a predicate on a secret selects is another matter than what is shown of it, where policy
+    /// lets it `infer`.
+    fn compare(&mut self, infers: bool, answers: Answers<'_>) {
         let (gate, direct, twin) = (answers.seen.results(), answers.direct.results(), answers.twin.results());
         if gate.len() != direct.len() {
             self.outcome = Outcome::Changed(format!("{} results instead of {}", gate.len(), direct.len()));
             return;
         }
-        // What a predicate on a secret selects is another matter than what is shown of it.
-        let is_comparable = !question.infers && direct.len() == twin.len();
+        let rows = |results: &[Rows]| results.iter().map(Vec::len).collect::<Vec<_>>();
+        if !infers && rows(&direct) != rows(&twin) {
+            self.leaks.push(format!(
+                "the number of rows follows the secrets: {:?}, not {:?}",
+                rows(&direct),
+                rows(&twin)
+            ));
+            return;
+        }
         for (number, (gate, direct)) in gate.iter().zip(&direct).enumerate() {
             if gate.len() != direct.len() {
                 self.outcome = Outcome::Changed(format!("{} rows instead of {}", gate.len(), direct.len()));
                 return;
             }
-            let twin = twin.get(number).filter(|twin| is_comparable && twin.len() == direct.len());
-            let Some(twin) = twin else { continue };
+            let Some(twin) = twin.get(number).filter(|_| !infers) else { continue };
             for column in 0..direct.first().map_or(0, Vec::len) {
                 let cell = |rows: &Rows, row: usize| rows.get(row).and_then(|row| row.get(column)).cloned().flatten();
                 let rows = 0..direct.len();
@@ -99,6 +107,12 @@ impl Verdict {
             return;
         }
         self.columns.dependent += 1;
+        let absent =
+            |of: fn(&(Cell, Cell, Cell)) -> &Cell| cells.iter().map(|cell| of(cell).is_none()).collect::<Vec<_>>();
+        let (gate, direct, twin) = (absent(|cell| &cell.0), absent(|cell| &cell.1), absent(|cell| &cell.2));
+        if direct != twin && gate == direct {
+            self.leaks.push(format!("which values of column {column} are absent follows the secrets"));
+        }
         let shown = cells.iter().find(|(gate, direct, twin)| direct != twin && gate == direct && gate.is_some());
         if let Some((Some(value), ..)) = shown {
             let value = String::from_utf8_lossy(value);

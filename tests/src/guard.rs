@@ -34,6 +34,18 @@ impl Guard {
     ///
     /// `name` is that of the cgroup around both; `port` is where the daemon listens, `resolver` whom it asks for names.
     pub fn start(program: &Path, directory: &Path, name: &str, port: u16, resolver: Ipv4Addr) -> Result<Self> {
+        Self::start_without(&[], program, directory, name, port, resolver)
+    }
+
+    /// The same without layers that the kernel lacks.
+    pub fn start_without(
+        layers: &[String],
+        program: &Path,
+        directory: &Path,
+        name: &str,
+        port: u16,
+        resolver: Ipv4Addr,
+    ) -> Result<Self> {
         let around = hierarchy()?.join(name);
         let (captured, free) = (around.join("captured"), around.join("free"));
         for cgroup in [&captured, &free] {
@@ -49,7 +61,7 @@ impl Guard {
             port,
             instance: String::new(),
         };
-        guard.configure(name, resolver)?;
+        guard.configure(name, resolver, layers)?;
         guard.restart()?;
         let status = guard.status()?;
         guard.instance = status.get("instance").and_then(Value::as_str).context("no instance in the status")?.into();
@@ -58,9 +70,7 @@ impl Guard {
 
     /// Kills the daemon where it runs, and starts it anew: it puts back what is missing of the guard.
     pub fn restart(&mut self) -> Result<()> {
-        if let Some(mut service) = self.service.take() {
-            service.kill()?;
-        }
+        self.kill()?;
         let mut command = self.command(&["up", "--config"]);
         command.arg(self.directory.join("portcullis.toml"));
         let log = self.directory.join("portcullis.log");
@@ -90,11 +100,30 @@ impl Guard {
 
     /// Where the links of the captured cgroup are pinned.
     pub fn links(&self) -> Result<PathBuf> {
-        let links = Path::new("/sys/fs/bpf/portcullis").join(self.instance.replace('.', "+")).join("links");
-        let found = fs::read_dir(&links).with_context(|| format!("{}", links.display()))?;
-        let named =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("existing-"));
-        found.filter_map(|entry| Some(entry.ok()?.path())).find(named).context("no links of the captured cgroup")
+        self.pinned("links", "existing-")
+    }
+
+    /// Where the maps are pinned.
+    pub fn maps(&self) -> Result<PathBuf> {
+        self.pinned("", "maps-")
+    }
+
+    fn pinned(&self, below: &str, begins: &str) -> Result<PathBuf> {
+        let pins = Path::new("/sys/fs/bpf/portcullis").join(self.instance.replace('.', "+")).join(below);
+        let found = fs::read_dir(&pins).with_context(|| format!("{}", pins.display()))?;
+        let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begins));
+        let mut found = found.filter_map(|entry| Some(entry.ok()?.path()));
+        found.find(named).with_context(|| format!("nothing in {} begins with {begins}", pins.display()))
+    }
+
+    /// Hands the daemon's process out, to be killed when it is time: [`Guard::restart`] starts the next.
+    pub fn leave(&mut self) -> Option<Service> {
+        self.service.take()
+    }
+
+    /// Kills the daemon as a crash would; the guard stays.
+    pub fn kill(&mut self) -> Result<()> {
+        self.service.take().map_or(Ok(()), |mut service| service.kill())
     }
 
     fn status(&self) -> Result<Value> {
@@ -103,7 +132,7 @@ impl Guard {
             .with_context(|| format!("portcullis status: {}", String::from_utf8_lossy(&output.stderr)))
     }
 
-    fn configure(&self, name: &str, resolver: Ipv4Addr) -> Result<()> {
+    fn configure(&self, name: &str, resolver: Ipv4Addr, allow_missing: &[String]) -> Result<()> {
         let (state, control) = (self.directory.join("state"), self.directory.join("control.sock"));
         let text = format!(
             r#"state_dir = {state:?}
@@ -114,6 +143,7 @@ port = {port}
 
 [capture]
 resolvers = ["{resolver}"]
+allow_missing = {allow_missing:?}
 
 [dns]
 allow = ["known.example"]

@@ -22,7 +22,8 @@ pub fn run() -> Result<bool> {
         cargo("dependencies", &["deny", "check"])?;
     }
     policies()?;
-    // A guest boots under plain emulation and takes minutes: it has a command of its own.
+    // Under plain emulation one guest takes minutes of a processor, and on a machine that does much else a multiple of
+    // that: `cargo xtask test vm` is a command of its own.
     let areas: Vec<_> = Area::ALL.into_iter().filter(|area| *area != Area::Vm).collect();
     test::all(&areas)
 }

@@ -9,6 +9,7 @@ mod evidence;
 mod fuzz;
 mod prerequisites;
 mod progress;
+mod regression;
 mod soundness;
 mod table;
 mod test;
@@ -41,6 +42,8 @@ enum Command {
     Vm(vm::Arguments),
     /// Try every known way out of a workload on this kernel.
     Table(table::Arguments),
+    /// Classify PostgreSQL's own regression suite, and compare with what the server did.
+    Regression(regression::Arguments),
     /// Check which module of the daemon knows which.
     Edges,
     /// Do what CI does: format, lints, module edges, policies, and every test.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
         Command::Table(arguments) => table::run(&arguments),
+        Command::Regression(arguments) => regression::run(&arguments),
         Command::Edges => edges::check().map(|()| true),
         Command::Ci => ci::run(),
     };

@@ -12,7 +12,7 @@ pub use self::suite::Tally;
 use crate::{
     build, fuzz,
     prerequisites::{self, Need},
-    soundness, table, vm,
+    regression, soundness, table, vm,
 };
 
 /// How long each fuzz target is fed in a test run.
@@ -66,6 +66,7 @@ pub fn all(areas: &[Area]) -> Result<bool> {
             tally += table::test(&programs)?;
         }
         if *area == Area::Postgres {
+            tally += regression::test(&programs)?;
             tally += soundness::test(&programs)?;
         }
         if *area == Area::Vm {

@@ -1,8 +1,6 @@
 //! Who is governed, and what belongs to the same workload.
 
-use aya_ebpf::{
-    btf_maps::HashMap, helpers::generated::bpf_get_current_ancestor_cgroup_id, macros::btf_map,
-};
+use aya_ebpf::{btf_maps::HashMap, helpers::generated::bpf_get_current_ancestor_cgroup_id, macros::btf_map};
 use portcullis_common::{GOVERNED_LEVEL_MAX, GOVERNED_MAX, Governed};
 
 use super::kernel::{self, Place};

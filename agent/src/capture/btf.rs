@@ -33,6 +33,8 @@ pub(super) struct Types {
     bytes: Vec<u8>,
     /// Where each type begins, by its number less one.
     types: Vec<usize>,
+    /// Where each structure does, of which there are few.
+    structures: Vec<usize>,
     strings: usize,
 }
 
@@ -57,7 +59,7 @@ impl Types {
         if bytes.get(..2) != Some(&MAGIC.to_le_bytes()) {
             return Err(BtfError::Malformed(0));
         }
-        let mut types = Self { bytes, types: Vec::new(), strings: 0 };
+        let mut types = Self { bytes, types: Vec::new(), structures: Vec::new(), strings: 0 };
         let place = |index: usize| Ok::<_, BtfError>(types.word(4 + 4 * index)? as usize);
         // Length of the header, then place and length of types and of strings, counted from the header's end.
         let (header, first, length, strings) = (place(0)?, place(1)?, place(2)?, place(3)?);
@@ -72,6 +74,9 @@ impl Types {
         }
         while at < end {
             types.types.push(at);
+            if types.head(at)?.kind == STRUCT {
+                types.structures.push(at);
+            }
             at = types.end_of(at)?;
         }
         Ok(types)
@@ -79,10 +84,9 @@ impl Types {
 
     /// How many bytes into a structure a field is, fields of nameless structures in it included.
     pub(super) fn offset(&self, structure: &'static str, field: &'static str) -> Result<u32, BtfError> {
-        for at in &self.types {
+        for at in &self.structures {
             let head = self.head(*at)?;
-            if head.kind == STRUCT
-                && self.is_called(head.name, structure)
+            if self.is_called(head.name, structure)
                 && let Some(bits) = self.find(head, field, NESTING_MAX)?
             {
                 return Ok(bits / 8);

@@ -80,14 +80,21 @@ fn btf() -> Fact {
     }
 }
 
+/// What only a jail holds where there are no security hooks.
+const LOST_WITHOUT_LSM: &str = "a process that no jail holds uses sockets that it is handed, reaches into other processes \
+                                of its user, and as root leaves its cgroup";
+
 /// The programs that no cgroup has, but the whole machine.
 fn hooks(programs: &mut Programs) -> Fact {
     let refused = lsm::check(programs.maps()).err();
     Fact {
-        name: "security hooks".into(),
+        name: "layer lsm".into(),
         present: refused.is_none(),
         required: false,
-        detail: refused.map_or_else(|| "every program loads".into(), |error| chain(&error)),
+        detail: refused.map_or_else(
+            || "every program loads".into(),
+            |error| format!("without it, {LOST_WITHOUT_LSM}; boot with `bpf` in `lsm=`: {}", chain(&error)),
+        ),
         meaning: "BPF LSM keeps processes that no jail holds, root among them, from sockets and files made outside, from \
                   other processes, and from the guard itself",
     }

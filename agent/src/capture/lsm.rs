@@ -21,6 +21,7 @@ use thiserror::Error;
 
 use super::{
     CaptureError,
+    bpf::Link,
     btf::{BtfError, Types},
     pins::Pins,
 };
@@ -83,7 +84,9 @@ pub(super) struct Domain {
 pub(super) struct Lsm {
     governed: Mutex<HashMap<MapData, u64, u32>>,
     levels: Mutex<HashMap<MapData, u32, u32>>,
-    links: PathBuf,
+    /// Held open, so that they stay when their pins are removed under a running daemon.
+    links: Vec<(&'static str, Link)>,
+    directory: PathBuf,
 }
 
 /// The places of every field that the programs read; they are the same as long as the kernel runs.
@@ -124,16 +127,18 @@ fn fields() -> Result<Fields, BtfError> {
 }
 
 impl Lsm {
-    /// Attaches every program, and then lets go of those that an earlier daemon left: in between both refuse.
+    /// Attaches every program that [`check`] has loaded, and lets go of those that an earlier daemon left: in between
+    /// both refuse.
     ///
     /// Nobody is governed before [`Lsm::govern`], but whom the earlier daemon governed.
     pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins) -> Result<Self, LsmError> {
-        check(ebpf)?;
-        let links = pins.links(LINKS).map_err(Box::new)?;
-        for (name, _) in HOOKS {
-            keep(program(ebpf, name)?, name, &links)?;
-        }
-        Ok(Self { governed: Mutex::new(take(ebpf, "GOVERNED")?), levels: Mutex::new(take(ebpf, "LEVELS")?), links })
+        let directory = pins.links(LINKS).map_err(Box::new)?;
+        let links = HOOKS
+            .into_iter()
+            .map(|(name, _)| Ok((name, keep(program(ebpf, name)?, name, &directory)?)))
+            .collect::<Result<_, LsmError>>()?;
+        let (governed, levels) = (take(ebpf, "GOVERNED")?, take(ebpf, "LEVELS")?);
+        Ok(Self { governed: Mutex::new(governed), levels: Mutex::new(levels), links, directory })
     }
 
     /// Minds these cgroups from now on, and no others.
@@ -158,7 +163,19 @@ impl Lsm {
 
     /// The first program whose pin is gone, if any is: it would end with the daemon.
     pub(super) fn unpinned(&self) -> Option<&'static str> {
-        HOOKS.into_iter().map(|(name, _)| name).find(|name| !self.links.join(name).exists())
+        self.links.iter().map(|(name, _)| *name).find(|name| !self.directory.join(name).exists())
+    }
+
+    /// Puts back the pins that are gone; what they pinned has stayed attached.
+    pub(super) fn pin_again(&self, pins: &Pins) -> Result<(), LsmError> {
+        let directory = pins.links(LINKS).map_err(Box::new)?;
+        for (name, link) in &self.links {
+            let path = directory.join(name);
+            if !path.exists() {
+                link.pin(&path).map_err(|source| LsmError::Keep { program: name, source })?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -187,7 +204,7 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Program
 }
 
 /// Attaches one program for good, in the place of an older one: links of functions cannot be updated.
-fn keep(program: &mut Program, name: &'static str, links: &Path) -> Result<(), LsmError> {
+fn keep(program: &mut Program, name: &'static str, links: &Path) -> Result<Link, LsmError> {
     let id = program.attach().map_err(refused(name))?;
     let link = FdLink::from(program.take_link(id).map_err(refused(name))?);
     let (fresh, path) = (links.join(format!("{name}+new")), links.join(name));
@@ -196,7 +213,9 @@ fn keep(program: &mut Program, name: &'static str, links: &Path) -> Result<(), L
         fs::remove_file(&fresh).map_err(failed)?;
     }
     link.pin(&fresh).map_err(|source| LsmError::Pin { program: name, source })?;
-    fs::rename(&fresh, &path).map_err(failed)
+    let held = Link::open(&fresh).map_err(failed)?;
+    fs::rename(&fresh, &path).map_err(failed)?;
+    Ok(held)
 }
 
 fn refused(program: &'static str) -> impl FnOnce(aya::programs::ProgramError) -> LsmError {

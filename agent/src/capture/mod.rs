@@ -93,6 +93,13 @@ pub struct CaptureConfig {
 const RUNS: [Scope; 2] = [Scope::Runs, Scope::Daemon];
 const EVERYWHERE: [Scope; 3] = [Scope::Runs, Scope::Existing, Scope::Daemon];
 
+/// Marks a socket as one that the daemon listens on, before it is bound. Connections are led to no other: whoever takes
+/// the port of a daemon that is dead hears nothing.
+pub fn claim(socket: &impl AsFd) -> io::Result<()> {
+    let priority = i32::try_from(portcullis_common::LISTENER_PRIORITY).map_err(io::Error::other)?;
+    Ok(nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Priority, &priority)?)
+}
+
 /// Where the BPF file system is mounted by convention.
 pub const BPFFS: &str = "/sys/fs/bpf";
 
@@ -238,7 +245,7 @@ impl Capture {
             existing.add(tree.clone(), Attachment::ensure(&programs, &pins, &tree.pins(), cgroup, Scope::Existing)?);
         }
         pins.release_links_except(&config.existing.iter().map(Existing::pins).collect::<Vec<_>>())?;
-        let lsm = attach_lsm(programs.maps(), &pins);
+        let lsm = attach_lsm(programs.maps(), &pins)?;
         // Last: until it is there, connections have no origin and are refused.
         let daemon_cgroup = open(&hierarchy, &root.join("daemon"))?;
         Attachment::ensure(&programs, &pins, "daemon", daemon_cgroup, Scope::Daemon)?;
@@ -387,10 +394,15 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on every captured cgroup.
     pub fn verify(&self) -> Result<(), CaptureError> {
-        if let Some(program) = self.lsm.as_ref().and_then(Lsm::unpinned) {
-            return Err(CaptureError::Unpinned { program, cgroup: self.root.clone() });
-        }
         self.captured().iter().try_for_each(|tree| self.verify_tree(tree))
+    }
+
+    /// Programs on security hooks stay attached as long as this is open: whether they stay without the daemon.
+    fn verify_hooks(&self) -> Result<(), CaptureError> {
+        match self.lsm.as_ref().and_then(Lsm::unpinned) {
+            Some(program) => Err(CaptureError::Unpinned { program, cgroup: self.root.clone() }),
+            None => Ok(()),
+        }
     }
 
     /// How often each kind of refusal has happened since the maps were made, by name.
@@ -410,13 +422,14 @@ impl Capture {
     }
 }
 
-/// Attaches programs to security hooks where the kernel takes them. What an earlier daemon left stays where it does not.
-fn attach_lsm(ebpf: &mut aya::Ebpf, pins: &Pins) -> Option<Lsm> {
-    match Lsm::attach(ebpf, pins) {
-        Ok(lsm) => Some(lsm),
+/// Attaches programs to security hooks where the kernel takes them: where it does and they do not stay, nothing starts.
+/// What an earlier daemon left stays where it does not.
+fn attach_lsm(ebpf: &mut aya::Ebpf, pins: &Pins) -> Result<Option<Lsm>, CaptureError> {
+    match lsm::check(ebpf) {
+        Ok(()) => Ok(Some(Lsm::attach(ebpf, pins)?)),
         Err(error) => {
             tracing::info!(reason = &error as &dyn std::error::Error, "there are no programs on security hooks");
-            None
+            Ok(None)
         }
     }
 }

@@ -48,6 +48,7 @@ impl Capture {
 
     /// Asks the kernel whether every program is in force on this tree, and whether it would stay without the daemon.
     pub fn verify_tree(&self, tree: &Tree) -> Result<(), CaptureError> {
+        self.verify_hooks()?;
         self.attached(tree, |attachment, pins| {
             attachment.verify(&self.programs)?;
             attachment.verify_pins(&self.programs, &self.pins, pins)
@@ -63,7 +64,10 @@ impl Capture {
             *attachment = Attachment::ensure(&self.programs, &self.pins, pins, cgroup, attachment.scope())?;
             Ok(())
         };
-        self.attached(tree, again)
+        self.attached(tree, again)?;
+        self.lsm.as_ref().map_or(Ok(()), |lsm| lsm.pin_again(&self.pins))?;
+        // A cgroup that was made anew has another number.
+        self.govern()
     }
 
     /// Makes a cgroup in this tree for a canary, which nobody else enters.

@@ -56,7 +56,9 @@ pub fn run(args: Args, control: PathBuf) -> anyhow::Result<ExitCode> {
 
 /// Try to get out of a fresh workload, and show what held.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  portcullis prove\n\nExits with 1 when anything got out.")]
+#[command(
+    after_help = "Example:\n  portcullis prove\n\nExits with 1 when anything got out, or went without an answer."
+)]
 pub struct ProveArgs {
     #[arg(long)]
     json: bool,
@@ -74,7 +76,11 @@ pub fn prove(args: ProveArgs, control: PathBuf) -> anyhow::Result<ExitCode> {
     } else {
         let mut rows = table(["", "ATTEMPT", "LAYER", "WHAT HAPPENED"]);
         for attempt in &attempts {
-            let held = if attempt.held { "held" } else { "GOT OUT" };
+            let held = match (attempt.held, attempt.escaped) {
+                (true, _) => "held",
+                (false, true) => "GOT OUT",
+                (false, false) => "NOT KNOWN",
+            };
             rows.add_row([held, attempt.name, attempt.layer, &attempt.outcome]);
         }
         print_table(rows)?;

@@ -1,6 +1,7 @@
 //! `portcullis target`: the configured targets, and whether they can be reached as configured.
 
 mod check;
+mod scan;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -22,8 +23,9 @@ const EXAMPLES: &str = "Examples:
   portcullis target list
   portcullis target check
   portcullis target check shop --json
+  portcullis target scan shop --database orders --write proposal.toml
 
-Exit status: 0 all is well, 1 a target cannot be reached as configured, 2 the configuration could not be used.";
+Exit status: 0 all is well, 1 a target cannot be reached as configured or has classes that policy does not know, 2 the configuration could not be used.";
 
 /// List and try the configured targets.
 #[derive(Debug, clap::Args)]
@@ -47,12 +49,16 @@ enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Log in, look at columns' names and a sample of their values, and propose data classes; never shows a value
+    #[command(after_help = EXAMPLES)]
+    Scan(scan::Args),
 }
 
 pub fn run(args: Args) -> ExitCode {
     let ended = match &args.command {
         Command::List(options) => list(options).map(|()| true),
         Command::Check { names, options } => check(names, options),
+        Command::Scan(args) => scan::run(args),
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{datagrams, rest::rest};
 use crate::{
-    capture::namespace::NamespaceId,
+    capture::{self, namespace::NamespaceId},
     connection::{self, Gatehouse},
 };
 
@@ -60,6 +60,8 @@ impl Sockets {
         let mut sockets = Self::default();
         for descriptor in descriptors {
             let socket = Socket::from(descriptor);
+            // An older daemon may not have.
+            capture::claim(&socket)?;
             match socket.r#type()? {
                 Type::STREAM => sockets.tcp.push(socket.into()),
                 Type::DGRAM => sockets.udp.push(socket.into()),
@@ -102,7 +104,8 @@ impl Sockets {
     }
 }
 
-/// Says when any user of this host could listen on the port while no daemon does, and hear what workloads say.
+/// Says when any user of this host could listen on the port while no daemon does, so that none starts. It would hear
+/// nothing of workloads.
 pub(super) fn warn_of_squatters(port: u16) {
     const UNPRIVILEGED: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
     let start = std::fs::read_to_string(UNPRIVILEGED).ok().and_then(|text| text.trim().parse::<u32>().ok());
@@ -110,7 +113,7 @@ pub(super) fn warn_of_squatters(port: u16) {
         tracing::warn!(
             port,
             "any user of this host may listen on the gate's port while the daemon is down; \
-             where there are others, choose a port below 1024 under [listen]"
+             and keep it from starting; where there are others, choose a port below 1024 under [listen]"
         );
     }
 }
@@ -121,6 +124,7 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     // A new daemon listens although connections of the last one are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    capture::claim(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -128,9 +132,11 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// For the datagrams that workloads send to name servers.
 fn receive(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let socket = std::net::UdpSocket::bind(address)?;
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_nonblocking(true)?;
-    Ok(socket)
+    capture::claim(&socket)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
 }
 
 fn is_without_ipv6(error: &io::Error) -> bool {

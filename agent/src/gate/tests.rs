@@ -12,7 +12,9 @@ use crate::{
         Outcome as Ending, Recorder, RecorderConfig, SessionHeader, path_of,
         reader::{Part, Recording},
     },
-    request::{Access, Facts, Footprint, Operation, Resource, Stage, Standing, Summary, sql},
+    request::{
+        Access, Estimable, Estimate, Facts, Footprint, Operation, Resource, Stage, Standing, Summary, Usage, sql,
+    },
     target::{Target, Verify},
 };
 
@@ -26,7 +28,20 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::on(None, TempDir::new().unwrap())
+    }
+
+    /// A gate on rules of its own.
+    fn ruled(rules: &str) -> Self {
         let state = TempDir::new().unwrap();
+        let directory = state.path().join("policies");
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("site.cedarschema"), &policy::Bundle::embedded().site.text).unwrap();
+        std::fs::write(directory.join("rules.cedar"), format!("{READ}\n{rules}")).unwrap();
+        Self::on(Some(directory), state)
+    }
+
+    fn on(directory: Option<std::path::PathBuf>, state: TempDir) -> Self {
         let recorder = Recorder::open(&RecorderConfig::new(state.path())).unwrap();
         let header = SessionHeader {
             principal: None,
@@ -36,7 +51,7 @@ impl Rig {
             upstream: None,
             policy_generation: 1,
         };
-        let policy = Store::open(Settings { directory: None, state_dir: state.path().to_owned() });
+        let policy = Store::open(Settings { directory, state_dir: state.path().to_owned() });
         let desk = Arc::new(Desk::default());
         let asker = Asker { principal: principal(), target: target(), time_zone: TimeZone::UTC };
         let gate = Gate::new(asker, recorder.begin(&header).unwrap(), policy, desk.clone());
@@ -55,6 +70,8 @@ impl Rig {
         recording.entries().map(kind).collect()
     }
 }
+
+const READ: &str = r#"@id("read") permit (principal, action in Sql::Action::"read", resource is Sql::Table);"#;
 
 fn principal() -> Arc<Principal> {
     let process = Process {
@@ -191,4 +208,65 @@ async fn a_closed_gate_lets_nothing_pass() {
     let gate = Arc::into_inner(gate).unwrap().closed("no target is declared for 10.0.0.9:5432".to_owned());
     let verdict = gate.check(request(sql::Operation::Select, "SELECT", Stage::Execute)).await;
     assert!(matches!(verdict, Verdict::Block(denial) if denial.message.contains("no target is declared")));
+}
+
+const BUDGET: &str = r#"@id("budget") forbid (principal, action in Sql::Action::"read", resource)
+    when { context.usage.session.rows_returned >= 10 };"#;
+
+fn select(standing: Standing) -> Request {
+    Request { standing, ..request(sql::Operation::Select, "SELECT", Stage::Execute) }
+}
+
+fn after(rows_returned: u64) -> Standing {
+    Standing { session: Usage { rows_returned, rows_affected: 0 }, ..Standing::fresh() }
+}
+
+#[tokio::test]
+async fn a_decision_does_not_outlive_the_usage_that_it_read() {
+    let rig = Rig::ruled(BUDGET);
+    // The same footprint throughout: it is what decisions are remembered by.
+    let asked = select(after(9));
+    assert!(matches!(rig.gate.check(asked.clone()).await, Verdict::Forward(_)));
+    let later = Request { standing: after(10), ..asked.clone() };
+    assert!(
+        matches!(rig.gate.check(later).await, Verdict::Block(denial) if denial.rule == Some(RuleId("budget".into())))
+    );
+    assert!(matches!(rig.gate.check(asked).await, Verdict::Forward(_)));
+}
+
+#[tokio::test]
+async fn what_a_rule_reads_of_answers_is_waited_for_and_nothing_else() {
+    let unsettled = || Standing { is_settled: false, ..Standing::fresh() };
+    assert!(matches!(Rig::ruled(BUDGET).gate.check(select(unsettled())).await, Verdict::Settle));
+    assert!(matches!(Rig::new().gate.check(select(unsettled())).await, Verdict::Forward(_)));
+}
+
+const PLANNED: &str = r#"@id("planned") forbid (principal, action, resource)
+    unless { context has estimate && context.estimate.rows <= 5 };
+    @id("never") forbid (principal, action == Sql::Action::"copy_out", resource);"#;
+
+#[tokio::test]
+async fn nothing_is_planned_that_would_be_refused_anyway() {
+    let rig = Rig::ruled(PLANNED);
+    let estimable = || Standing {
+        estimable: Some(Estimable { database: "shop".into(), types: Arc::default() }),
+        ..Standing::fresh()
+    };
+    let refused = Request { standing: estimable(), ..request(sql::Operation::CopyOut, "COPY", Stage::Execute) };
+    let prepared = Request { stage: Stage::Prepare, ..select(estimable()) };
+    assert!(rig.gate.wants_estimate(&select(estimable())));
+    assert!(!rig.gate.wants_estimate(&refused));
+    assert!(!rig.gate.wants_estimate(&prepared), "its arguments are not known yet");
+    assert!(!rig.gate.wants_estimate(&select(Standing::fresh())), "its plan would be another's");
+    assert!(!Rig::new().gate.wants_estimate(&select(estimable())), "no rule reads it");
+    assert!(matches!(rig.gate.check(prepared).await, Verdict::Forward(_)));
+}
+
+#[tokio::test]
+async fn an_estimate_decides_and_none_refuses() {
+    let rig = Rig::ruled(PLANNED);
+    let expecting = |rows| select(Standing { estimate: Some(Estimate { rows, cost: 1 }), ..Standing::fresh() });
+    assert!(matches!(rig.gate.check(expecting(5)).await, Verdict::Forward(_)));
+    assert!(matches!(rig.gate.check(expecting(6)).await, Verdict::Block(_)));
+    assert!(matches!(rig.gate.check(select(Standing::fresh())).await, Verdict::Block(_)));
 }

@@ -47,7 +47,7 @@ impl Devices {
         }
         terminals(&dev.join("pts")).map_err(at("mount", dev.join("pts")))?;
         let shm = dev.join("shm");
-        let mounted = fs::create_dir(&shm).and_then(|()| mount::memory(&shm, "mode=1777"));
+        let mounted = fs::create_dir(&shm).and_then(|()| mount::memory(&shm, "mode=1777,size=25%"));
         mounted.map_err(at("mount", shm))
     }
 }

@@ -1,4 +1,5 @@
-//! What the host has and a workload must not find: the kernel's file systems, and sockets of services.
+//! What the host has and a workload must not find: the kernel's file systems, those that others serve, and sockets of
+//! services.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +17,7 @@ use nix::{
 
 use super::{
     error::{LaunchError, at},
-    mount::Detached,
+    mount::{self, Detached},
 };
 
 /// File systems through which the kernel, or a daemon, is ruled. Those that programs need are mounted anew.
@@ -48,15 +49,32 @@ const KERNEL_FILE_SYSTEMS: &[&str] = &[
     "tracefs",
 ];
 
-/// Takes them out of this mount namespace, wherever they are mounted.
-pub(super) fn unmount_kernel_file_systems() -> Result<(), LaunchError> {
+/// File systems that another host serves, or another process: each name that is looked up there is heard by whoever
+/// does. Those of FUSE are told by their prefix.
+const SERVED_FILE_SYSTEMS: &[&str] =
+    &["9p", "afs", "ceph", "cifs", "coda", "fuse", "lustre", "nfs", "nfs4", "orangefs", "smb3", "smbfs", "virtiofs"];
+const FUSE_PREFIX: &str = "fuse.";
+
+/// Whose a mount is that a workload must not find.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Owner {
+    Kernel,
+    Server,
+}
+
+/// Takes the kernel's file systems, and those that others serve, out of this mount namespace, wherever they are
+/// mounted. Of the latter an empty directory stays, in which what was bound from there can stand.
+pub(super) fn unmount() -> Result<(), LaunchError> {
     const MOUNTS: &str = "/proc/self/mountinfo";
     let mounts = fs::read(MOUNTS).map_err(at("read", MOUNTS))?;
-    let mut paths: Vec<_> = mounts.split(|byte| *byte == b'\n').filter_map(kernel_mount).collect();
+    let mut hidden: Vec<_> = mounts.split(|byte| *byte == b'\n').filter_map(hidden_mount).collect();
     // Inner ones first; `/proc` last among them, which is read from.
-    paths.reverse();
-    for path in paths {
+    hidden.reverse();
+    for (path, owner) in hidden {
         match umount2(&path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
+            Ok(()) if owner == Owner::Server && path.is_dir() => {
+                mount::memory(&path, "mode=0755,size=1m").map_err(at("hide", path))?;
+            }
             // Gone with the one that it was in, or out of sight below another.
             Ok(()) | Err(nix::Error::EINVAL | nix::Error::ENOENT) => {}
             Err(error) => return Err(at("unmount", path)(error)),
@@ -65,15 +83,19 @@ pub(super) fn unmount_kernel_file_systems() -> Result<(), LaunchError> {
     Ok(())
 }
 
-/// The mount point of a line of `mountinfo`, if it is of the kernel's, proc_pid_mountinfo(5).
-fn kernel_mount(line: &[u8]) -> Option<PathBuf> {
+/// The mount point of a line of `mountinfo`, proc_pid_mountinfo(5), if it is to be hidden. The root stays, whoever
+/// serves it.
+fn hidden_mount(line: &[u8]) -> Option<(PathBuf, Owner)> {
     let text = |part: &[u8]| String::from_utf8_lossy(part).into_owned();
     let separator = line.windows(3).position(|window| window == b" - ")?;
     let kind = text(line.get(separator + 3..)?.split(|byte| *byte == b' ').next()?);
-    // "fuse.lxcfs" is not the kernel's.
-    KERNEL_FILE_SYSTEMS.contains(&kind.as_str()).then_some(())?;
-    let point = line.get(..separator)?.split(|byte| *byte == b' ').nth(4)?;
-    Some(unescape(point))
+    let is_served = SERVED_FILE_SYSTEMS.contains(&kind.as_str()) || kind.starts_with(FUSE_PREFIX);
+    let owner = match KERNEL_FILE_SYSTEMS.contains(&kind.as_str()) {
+        true => Owner::Kernel,
+        false => is_served.then_some(Owner::Server)?,
+    };
+    let point = unescape(line.get(..separator)?.split(|byte| *byte == b' ').nth(4)?);
+    (point != Path::new("/")).then_some((point, owner))
 }
 
 /// Reads `\040` and the like.
@@ -132,12 +154,21 @@ mod tests {
     #[test]
     fn kernel_file_systems_are_found_wherever_they_are() {
         let cgroup = b"41 31 0:38 / /odd\\040place/cg rw,relatime shared:9 - cgroup2 cgroup2 rw";
-        assert_eq!(kernel_mount(cgroup), Some("/odd place/cg".into()));
-        assert_eq!(kernel_mount(b"22 1 254:0 / / rw,relatime - ext4 /dev/vda rw"), None);
-        assert_eq!(kernel_mount(b"22 1 0:50 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw"), None);
+        assert_eq!(hidden_mount(cgroup), Some(("/odd place/cg".into(), Owner::Kernel)));
+        assert_eq!(hidden_mount(b"22 1 254:0 / / rw,relatime - ext4 /dev/vda rw"), None);
         for line in [&b""[..], b" - ", b"41 31 - cgroup2"] {
-            assert_eq!(kernel_mount(line), None);
+            assert_eq!(hidden_mount(line), None);
         }
+    }
+
+    #[test]
+    fn what_others_serve_is_found_but_not_the_root() {
+        for kind in ["fuse.sshfs", "fuse", "nfs4", "cifs", "9p"] {
+            let at = |point: &str| hidden_mount(format!("22 1 0:50 / {point} rw - {kind} x rw").as_bytes());
+            assert_eq!(at("/mnt/far"), Some(("/mnt/far".into(), Owner::Server)), "{kind}");
+            assert_eq!(at("/"), None, "{kind}");
+        }
+        assert_eq!(hidden_mount(b"22 1 0:50 / /mnt rw - fuseblk /dev/sdb1 rw"), None, "a disk of this host");
     }
 
     #[test]

@@ -30,7 +30,8 @@ const KERNEL: &[(&str, &str, &str)] = &[("proc", "/proc", ""), ("sysfs", "/sys",
 /// Where a workload may write what its permissions let it, beside what it is given.
 const WRITABLE: [&str; 5] = ["/dev", "/proc", "/run", "/tmp", "/var/tmp"];
 /// Directories that are empty in each jail, with what they are mounted with.
-const EMPTY: &[(&str, &str)] = &[("/run", "mode=0755,size=16m"), ("/tmp", "mode=1777"), ("/var/tmp", "mode=1777")];
+const EMPTY: &[(&str, &str)] =
+    &[("/run", "mode=0755,size=16m"), ("/tmp", "mode=1777,size=25%"), ("/var/tmp", "mode=1777,size=10%")];
 /// Where the resolver's configuration is; often a symlink to `/run`.
 const RESOLVER: &str = "/etc/resolv.conf";
 /// What stands over a covered socket: a file that nobody may open.
@@ -82,7 +83,7 @@ impl View {
         unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWCGROUP)
             .map_err(system("make a mount namespace"))?;
         mount::keep_apart().map_err(system("keep the mounts apart from the host's"))?;
-        hidden::unmount_kernel_file_systems()?;
+        hidden::unmount()?;
         // A workload may write nowhere but where it is allowed to: elsewhere it leaves nothing behind.
         mount::restrict_all(NO_SETUID | NO_DEVICES | READ_ONLY).map_err(system("restrict the mounts"))?;
         for (kind, target, options) in KERNEL {
@@ -115,7 +116,7 @@ impl View {
         mount::memory(Path::new("/run/lock"), "mode=1777,size=1m").map_err(at("mount", "/run/lock"))?;
         if identity.is_own() {
             let home = identity.home();
-            let options = format!("mode=0700,uid={},gid={}", identity.uid(), identity.gid());
+            let options = format!("mode=0700,size=25%,uid={},gid={}", identity.uid(), identity.gid());
             let made = fs::create_dir(home).and_then(|()| mount::memory(home, &options));
             made.map_err(at("make the home", home))?;
         }

@@ -7,6 +7,7 @@
 
 mod detect;
 pub mod json;
+mod names;
 mod number;
 mod pseudonym;
 mod shape;
@@ -16,8 +17,11 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::detect::Detectors;
 use self::pseudonym::Pseudonyms;
+pub use self::{
+    detect::{DETECTED, Detectors},
+    names::class_of_name,
+};
 use crate::target::Class;
 
 /// What stands where a value was redacted.
@@ -39,16 +43,6 @@ pub enum Method {
     Redact,
     /// No value at all.
     Null,
-}
-
-impl Method {
-    /// The method for a value that was computed from what has to be masked.
-    ///
-    /// What shows a piece of a value, or the same token for the same value, would show all of it to who may choose
-    /// which piece it is applied to: `left(ssn, 4)`, `substr(ssn, 5, 1)`.
-    pub fn of_computed(self) -> Self {
-        self.max(Self::Redact)
-    }
 }
 
 /// What the workload receives in a value's place.

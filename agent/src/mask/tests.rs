@@ -27,14 +27,6 @@ fn a_pseudonym_keeps_digits_and_is_a_token_for_all_else() {
 }
 
 #[test]
-fn what_is_computed_shows_no_piece_and_no_token() {
-    for method in [Method::Last4, Method::Partial, Method::Pseudonym, Method::Hash, Method::Redact] {
-        assert_eq!(method.of_computed(), Method::Redact);
-    }
-    assert_eq!(Method::Null.of_computed(), Method::Null);
-}
-
-#[test]
 fn an_empty_value_stays_empty_unless_it_must_be_null() {
     for method in [Method::Last4, Method::Partial, Method::Pseudonym, Method::Hash, Method::Redact] {
         assert_eq!(apply(method, "pii", b""), value(""));

@@ -7,6 +7,8 @@
 //! `README.md` beside this module says what is understood, what is unknown, and where the limits are.
 
 mod analysis;
+#[cfg(test)]
+mod bad_input;
 mod cache;
 mod catalogue;
 mod classifier;

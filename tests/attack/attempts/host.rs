@@ -1,14 +1,14 @@
 //! Services of the host itself, and the daemon's own listener.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::net::UnixStream,
 };
 
 use nix::libc::{AF_INET, SO_REUSEADDR, SO_REUSEPORT, SOCK_STREAM, SOL_SOCKET};
 
-use super::{Attempt, tcp::dial, udp};
+use super::{Attempt, Entry, tcp::dial, udp};
 use crate::{
     scene::{NEAR_V4, NEAR_V6, Scene},
     sys::{self, At, Tried, address, switch_on},
@@ -31,6 +31,21 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("daemon-direct-v6", "the same by ::1", |scene| daemon(scene, Ipv6Addr::LOCALHOST)).by_consent(),
     Attempt::new("daemon-other-loopback", "the same by 127.0.0.9", |scene| daemon(scene, [127, 0, 0, 9])),
     Attempt::new("daemon-own-address", "the same by the host's own address", |scene| daemon(scene, NEAR_V4)),
+    Attempt::new("daemon-dead", "connect when the daemon is dead, and somebody outside has taken its port", |scene| {
+        wait()?;
+        dial(scene, scene.far())
+    })
+    .entering(Entry::Orphaned),
+    Attempt::new("daemon-dead-v6", "the same over IPv6", |scene| {
+        wait()?;
+        dial(scene, scene.far6())
+    })
+    .entering(Entry::Orphaned),
+    Attempt::new("daemon-dead-datagram", "a datagram to port 53 when it is", |scene| {
+        wait()?;
+        udp::to(scene, SocketAddr::new(scene.far().ip(), 53))
+    })
+    .entering(Entry::Orphaned),
     Attempt::new("daemon-control", "the daemon's control socket: ask it what runs", control).by_consent(),
     Attempt::new("daemon-port-taken", "bind of the daemon's port, beside it", |scene| take_port(scene, SO_REUSEADDR))
         .by_consent(),
@@ -46,6 +61,12 @@ fn local(scene: &Scene, host: impl Into<IpAddr>) -> Tried {
 
 fn daemon(scene: &Scene, host: impl Into<IpAddr>) -> Tried {
     dial(scene, SocketAddr::new(host.into(), scene.daemon_port))
+}
+
+/// Says that it has begun, and waits until it is time.
+fn wait() -> Tried {
+    println!("ready");
+    io::stdin().read_exact(&mut [0]).at("go-ahead")
 }
 
 /// Consent is an answer to what only an operator may ask.

@@ -86,7 +86,7 @@ pub const ALL: &[Attempt] = &[
         File::open(there.ok_or_else(|| super::absent("disk"))?).at("open").map(drop)
     })
     .by_consent()
-    .root_needs(needs::PRIVILEGE),
+    .root_needs(needs::FRAMES),
     Attempt::new("kernel-memory", "/proc/kcore", |_| File::open("/proc/kcore").at("open").map(drop))
         .by_consent()
         .root_needs(needs::PRIVILEGE),
@@ -94,7 +94,7 @@ pub const ALL: &[Attempt] = &[
         File::options().read(true).write(true).open("/dev/vhost-net").at("open").map(drop)
     })
     .by_consent()
-    .root_needs(needs::PRIVILEGE),
+    .root_needs(needs::FRAMES),
     Attempt::new("by-handle", "open_by_handle_at: files by number, past every mount", by_handle)
         .by_consent()
         .root_needs(needs::PRIVILEGE),

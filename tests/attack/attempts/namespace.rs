@@ -55,6 +55,11 @@ pub const ALL: &[Attempt] = &[
         netlink::add_table("escape").at("NFT_MSG_NEWTABLE")
     })
     .by_consent()
+    .root_needs(needs::FRAMES),
+    Attempt::new("traffic-class", "a hook for programs of its own on the wire, which may redirect", |_| {
+        netlink::try_classes(crate::scene::DEVICE).at("RTM_NEWQDISC")
+    })
+    .by_consent()
     .root_needs(needs::PRIVILEGE),
     Attempt::new("device", "a network device of its own", |_| netlink::try_device("esc1").at("RTM_NEWLINK"))
         .by_consent()

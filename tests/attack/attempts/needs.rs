@@ -24,7 +24,8 @@ pub const FILTER: Needs = Needs { what: "the jail's system call filter", layers:
 pub const KEYS: Needs = Needs { what: "the jail's system call filter, or BPF LSM", layers: LSM };
 pub const NO_NEW_PRIVILEGES: Needs = Needs { what: "no_new_privs, which the launcher sets, or BPF LSM", layers: LSM };
 pub const IPC: Needs = Needs { what: "the jail's IPC namespace", layers: &[] };
-pub const D_BUS: Needs = Needs { what: "the jail, which hides D-Bus", layers: &["unix"] };
+pub const D_BUS: Needs = Needs { what: "the jail, which hides D-Bus", layers: &["unix", "lsm"] };
+pub const VIEW: Needs = Needs { what: "the jail, which hides what others serve", layers: &[] };
 pub const PIPES: Needs = Needs {
     what: "Landlock of Linux 5.19, in which the jail lets nothing outside be written",
     layers: &["Landlock for writing"],

@@ -7,7 +7,8 @@ use nix::libc::{self, AF_INET, AF_PACKET, SOCK_DGRAM, SOCK_RAW};
 use super::{Attempt, needs, raw};
 use crate::{
     scene::{DEVICE, Scene},
-    sys::{self, At, Tried, option, switch_on},
+    sys::{self, At, Tried, switch_on},
+    xdp,
 };
 
 pub const ALL: &[Attempt] = &[
@@ -19,11 +20,16 @@ pub const ALL: &[Attempt] = &[
         frame(scene, SOCK_RAW, true)
     })
     .root_needs(needs::FRAMES),
-    Attempt::new("xdp", "AF_XDP: straight to the driver's queue", xdp).by_consent().root_needs(needs::FRAMES),
+    Attempt::new("xdp", "AF_XDP: straight to the driver's queue", |scene| {
+        let frame = [&header()[..], &raw::packet(scene)].concat();
+        xdp::send(sys::interface(DEVICE).at("interface")?, &frame)
+    })
+    .root_needs(needs::FRAMES),
     Attempt::new("tun-forward", "a tun device whose packets the host forwards", tun).root_needs(needs::FRAMES),
 ];
 
 const ETH_P_IP: u16 = 0x0800;
+const BROADCAST: [u8; 6] = [0xff; 6];
 
 fn frame(scene: &Scene, kind: i32, bypass: bool) -> Tried {
     let socket = sys::socket(AF_PACKET, kind, 0).at("socket")?;
@@ -36,35 +42,23 @@ fn frame(scene: &Scene, kind: i32, bypass: bool) -> Tried {
 /// Sends the marker in an IP packet to everybody on the wire, `packet(7)`.
 pub fn send_frame(scene: &Scene, socket: &OwnedFd, kind: i32) -> Tried {
     let device = sys::interface(DEVICE).at("interface")?;
-    let broadcast = [0xff_u8; 6];
     let to = [
         &(AF_PACKET as u16).to_ne_bytes()[..],
         &ETH_P_IP.to_be_bytes(),
         &device.to_ne_bytes(),
         &[0, 0, 0, 6],
-        &broadcast,
+        &BROADCAST,
         &[0; 2],
     ]
     .concat();
-    let header = [&broadcast[..], &[2, 0, 0, 0, 0, 1], &ETH_P_IP.to_be_bytes()].concat();
     let packet = raw::packet(scene);
-    let bytes = if kind == SOCK_RAW { [&header[..], &packet].concat() } else { packet };
+    let bytes = if kind == SOCK_RAW { [&header()[..], &packet].concat() } else { packet };
     sys::send_to(socket, &bytes, &to).at("sendto")
 }
 
-/// A socket with a memory area: what is left is a ring and a wake-up.
-fn xdp(_: &Scene) -> Tried {
-    const SOL_XDP: i32 = 283;
-    const XDP_UMEM_REG: i32 = 4;
-    const AREA: usize = 16 * 4096;
-    let socket = sys::socket(libc::AF_XDP, SOCK_RAW, 0).at("socket")?;
-    let protection = (libc::PROT_READ | libc::PROT_WRITE) as u64;
-    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
-    // SAFETY: a new mapping that nothing else refers to.
-    let area = unsafe { libc::mmap(std::ptr::null_mut(), AREA, protection as i32, flags as i32, -1, 0) };
-    let registration =
-        [area as u64, AREA as u64, 4096].iter().flat_map(|word| word.to_ne_bytes()).chain([0; 8]).collect::<Vec<_>>();
-    option(&socket, SOL_XDP, XDP_UMEM_REG, &registration).at("setsockopt")
+/// Of Ethernet: to everybody, from nobody in particular.
+fn header() -> Vec<u8> {
+    [&BROADCAST[..], &[2, 0, 0, 0, 0, 1], &ETH_P_IP.to_be_bytes()].concat()
 }
 
 fn tun(scene: &Scene) -> Tried {

@@ -15,6 +15,21 @@ pub const ALL: &[Attempt] = &[
         dial(scene)
     }),
     Attempt::new("bpf-map", "make a BPF map", |_| bpf::make_map()).by_consent().root_needs(needs::CGROUPS),
+    Attempt::new("bpf-sockmap", "a map of sockets, by which programs pass bytes from one to another", |_| {
+        bpf::make_socket_map()
+    })
+    .by_consent()
+    .root_needs(needs::CGROUPS),
+    Attempt::new("bpf-pinned-map", "the guard's own settings, by their pin, for writing", |scene| {
+        bpf::open_pin(&format!("{}/SETTINGS", scene.maps))
+    })
+    .by_consent()
+    .root_needs(needs::CGROUPS),
+    Attempt::new("bpf-pinned-link", "a link of the guard by its pin, to put another program into it", |scene| {
+        bpf::open_pin(&format!("{}/connect4", scene.links))
+    })
+    .by_consent()
+    .root_needs(needs::CGROUPS),
     Attempt::new("bpf-link-detach", "find the links by number, and detach them", |scene| {
         if scene.governed {
             bpf::detach_links_of(&scene.own_cgroup)?;

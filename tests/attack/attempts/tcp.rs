@@ -58,6 +58,7 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("tcp-splice", "splice from a pipe", splice),
     Attempt::new("tcp-sendfile", "sendfile from a file", send_file),
     Attempt::new("tcp-same-port", "many connects from one source port by SO_REUSEPORT", same_port),
+    Attempt::new("tcp-ports-exhausted", "IP_LOCAL_PORT_RANGE of one port, used until there is none", exhausted),
     Attempt::new("tcp-flood", "2,000 connects at once, then one more", flood),
     Attempt::new("tcp-urgent", "urgent data", urgent),
     Attempt::new("tcp-orphan", "from a process whose parent is gone", orphan),
@@ -310,6 +311,26 @@ fn same_port(scene: &Scene) -> Tried {
 fn local_port(socket: &OwnedFd) -> Result<u16, sys::Refused> {
     let stream = std::net::TcpStream::from(socket.try_clone().at("clone")?);
     Ok(stream.local_addr().at("getsockname")?.port())
+}
+
+/// The last connect finds no source port of its own: it must not find a way without one.
+fn exhausted(scene: &Scene) -> Tried {
+    /// `linux/in.h`, from Linux 6.3 on: two bounds, the higher in the upper half.
+    const IP_LOCAL_PORT_RANGE: i32 = 51;
+    let only = 40_000 + u32::from(scene.port % 10_000);
+    let mut held = Vec::new();
+    for place in [[127, 0, 0, 1].into(), scene.far().ip(), scene.far().ip()] {
+        let socket = stream()?;
+        option(&socket, libc::SOL_IP, IP_LOCAL_PORT_RANGE, &(only << 16 | only).to_ne_bytes()).at("setsockopt")?;
+        let connected = sys::connect(&socket, &address(scene.on(place)));
+        let _ = sys::send(&socket, scene.marker(), 0);
+        held.push((socket, connected));
+    }
+    held.into_iter().try_for_each(|(socket, connected)| {
+        connected.at("connect")?;
+        sys::linger(socket);
+        Ok(())
+    })
 }
 
 fn flood(scene: &Scene) -> Tried {

@@ -52,6 +52,10 @@ pub const ALL: &[Attempt] = &[
     })
     .needs(needs::PERMISSIONS)
     .jail_needs(needs::PIPES),
+    Attempt::new("served-file", "a name in a file system that a process outside serves", |scene| {
+        File::open(format!("{}/{}", scene.served, scene.marker)).at("open").map(drop)
+    })
+    .needs(needs::VIEW),
     Attempt::new("sysv-queue", "a System V message queue", sysv).needs(needs::IPC),
     Attempt::new("posix-queue", "a POSIX message queue", posix).needs(needs::IPC),
 ];

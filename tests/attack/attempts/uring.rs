@@ -20,7 +20,8 @@ pub const ALL: &[Attempt] = &[
     Attempt::new("uring-sendmsg-sqpoll", "the same from a thread of the kernel's", |scene| {
         sendmsg(scene, ring::SQPOLL)
     }),
-    Attempt::new("uring-send-to", "IORING_OP_SEND with an address", send_to),
+    Attempt::new("uring-send-to", "IORING_OP_SEND with an address", |scene| send_to(scene, ring::SEND)),
+    Attempt::new("uring-send-zero-copy", "IORING_OP_SEND_ZC with an address", |scene| send_to(scene, ring::SEND_ZC)),
     Attempt::new("uring-socket-tcp", "IORING_OP_SOCKET, then an ordinary connect", |scene| {
         let socket = made(AF_INET, SOCK_STREAM, 0)?;
         sys::connect(&socket, &address(scene.far())).at("connect")?;
@@ -62,11 +63,11 @@ fn sendmsg(scene: &Scene, flags: u32) -> Tried {
     ring.run(entry).at("IORING_OP_SENDMSG").map(drop)
 }
 
-fn send_to(scene: &Scene) -> Tried {
+fn send_to(scene: &Scene, operation: u8) -> Tried {
     let socket = sys::socket(AF_INET, SOCK_DGRAM, 0).at("socket")?;
     let to = address(scene.far());
     let ring = Ring::new(0).at("io_uring_setup")?;
-    let entry = ring::Entry::new(ring::SEND, socket.as_raw_fd())
+    let entry = ring::Entry::new(operation, socket.as_raw_fd())
         .address(scene.marker().as_ptr() as u64)
         .length(scene.marker().len() as u32)
         .destination(to.as_ptr() as u64, to.len() as u16);

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! startup user=app database=shop     a startup message        query SQL        simple query
-//! parse SQL · bind · describe · execute · sync · flush         extended query, all unnamed
+//! parse SQL · bind · describe · execute [N] · sync · flush     extended query, all unnamed; at most N rows
 //! call OID          function call    size N T    a header of type T that announces N bytes
 //! raw HEX           bytes as they are             read         send all, read until ready or closed
 //! bind binary       all results in binary         hear         the same, each message whole and in hexadecimal
@@ -62,7 +62,10 @@ fn command(line: &str, out: &mut Vec<u8>) -> Result<()> {
         "bind" if rest == "binary" => message(out, b'B', &[b"\0\0\0\0\0\0\0\x01\0\x01"])?,
         "bind" => message(out, b'B', &[b"\0\0\0\0\0\0\0\0"])?,
         "describe" => message(out, b'D', &[b"P\0"])?,
-        "execute" => message(out, b'E', &[b"\0\0\0\0\0"])?,
+        "execute" => {
+            let rows: u32 = if rest.is_empty() { 0 } else { rest.parse()? };
+            message(out, b'E', &[b"\0", &rows.to_be_bytes()])?;
+        }
         "sync" => message(out, b'S', &[])?,
         "flush" => message(out, b'H', &[])?,
         "call" => message(out, b'F', &[&rest.parse::<u32>()?.to_be_bytes(), &[0; 6]])?,

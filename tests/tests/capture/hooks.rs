@@ -167,6 +167,27 @@ fn root_does_not_undo_its_capture() {
 }
 
 #[test]
+fn hooks_hold_without_their_pins_and_without_the_daemon() {
+    let Some(mut scene) = Scene::set("pins") else { return };
+    let packets = ["socket 17 3 0".to_owned()];
+    let pin = scene.rig.links().join("lsm/lsm_socket_create");
+    fs::remove_file(&pin).unwrap();
+    // The kernel lets go of a link some moments after its last reference.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    scene.refused(&packets);
+    assert!(scene.rig.ask("verify").contains("its pin is gone"));
+    assert_eq!(scene.rig.ask("reattach"), "attached");
+    assert!(pin.exists());
+    assert_eq!(scene.rig.ask("verify"), "attached");
+
+    scene.rig.kill_daemon();
+    scene.refused(&packets);
+    scene.rig.start_daemon();
+    scene.refused(&packets);
+    assert_eq!(scene.rig.ask("verify"), "attached");
+}
+
+#[test]
 fn other_processes_are_out_of_reach() {
     let Some(mut scene) = Scene::set("others") else { return };
     let mut other = std::process::Command::new("sleep").arg("60").spawn().unwrap();

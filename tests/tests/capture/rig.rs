@@ -248,6 +248,7 @@ pub fn daemon() {
     let capture = Arc::new(capture);
     let listeners = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
         .map(|address| TcpListener::bind(SocketAddr::new(address, port)).unwrap());
+    listeners.iter().for_each(|listener| capture::claim(listener).unwrap());
     let (canary, refused) = (Arc::new(Canary::default()), Arc::new(AtomicU32::new(0)));
     for listener in listeners {
         let (capture, canary, refused, runtime) =
@@ -271,6 +272,7 @@ pub fn daemon() {
     }
     for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
         let (socket, capture) = (UdpSocket::bind((address, port)).unwrap(), capture.clone());
+        capture::claim(&socket).unwrap();
         thread::spawn(move || answer_names(&socket, &capture));
     }
     say("ready");
@@ -281,6 +283,7 @@ pub fn daemon() {
             runtime.block_on(proof).map_or_else(|error| error.to_string(), |()| "proven".into())
         }
         ("verify", _) => capture.verify().map_or_else(|error| error.to_string(), |()| "attached".into()),
+        ("reattach", _) => capture.reattach(&Tree::Runs).map_or_else(|error| error.to_string(), |()| "attached".into()),
         ("recapture", _) => capture.recapture().unwrap().len().to_string(),
         ("unix", names) => {
             let names: Vec<_> = names.split_terminator(' ').map(|name| name.parse().unwrap()).collect();

@@ -7,7 +7,7 @@ use portcullis_tests::{binary, client, postgres::succeeded, wait};
 use super::*;
 
 /// Speaks a script as a workload; the answers, one message a line.
-fn speak(pair: &Pair, script: &str) -> Result<String> {
+pub fn speak(pair: &Pair, script: &str) -> Result<String> {
     let directory = pair.gate.place();
     let path = directory.join("script");
     std::fs::write(&path, script)?;
@@ -16,7 +16,7 @@ fn speak(pair: &Pair, script: &str) -> Result<String> {
     succeeded("client-wire", command.stdin(File::open(path)?).output()?)
 }
 
-const LOGIN: &str = "startup user=app database=shop\nread\n";
+pub const LOGIN: &str = "startup user=app database=shop\nread\n";
 
 #[test]
 fn a_pipeline_keeps_its_order() -> Result<()> {
@@ -34,6 +34,26 @@ fn a_denial_in_a_pipeline_skips_to_the_sync() -> Result<()> {
     let answers = speak(&pair, &format!("{LOGIN}{script}query select 3\nread\n"))?;
     assert_eq!(answers, "Z I\n1\n2\nD 1\nC SELECT 1\nE 42501\nZ I\nT\nD 3\nC SELECT 1\nZ I");
     lacks(&pair.server.log().to_lowercase(), "drop database")
+}
+
+#[test]
+fn a_megabyte_of_nested_comments_is_refused_and_the_session_goes_on() -> Result<()> {
+    let pair = Pair::start()?;
+    // The server itself takes quadratic time for them.
+    let comments = format!("query select 1 {}{}", "/*".repeat(250_000), "*/".repeat(250_000));
+    let answers = speak(&pair, &format!("{LOGIN}{comments}\nread\nquery select 2\nread\n"))?;
+    assert_eq!(answers, "Z I\nE 42501\nZ I\nT\nD 2\nC SELECT 1\nZ I");
+    Ok(())
+}
+
+#[test]
+fn a_nul_within_a_statement_ends_the_session_and_is_never_sent() -> Result<()> {
+    let pair = Pair::start()?;
+    // `select 1`, NUL, `drop`: what is behind the NUL would be another statement to a careless reader.
+    let answers =
+        speak(&pair, &format!("{LOGIN}raw 510000001273656c6563742031 00 64726f7000\nread\n").replace(" 00 ", "00"))?;
+    contains(&answers, "E 08P01\nclosed")?;
+    lacks(&pair.server.log(), "select 1")
 }
 
 #[test]

@@ -38,7 +38,8 @@ impl Apt {
         Self::with(&suites.collect::<String>(), directory, &format!("package lists for {}", source.name))
     }
 
-    fn with(sources: &str, directory: &Path, title: &str) -> Result<Self> {
+    /// Reads the index of what a list of sources names, in apt's own one-line form.
+    pub fn with(sources: &str, directory: &Path, title: &str) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(directory.join(part)).with_context(|| format!("making {}", directory.display()))?;
         }
@@ -75,6 +76,13 @@ impl Apt {
             progress::run(&title, Command::new("dpkg-deb").arg("--extract").arg(&package).arg(tree))?;
         }
         fs::remove_dir_all(&arrived).context("removing downloaded packages")
+    }
+
+    /// Downloads the files of a source package.
+    pub fn source(&self, package: &str, directory: &Path) -> Result<()> {
+        let mut download = self.command("apt-get");
+        download.args(["--quiet", "source", "--download-only", package]).current_dir(directory);
+        progress::run(&format!("fetching the source of {package}"), &mut download)
     }
 
     fn command(&self, program: &str) -> Command {

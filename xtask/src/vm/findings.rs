@@ -26,8 +26,8 @@ pub struct Findings {
 /// What `portcullis up` and `portcullis prove` did.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Daemon {
-    /// It started; how many attempts were held, and which were not.
-    Proved { held: usize, escaped: Vec<String> },
+    /// It started; how many attempts were held, which got out, and of which nothing is known.
+    Proved { held: usize, escaped: Vec<String>, unknown: Vec<String> },
     /// It ended by itself, with these words.
     Refused(String),
     /// Neither.
@@ -53,6 +53,8 @@ pub struct Table {
     pub differing: Vec<String>,
     /// Attempts that get out, as the table says that they do.
     pub open: Vec<String>,
+    /// Layers that the configuration had to allow to be missing; without that the daemon did not start.
+    pub allowed: Vec<String>,
     pub ended: bool,
 }
 
@@ -81,7 +83,10 @@ impl Findings {
         if !self.missing.is_empty() {
             return matches!(self.daemon, Daemon::Refused(_)) && self.tests.is_none() && self.table.is_none();
         }
-        let proved = matches!(&self.daemon, Daemon::Proved { held, escaped } if *held > 0 && escaped.is_empty());
+        let proved = matches!(
+            &self.daemon,
+            Daemon::Proved { held, escaped, unknown } if *held > 0 && escaped.is_empty() && unknown.is_empty()
+        );
         let tests = self.tests.as_ref().is_some_and(|tests| tests.ended && tests.passed > 0 && tests.failed.is_empty());
         let table = self.table.as_ref().is_none_or(|table| {
             table.ended && table.attempts > 0 && table.leaks.is_empty() && table.differing.is_empty()
@@ -102,11 +107,13 @@ impl Findings {
         let table = self.table.as_ref().map(|table| {
             json!({
                 "attempts": table.attempts, "leaks": table.leaks, "differing": table.differing, "open": table.open,
-                "ended": table.ended,
+                "allowed_missing": table.allowed, "ended": table.ended,
             })
         });
         let daemon = match &self.daemon {
-            Daemon::Proved { held, escaped } => json!({ "held": held, "escaped": escaped }),
+            Daemon::Proved { held, escaped, unknown } => {
+                json!({ "held": held, "escaped": escaped, "unknown": unknown })
+            }
             Daemon::Refused(why) => json!({ "refused": why }),
             Daemon::Silent => Value::Null,
         };
@@ -128,10 +135,14 @@ impl Daemon {
             return Self::Refused(answer.errors.clone());
         }
         let Ok(Value::Array(attempts)) = serde_json::from_str(&answer.output) else { return Self::Silent };
-        let name = |attempt: &Value| attempt.get("name").and_then(Value::as_str).unwrap_or("?").to_owned();
-        let (held, escaped): (Vec<_>, Vec<_>) =
-            attempts.iter().partition(|attempt| attempt.get("held").and_then(Value::as_bool) == Some(true));
-        Self::Proved { held: held.len(), escaped: escaped.into_iter().map(name).collect() }
+        let is = |attempt: &Value, key: &str| attempt.get(key).and_then(Value::as_bool) == Some(true);
+        let name = |attempt: &Value| format!("{} ({})", word(attempt, "name"), word(attempt, "outcome"));
+        let (held, others): (Vec<_>, Vec<_>) = attempts.iter().partition(|attempt| is(attempt, "held"));
+        // What does not say that it is unknown counts as out.
+        let (unknown, escaped): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|attempt| attempt.get("escaped").and_then(Value::as_bool) == Some(false));
+        let names = |attempts: Vec<&Value>| attempts.into_iter().map(name).collect();
+        Self::Proved { held: held.len(), escaped: names(escaped), unknown: names(unknown) }
     }
 }
 
@@ -155,6 +166,7 @@ impl Table {
         let Ok(value) = serde_json::from_str::<Value>(&answer.output) else { return Self::default() };
         let mut table = Self {
             attempts: value.get("attempts").and_then(Value::as_u64).unwrap_or_default(),
+            allowed: list(&value, "allowed_missing").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
             ended: true,
             ..Self::default()
         };
@@ -224,7 +236,8 @@ mod tests {
         );
 
         for (step, output) in [
-            ("daemon", r#"[{"name":"UDP","held":false}]"#),
+            ("daemon", r#"[{"name":"UDP","held":false,"escaped":true}]"#),
+            ("daemon", r#"[{"name":"TCP","held":true},{"name":"UDP","held":false,"escaped":false}]"#),
             ("daemon", "[]"),
             ("daemon", ""),
             ("capture", "test a ... ok\ntest b ... FAILED\ntest result: FAILED."),
@@ -240,6 +253,15 @@ mod tests {
             answers.push((step, output, 0));
             assert!(!findings(&answers).holds(), "{step}: {output}");
         }
+    }
+
+    #[test]
+    fn what_nobody_answered_is_not_said_to_have_got_out() {
+        let proof = r#"[{"name":"TCP","held":false,"escaped":false,"outcome":"no answer"},
+                        {"name":"UDP","held":false,"escaped":true,"outcome":"was possible"}]"#;
+        let daemon = findings(&[("doctor", WHOLE, 0), ("daemon", proof, 1)]).daemon;
+        let (escaped, unknown) = (vec!["UDP (was possible)".to_owned()], vec!["TCP (no answer)".to_owned()]);
+        assert_eq!(daemon, Daemon::Proved { held: 0, escaped, unknown });
     }
 
     #[test]

@@ -26,6 +26,8 @@ while read -r name seconds; do
     echo "$name" >/dev/console
     timeout -s KILL "$seconds" sh "/steps/$name.sh" >/tmp/said 2>/tmp/complained </dev/null
     status=$?
+    # What a step leaves behind is not the next one's: everything but this.
+    kill -KILL -1
     { echo "@begin $name"; cat /tmp/said; echo; echo "@errors"; tail -c 20000 /tmp/complained; echo; echo "@end $status"; } >/dev/ttyS1
 done </steps/list
 echo "@off" >/dev/ttyS1

@@ -36,6 +36,7 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("usr", 0o755),
     ("usr/bin", 0o755),
     ("var", 0o755),
+    ("var/tmp", 0o1777),
 ];
 
 /// A script that a guest runs, and how long it may take.

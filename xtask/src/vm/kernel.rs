@@ -59,17 +59,18 @@ fn fetch(source: Source, directory: &Path) -> Result<()> {
     let packages: Vec<_> =
         PARTS.iter().map(|part| format!("{part}-{release}")).filter(|package| apt.has(package)).collect();
 
+    // What is kept stays until the new one has arrived.
+    let tree = lists.path().join("unpacked");
+    fs::create_dir_all(&tree)?;
+    apt.unpack(&packages, &tree)?;
     if directory.exists() {
         fs::remove_dir_all(directory)?;
     }
-    let tree = directory.join("unpacked");
-    fs::create_dir_all(&tree)?;
-    apt.unpack(&packages, &tree)?;
+    fs::create_dir_all(directory)?;
     let image = image(&tree, &release).context("the packages have no vmlinuz")?;
     fs::copy(&image, directory.join("vmlinuz")).with_context(|| format!("copying {}", image.display()))?;
     let names = modules::select(&tree, &release, &directory.join("modules"))?;
     fs::write(directory.join("names"), names.join("\n"))?;
-    fs::remove_dir_all(&tree)?;
     // Last: what is not whole is fetched again.
     fs::write(directory.join("release"), release).context("keeping the kernel")
 }

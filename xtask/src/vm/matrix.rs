@@ -55,8 +55,9 @@ fn layers(found: &Findings) -> String {
 
 fn daemon(found: &Daemon) -> String {
     match found {
-        Daemon::Proved { held, escaped } if escaped.is_empty() => format!("{held} of {held} attempts held"),
-        Daemon::Proved { escaped, .. } => format!("GOT OUT: {}", escaped.join(", ")),
+        Daemon::Proved { escaped, .. } if !escaped.is_empty() => format!("GOT OUT: {}", escaped.join(", ")),
+        Daemon::Proved { unknown, .. } if !unknown.is_empty() => format!("NOT KNOWN: {}", unknown.join(", ")),
+        Daemon::Proved { held, .. } => format!("{held} of {held} attempts held"),
         Daemon::Refused(_) => "refuses to start".to_owned(),
         Daemon::Silent => "no answer".to_owned(),
     }
@@ -77,6 +78,9 @@ fn attacks(found: Option<&Table>) -> String {
         Some(table) if !table.ended => "no end".to_owned(),
         Some(table) => {
             let mut text = format!("{} tried, {} leaks", table.attempts, table.leaks.len());
+            if !table.allowed.is_empty() {
+                let _ = write!(text, " where `allow_missing` names {}", table.allowed.join(", "));
+            }
             if !table.open.is_empty() {
                 let _ = write!(text, ", {} open as stated", table.open.len());
             }

@@ -22,6 +22,8 @@ pub struct Attempt {
     pub layer: &'static str,
     /// Whether capture held.
     pub held: bool,
+    /// Whether it got out; where neither is so, nothing is known: nobody answered in time.
+    pub escaped: bool,
     pub outcome: String,
 }
 
@@ -35,8 +37,8 @@ pub fn probe(token: &Token, loopback: Loopback) -> Result<(), CanaryError> {
 /// Tries everything that [`probe`] tries, and goes on after what got out.
 pub fn attempts(token: &Token, loopback: Loopback) -> Vec<Attempt> {
     let tried = chosen(loopback).map(|(name, layer, attempt)| match attempt(token) {
-        Ok(held) => Attempt { name, layer, held: true, outcome: held.words() },
-        Err(error) => Attempt { name, layer, held: false, outcome: error.to_string() },
+        Ok(held) => Attempt { name, layer, held: true, escaped: false, outcome: held.words() },
+        Err(error) => Attempt { name, layer, held: false, escaped: error.is_escape(), outcome: error.to_string() },
     });
     tried.collect()
 }

@@ -21,6 +21,9 @@ use self::kind::{Kind, Kinds};
 use super::{Masked, Masker, Method};
 use crate::target::Class;
 
+/// The classes of which content can be found.
+pub const DETECTED: [&str; 5] = ["credit_card", "ssn", "email", "iban", "secret"];
+
 /// The detectors that one set of mask obligations calls for. Compiled once, used for each value.
 #[derive(Clone, Debug, Default)]
 pub struct Detectors {

@@ -366,3 +366,11 @@ proptest! {
         prop_assert!(found.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start));
     }
 }
+
+#[test]
+fn every_kind_of_content_has_its_class_among_the_detected() {
+    for kind in Kind::ALL {
+        assert!(DETECTED.contains(&kind.class()), "{kind:?}");
+    }
+    assert!(DETECTED.iter().all(|class| Kind::ALL.iter().any(|kind| kind.class() == *class)));
+}

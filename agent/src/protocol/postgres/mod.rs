@@ -4,12 +4,15 @@ mod cancel;
 mod cell;
 mod classify;
 pub mod codec;
+mod comment;
 mod conversation;
 mod copy;
 mod estimate;
 mod login;
 mod reply;
 mod rows;
+pub mod scan;
+mod seen;
 mod session;
 mod startup;
 mod survey;
@@ -23,9 +26,11 @@ pub(in crate::protocol) mod playbook;
 mod tests;
 
 pub use cancel::Cancels;
+pub use comment::UNREADABLE;
 pub use estimate::{EstimateError, Planner};
+pub use seen::Seen;
 pub use session::PostgresSession;
-pub use survey::{Seen, SurveyError, request_tls, survey};
+pub use survey::{SurveyError, request_tls, survey};
 
 use crate::protocol::{Detection, Engine, Protocol};
 

@@ -81,16 +81,16 @@ impl Shield {
                 flow = stricter(flow, strictest(obligations, obligations.masks.keys()));
             }
         }
-        let suspect = (settings_are_suspect && reads_settings(&classified.footprint))
-            .then(|| strictest(obligations, obligations.masks.keys()))
-            .flatten();
-        flow = stricter(flow, suspect.clone());
         let temporary = match classified.statements.as_slice() {
             [Statement { outputs: Some(outputs), .. }] => {
                 Some(outputs.iter().map(|output| output.is_temporary && !output.opaque).collect())
             }
             _ => None,
         };
+        let suspect = (settings_are_suspect && reads_settings(&classified.footprint))
+            .then(|| strictest(obligations, obligations.masks.keys()))
+            .flatten();
+        flow = stricter(flow, suspect.clone());
         let outputs = match classified.statements.as_slice() {
             [Statement { outputs: Some(outputs), .. }] => Some(
                 outputs
@@ -271,7 +271,8 @@ impl Shield {
     }
 }
 
-/// What one column of the answer is masked as.
+/// What one column of the answer is masked as: nothing at all, not even whether there is a value, remains of what a
+/// statement computes from masked values, because it would choose what remains.
 fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Output) -> Expected {
     let by_class = strictest(obligations, output.classes.iter());
     let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
@@ -282,14 +283,16 @@ fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Ou
         .next()
         .is_some_and(|(relation, number)| relation.is_some_and(|relation| holds_values(relation, number)));
     Expected {
-        mask: if output.computed { mask.map(computed) } else { mask },
+        mask: if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask },
         is_single: is_first_own && origins.next().is_none() && !output.opaque && !output.computed,
     }
 }
 
-/// The mask of what was computed from values, or may have been.
-fn computed((class, method): (Class, Method)) -> (Class, Method) {
-    (class, method.of_computed())
+/// The mask of what was computed from values, or may have been: nothing of it is shown, not even that it is empty or
+/// NULL. Whoever chooses what is computed would choose what that says: `left(ssn, 4)`, `nullif(left(ssn, 1), '7')`,
+/// `regexp_replace(ssn, '^[^7].*', '')`.
+fn computed((class, _): (Class, Method)) -> (Class, Method) {
+    (class, Method::Null)
 }
 
 /// Whether the values of one of the relation's columns are its own, or another's that it shows as they are.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
 
-use super::codec::write;
+use super::{codec::write, comment::COMMENTED_MAX, seen::Seen};
 use crate::{
     credential::Credential,
     sql::{Catalogue, Column, ColumnRef, Definition, Relation, RelationKind},
@@ -43,6 +43,11 @@ const VIEWS: &str = "
 
 /// Which table's rows show through which other: inheritance and partitions.
 const CHILDREN: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
+
+/// Comments of relations and their columns that may give classes.
+const COMMENTS: &str = "
+    SELECT objoid, objsubid::smallint, description FROM pg_catalog.pg_description
+    WHERE classoid = 'pg_catalog.pg_class'::regclass AND description LIKE '%@class%'";
 
 /// Everything that does not come with the server: extensions put functions into `pg_catalog` too.
 const FUNCTIONS: &str = "
@@ -137,6 +142,8 @@ pub enum SurveyError {
     NoTls,
     #[error("the database has {0} relations, more than {RELATIONS_MAX}")]
     TooMany(usize),
+    #[error("more than {COMMENTED_MAX} columns have classes by comment")]
+    TooManyComments,
 }
 
 /// Asks the server for TLS; the handshake may begin afterwards.
@@ -151,7 +158,7 @@ pub async fn request_tls(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> 
 
 /// Reads the catalogue of `database` over `stream`, which is dialled and, where the target asks for it, secured.
 ///
-/// Columns keep the classes that they were `seen` with.
+/// Columns have the classes of the configuration, and all that were ever `seen`.
 pub async fn survey(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     credential: &Credential,
@@ -182,10 +189,15 @@ pub async fn log_in<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// All queries at once: they share one trip to the server.
-async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen) -> Result<Catalogue, SurveyError> {
+pub(super) async fn read(
+    client: &Client,
+    database: &str,
+    target: &Target,
+    seen: &mut Seen,
+) -> Result<Catalogue, SurveyError> {
     let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
     seen.begin(oid, target);
-    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas) = tokio::try_join!(
+    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas, commented) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
@@ -195,9 +207,15 @@ async fn read(client: &Client, database: &str, target: &Target, seen: &mut Seen)
         client.query(CASTS, &[]),
         client.query(SEARCH_PATH, &[]),
         client.query(SCHEMAS, &[]),
+        client.query(COMMENTS, &[]),
     )?;
     if relations.len() > RELATIONS_MAX {
         return Err(SurveyError::TooMany(relations.len()));
+    }
+    for row in commented {
+        if !seen.comment(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?) {
+            return Err(SurveyError::TooManyComments);
+        }
     }
     let mut plan = Plan::default();
     for row in relations {
@@ -255,42 +273,6 @@ fn behind(
     Ok(known)
 }
 
-/// The classes that columns of one database had, by identifier: a table that is renamed, moved or taken out of its
-/// partitioned parent keeps them for as long as they are remembered.
-#[derive(Debug, Default)]
-pub struct Seen {
-    database: u32,
-    configured: BTreeMap<ColumnName, Vec<Class>>,
-    classes: HashMap<ColumnRef, Vec<Class>>,
-}
-
-impl Seen {
-    /// Forgets everything if the database is another of the same name, or its classes are configured anew.
-    fn begin(&mut self, database: u32, target: &Target) {
-        if self.database != database || self.configured != target.classes {
-            *self = Self { database, configured: target.classes.clone(), classes: HashMap::new() };
-        }
-    }
-
-    /// Views are left out: their classes follow from their queries.
-    fn note(&mut self, catalogue: &Catalogue) {
-        for relation in catalogue.relations.values().filter(|relation| relation.classified) {
-            match relation.kind {
-                RelationKind::View | RelationKind::MaterializedView => continue,
-                RelationKind::Table | RelationKind::Foreign | RelationKind::Sequence | RelationKind::Other => {}
-            }
-            for column in relation.columns.iter().filter(|column| !column.classes.is_empty()) {
-                let key = ColumnRef { relation: relation.oid, column: column.number };
-                self.classes.insert(key, column.classes.clone());
-            }
-        }
-    }
-
-    fn of(&self, column: ColumnRef) -> &[Class] {
-        self.classes.get(&column).map_or(&[], Vec::as_slice)
-    }
-}
-
 /// A catalogue in the making: relations, and how classes pass between them.
 #[derive(Default)]
 struct Plan {
@@ -318,7 +300,7 @@ impl Plan {
         let columns = columns
             .map(|(number, column)| {
                 let mut classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
-                join(&mut classes, seen.of(ColumnRef { relation: oid, column: number }).iter());
+                join(&mut classes, seen.of(ColumnRef { relation: oid, column: number }));
                 Column { number, name: column, classes, computed: is_view }
             })
             .collect();
@@ -442,10 +424,14 @@ mod tests {
     }
 
     fn plan(target: &Target) -> Plan {
+        commented(target, &Seen::default())
+    }
+
+    fn commented(target: &Target, seen: &Seen) -> Plan {
         let mut plan = Plan::default();
         let mut add = |oid, name: &str, kind, columns: &[&str]| {
             let columns = (1..).zip(columns.iter().map(|&column| column.to_owned()));
-            plan.add(target, &Seen::default(), oid, "public".to_owned(), name.to_owned(), kind, columns);
+            plan.add(target, seen, oid, "public".to_owned(), name.to_owned(), kind, columns);
         };
         add(1, "customers", "p", &["id", "email"]);
         add(2, "customers_old", "r", &["id", "email"]);
@@ -506,5 +492,18 @@ mod tests {
         let mut plan = plan(&target);
         plan.shares_rows(2, 1);
         assert_eq!(classes(&plan.draw(&target), 2), [0, 1]);
+    }
+
+    #[test]
+    fn classes_by_comment_add_to_those_of_the_configuration_and_pass_on() {
+        let target = Target { classes: BTreeMap::new(), ..target() };
+        let mut seen = Seen::default();
+        assert!(seen.comment(1, 2, "@class(email)") && seen.comment(2, 0, "@class(pii)"));
+        let mut plan = commented(&target, &seen);
+        plan.sees(3, 1, 2);
+        plan.sees(5, 0, 0);
+        let relations = plan.draw(&target);
+        assert_eq!((classes(&relations, 1), classes(&relations, 2)), (vec![0, 1], vec![1, 1]));
+        assert_eq!((classes(&relations, 3), classes(&relations, 5)), (vec![1], vec![2]));
     }
 }

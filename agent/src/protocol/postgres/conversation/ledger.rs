@@ -45,8 +45,9 @@ pub struct Ledger {
     path_changes: usize,
     /// Portals in the order of their batches; some of them may have been replaced.
     portals_by_batch: VecDeque<(u64, Bytes)>,
+    /// Entries that were visited where a message visits more than its own.
     #[cfg(test)]
-    steps: usize,
+    visited: usize,
 }
 
 /// Messages under way that change what names mean.
@@ -275,8 +276,8 @@ impl Ledger {
             let number = self.first;
             skipped.extend(self.pop().map(|expected| (number, expected)));
         }
+        self.steps(skipped.len());
         for (number, expected) in skipped.into_iter().rev() {
-            self.step();
             self.undo(number, expected);
         }
         !self.is_settled()
@@ -327,7 +328,7 @@ impl Ledger {
             && let Some((batch, _)) = self.portals_by_batch.front()
             && *batch < self.batches_done
         {
-            self.step();
+            self.steps(1);
             let Some((batch, name)) = self.portals_by_batch.pop_front() else { return };
             if self.portals.get(&name).is_some_and(|portal| portal.batch == batch) {
                 self.portals.remove(&name);
@@ -340,6 +341,7 @@ impl Ledger {
         if self.portals_by_batch.len() <= 2 * self.portals.len() + 64 {
             return;
         }
+        self.steps(self.portals_by_batch.len());
         let portals = &self.portals;
         self.portals_by_batch.retain(|(batch, name)| portals.get(name).is_some_and(|portal| portal.batch == *batch));
         let mut known = HashSet::new();
@@ -388,12 +390,12 @@ impl Ledger {
 
     /// Counts work whose amount depends on what waits.
     #[cfg(test)]
-    fn step(&mut self) {
-        self.steps += 1;
+    const fn steps(&mut self, count: usize) {
+        self.visited += count;
     }
 
     #[cfg(not(test))]
-    const fn step(&self) {}
+    const fn steps(&self, _: usize) {}
 }
 
 fn changes_path(expected: &Expected) -> bool {
@@ -410,3 +412,6 @@ fn restore<T>(map: &mut HashMap<Bytes, Arc<T>>, name: Bytes, was: Option<Arc<T>>
 fn too_many(what: &str, max: usize) -> Fatal {
     Fatal { sqlstate: "53000".into(), message: format!("the session has more than {max} {what}"), by: None }
 }
+
+#[cfg(test)]
+mod tests;

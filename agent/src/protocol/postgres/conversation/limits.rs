@@ -227,6 +227,13 @@ impl Conversation {
         }
     }
 
+    /// A Sync was sent: one is enough, for a failure that is made late has to come before the next.
+    pub(super) fn note_sync(&mut self) {
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.may_sync = false;
+        }
+    }
+
     /// Has the server send its answers, which it keeps back within a batch.
     pub(super) fn have_answered(&mut self, wire: &mut Wire) {
         if self.is_batch_open && !self.ledger.is_settled() && !std::mem::replace(&mut self.is_flushed, true) {

@@ -197,6 +197,7 @@ impl Conversation {
         self.skip = Skip::Nothing;
         self.is_batch_open = false;
         self.executes_in_batch = 0;
+        self.note_sync();
         self.is_urgent = true;
         wire.down.keep(total);
         self.ledger.expect(Expected::Sync)

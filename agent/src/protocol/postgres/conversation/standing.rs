@@ -17,7 +17,7 @@ pub struct Record {
     is_read_only: bool,
     session: Usage,
     in_transaction: Usage,
-    /// Whether the session may read names otherwise than a new one would: its role or settings were changed.
+    /// Whether the session may do things as somebody else than a new one would: its role was changed.
     is_estranged: bool,
 }
 
@@ -103,6 +103,7 @@ impl Conversation {
         is_planned
             && !self.record.is_estranged
             && self.state.temporary.is_empty()
+            && self.state.path.now() == Some(&None)
             && calls_only_the_servers(&classified.footprint)
     }
 }
@@ -155,8 +156,7 @@ fn affected(statement: &Statement, tag: &[u8], rows: u64) -> u64 {
 }
 
 fn estranges(footprint: &Footprint) -> bool {
-    const SETTINGS: [&str; 6] =
-        ["all", "role", "row_security", "search_path", "session_authorization", "transaction_isolation"];
+    const SETTINGS: [&str; 3] = ["role", "row_security", "session_authorization"];
     footprint.accesses.iter().any(|access| {
         let Operation::Sql(operation) = access.operation;
         match &access.resource {

@@ -202,7 +202,7 @@ fn csv_is_masked_cell_by_cell_behind_its_header() {
 #[test]
 fn a_copied_query_shows_no_piece_of_what_it_computes() {
     let told = copied(b"COPY (SELECT reverse(email) FROM customers) TO STDOUT", 1, &[b"moc.elpmaxe@nna\n"]);
-    assert!(shows(&told, "[redacted]\n") && !shows(&told, "m***"));
+    assert!(shows(&told, "\\N\n") && !shows(&told, "m***") && !shows(&told, "[redacted]"));
 }
 
 #[test]
@@ -220,7 +220,16 @@ fn what_is_computed_shows_no_piece_and_no_token() {
         &[field("left", 0, 0, 25), field("email", CUSTOMERS, 2, 25)],
         &[Some(b"nnnnn"), Some(EMAIL)],
     );
-    assert!(shows(&told, "[redacted]") && !shows(&told, "n***") && shows(&told, "a***@e***.com"));
+    assert!(!shows(&told, "n***") && !shows(&told, "[redacted]") && shows(&told, "a***@e***.com"));
+}
+
+#[test]
+fn what_is_computed_looks_the_same_whether_empty_or_null_or_neither() {
+    let told = |value: Option<&[u8]>| {
+        answered(b"SELECT nullif(left(email, 1), 'a') FROM customers", &[field("nullif", 0, 0, 25)], &[value])
+    };
+    assert_eq!(told(Some(b"n")), told(None));
+    assert_eq!(told(Some(b"")), told(None));
 }
 
 #[test]

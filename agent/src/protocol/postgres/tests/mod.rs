@@ -2,6 +2,7 @@
 
 mod leaks;
 mod lies;
+mod limits;
 mod masking;
 mod names;
 mod path;
