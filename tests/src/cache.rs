@@ -16,6 +16,11 @@ pub fn python_environment() -> PathBuf {
     root().join("venv")
 }
 
+/// The virtual environment with SQLAlchemy, Alembic and Django.
+pub fn tools_environment() -> PathBuf {
+    root().join("tools/venv")
+}
+
 /// The folder with node-postgres.
 pub fn node_modules() -> PathBuf {
     root().join("node/node_modules")
@@ -24,6 +29,11 @@ pub fn node_modules() -> PathBuf {
 /// The built pgx client.
 pub fn pgx_client() -> PathBuf {
     root().join("pgx-client")
+}
+
+/// pgx's own tests: `source`, and a program for each package in `bin`.
+pub fn pgx_suite() -> PathBuf {
+    root().join("pgx-suite")
 }
 
 /// A file from Maven Central, by the last part of its address.

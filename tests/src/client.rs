@@ -99,6 +99,14 @@ impl Client {
     }
 }
 
+/// The packages of pgx that speak to a server, those first that take the least time.
+pub const PGX_SUITE: [&str; 7] = ["pgxpool", "stdlib", "tracelog", "pgtype/zeronull", "pgtype", ".", "pgconn"];
+
+/// The program with a package's tests.
+pub fn pgx_program(package: &str) -> String {
+    format!("pgx-{}.test", package.replace(['/', '.'], "-"))
+}
+
 /// What `clients/pgx/go.mod` asks for.
 const GO_MIN: (u32, u32) = (1, 25);
 

@@ -14,12 +14,16 @@ mod denial;
 mod honest;
 #[path = "postgres/hostile.rs"]
 mod hostile;
+#[path = "postgres/inference.rs"]
+mod inference;
 #[path = "postgres/limits.rs"]
 mod limits;
 #[path = "postgres/login.rs"]
 mod login;
 #[path = "postgres/masking.rs"]
 mod masking;
+#[path = "postgres/persisted.rs"]
+mod persisted;
 #[path = "postgres/reload.rs"]
 mod reload;
 #[path = "postgres/session.rs"]

@@ -194,10 +194,12 @@ fn releases() -> Result<()> {
 fn clients() -> Result<()> {
     let clients = place::repository().join("tests/clients");
     maven("org.postgresql:postgresql:42.7.14", client::JDBC, JDBC_SHA256)?;
-    python(&clients.join("requirements.txt"))?;
+    python(&cache::python_environment(), &clients.join("requirements.txt"))?;
+    python(&cache::tools_environment(), &place::repository().join("tests/tools/requirements.txt"))?;
     node(&clients.join("node-postgres"))?;
     if Client::Pgx.is_possible() {
         pgx(&clients.join("pgx"))?;
+        pgx_suite(&clients.join("pgx"))?;
     }
     Ok(())
 }
@@ -223,11 +225,10 @@ fn maven(artifact: &str, file: &str, sha256: &str) -> Result<()> {
     std::fs::rename(arrived, place).context("keeping an artifact")
 }
 
-fn python(requirements: &Path) -> Result<()> {
-    let environment = cache::python_environment();
-    unless_kept(&environment, requirements, || {
+fn python(environment: &Path, requirements: &Path) -> Result<()> {
+    unless_kept(environment, requirements, || {
         let make = ["-m", "venv", "--clear"];
-        progress::run("python virtual environment", Command::new("/usr/bin/python3").args(make).arg(&environment))?;
+        progress::run("python virtual environment", Command::new("/usr/bin/python3").args(make).arg(environment))?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement"];
         progress::run("pip install", Command::new(environment.join("bin/python")).args(install).arg(requirements))
     })
@@ -252,6 +253,34 @@ fn pgx(module: &Path) -> Result<()> {
         build.args(["build", "-buildvcs=false", "-o"]).arg(cache::pgx_client()).arg(".").current_dir(module);
         build.env("GOPATH", &folder).env("GOCACHE", folder.join("cache")).env("GOFLAGS", "-mod=readonly -modcacherw");
         progress::run("building the pgx client", &mut build)
+    })
+}
+
+/// Builds pgx's own tests, which come with its module, one program for each package.
+fn pgx_suite(module: &Path) -> Result<()> {
+    let folder = cache::pgx_suite();
+    unless_kept(&folder, &module.join("go.sum"), || {
+        let modules = cache::root().join("go");
+        let (source, programs) = (folder.join("source"), folder.join("bin"));
+        let go = |arguments: &[&str], at: &Path| {
+            let mut go = Command::new("go");
+            go.args(arguments).current_dir(at).env("GOPATH", &modules).env("GOCACHE", modules.join("cache"));
+            go.env("GOFLAGS", "-mod=mod -modcacherw");
+            go
+        };
+        let place = go(&["list", "-m", "-f", "{{.Dir}}", "github.com/jackc/pgx/v5"], module).output()?;
+        let fetched = String::from_utf8_lossy(&place.stdout).trim().to_owned();
+        if source.exists() {
+            std::fs::remove_dir_all(&source)?;
+        }
+        progress::run("copying pgx", Command::new("cp").args(["-r", &fetched]).arg(&source))?;
+        for package in client::PGX_SUITE {
+            let program = programs.join(client::pgx_program(package));
+            let mut build = go(&["test", "-c", "-o"], &source);
+            build.arg(program).arg(format!("./{package}"));
+            progress::run(&format!("building the tests of pgx/{package}"), &mut build)?;
+        }
+        Ok(())
     })
 }
 

@@ -16,7 +16,7 @@ impl Masker {
         match method {
             Method::Last4 | Method::Partial => {
                 let is_long = plain.to_string().len() >= shape::LAST4_MIN;
-                is_long.then(|| plain % LAST4).and_then(|kept| kept.try_into().ok())
+                is_long.then_some(plain % LAST4).and_then(|kept| kept.try_into().ok())
             }
             Method::Pseudonym => match self.pseudonyms.number(class, plain, max.unsigned_abs()) {
                 Some(other) => i64::try_from(other).ok().map(|other| if number < 0 { -other } else { other }),

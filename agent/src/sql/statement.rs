@@ -60,6 +60,8 @@ pub struct Statement {
     pub fills: BTreeSet<String>,
     /// Whether it may put anything into any temporary relation: it runs code that is not known.
     pub may_fill_all: bool,
+    /// Tables and views that it makes, by schema and name.
+    pub creates: BTreeSet<(String, String)>,
     /// Each column of the answer in order; `None` when their number is not known.
     pub outputs: Option<Vec<Output>>,
 }
@@ -177,6 +179,8 @@ pub struct SessionState {
     pub cursors: HashMap<String, Arc<Prepared>>,
     /// Temporary relations by name.
     pub temporary: HashMap<String, Temporary>,
+    /// Tables and views that this transaction has made: no catalogue has them before it is committed.
+    pub created: BTreeSet<(String, String)>,
     /// Where unqualified names are looked up.
     pub path: SearchPath,
 }
@@ -258,8 +262,14 @@ impl SessionState {
             }
             StatementKind::SetSearchPath(change) => self.path.change(change),
             StatementKind::ResetAll => self.path.reset(),
-            StatementKind::Commit => self.path.commit(),
-            StatementKind::Rollback => self.path.roll_back(),
+            StatementKind::Commit => {
+                self.created.clear();
+                self.path.commit();
+            }
+            StatementKind::Rollback => {
+                self.created.clear();
+                self.path.roll_back();
+            }
             StatementKind::Savepoint if statement.verb == "ROLLBACK" => self.path.roll_back_to(),
             StatementKind::DiscardTemporary => self.temporary.clear(),
             StatementKind::Select

@@ -15,9 +15,6 @@ use crate::{
 /// Most views that one view is traced through to its tables; what is deeper keeps the classes of all that it can reach.
 pub const VIEW_DEPTH_MAX: usize = 16;
 
-/// Stack for tracing: queries are walked recursively.
-const STACK_BYTES: usize = 8 << 20;
-
 /// What one column of a view holds.
 type Traced = Option<(Vec<Class>, bool)>;
 
@@ -31,9 +28,7 @@ impl Catalogue {
         if self.definitions.is_empty() || self.relations.values().all(|relation| !relation.classified) {
             return self;
         }
-        let untouched = self.clone();
-        let tracing = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || traced(self));
-        tracing.ok().and_then(|thread| thread.join().ok()).unwrap_or(untouched)
+        traced(self)
     }
 }
 

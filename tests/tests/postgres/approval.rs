@@ -98,6 +98,18 @@ fn a_workload_that_leaves_withdraws_its_request() -> Result<()> {
 }
 
 #[test]
+fn a_server_that_gives_up_waiting_takes_the_request_with_it() -> Result<()> {
+    let pair = Pair::start()?;
+    let child = begin(&pair, &format!("begin;\nset idle_in_transaction_session_timeout = '2s';\n{RISKY}"))?;
+    let id = until(&pair, 1)?;
+    contains(&said(&child.wait_with_output()?), "57P05")?;
+    until(&pair, 0)?;
+    assert!(pair.gate.ask(["approvals", "approve", &id]).is_err(), "a request without a session was approved");
+    assert_eq!(city(&pair)?, "London");
+    Ok(())
+}
+
+#[test]
 fn production_wants_approval_for_any_row() -> Result<()> {
     let pair = Pair::with(&Setup { environment: "prod", ..Setup::default() })?;
     let child = begin(&pair, "update orders set status = 'shipped' where id = 2;\n")?;

@@ -37,6 +37,26 @@ fn a_denial_in_a_pipeline_skips_to_the_sync() -> Result<()> {
 }
 
 #[test]
+fn a_megabyte_of_nested_comments_is_refused_and_the_session_goes_on() -> Result<()> {
+    let pair = Pair::start()?;
+    // The server itself takes quadratic time for them.
+    let comments = format!("query select 1 {}{}", "/*".repeat(250_000), "*/".repeat(250_000));
+    let answers = speak(&pair, &format!("{LOGIN}{comments}\nread\nquery select 2\nread\n"))?;
+    assert_eq!(answers, "Z I\nE 42501\nZ I\nT\nD 2\nC SELECT 1\nZ I");
+    Ok(())
+}
+
+#[test]
+fn a_nul_within_a_statement_ends_the_session_and_is_never_sent() -> Result<()> {
+    let pair = Pair::start()?;
+    // `select 1`, NUL, `drop`: what is behind the NUL would be another statement to a careless reader.
+    let answers =
+        speak(&pair, &format!("{LOGIN}raw 510000001273656c6563742031 00 64726f7000\nread\n").replace(" 00 ", "00"))?;
+    contains(&answers, "E 08P01\nclosed")?;
+    lacks(&pair.server.log(), "select 1")
+}
+
+#[test]
 fn an_absurd_length_ends_one_session_and_no_other() -> Result<()> {
     let pair = Pair::start()?;
     for size in ["4294967295", "2147483647", "1073741824", "3", "0"] {

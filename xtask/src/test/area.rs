@@ -56,7 +56,7 @@ impl Area {
             Self::Capture => "the kernel programs, the daemon around them and the attack table, on this kernel (root)",
             Self::Jail => "what a command can and cannot do under `portcullis run`, with ordinary tools (root)",
             Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
-            Self::Clients => "clients that agents use, directly and through the gate (root)",
+            Self::Clients => "clients, tools and a driver's own tests, directly and through the gate (root)",
             Self::Containers => "network namespaces and containers under the gate, and DNS in them (root)",
             Self::Vm => "capture on the newest distribution kernel in QEMU, with BPF LSM; `cargo xtask vm` has more",
         }
@@ -79,7 +79,7 @@ impl Area {
             Self::Unit | Self::Record | Self::Capture => &[Need::Build, Need::Postgres],
             Self::Jail => &[Need::Build, Need::Postgres, Need::Clients, Need::Tools],
             Self::Postgres => &[Need::Build, Need::Postgres, Need::Releases],
-            Self::Clients => &[Need::Build, Need::Postgres, Need::Clients],
+            Self::Clients => &[Need::Build, Need::Postgres, Need::Releases, Need::Clients],
             Self::Containers => &[Need::Build, Need::Postgres, Need::Containers],
             Self::Vm => &[Need::Build, Need::Vm],
         }

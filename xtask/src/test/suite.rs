@@ -114,7 +114,7 @@ fn integration(name: &str) -> Result<Area> {
         "capture" | "enrol" | "fault" | "guard" | "proof" | "takeover" => Area::Capture,
         "jail" => Area::Jail,
         "postgres" | "releases" => Area::Postgres,
-        "clients" => Area::Clients,
+        "clients" | "tools" => Area::Clients,
         "crash" => Area::Record,
         "containers" => Area::Containers,
         _ => bail!("tests/tests/{name}.rs belongs to no area; name its area in xtask/src/test/suite.rs"),

@@ -178,10 +178,10 @@ fn lines(target: &str, listed: &[Listed]) -> String {
             classes => toml::Value::from(classes.to_vec()),
         };
         let why: Vec<&str> = column.proposed.iter().map(|proposed| proposed.why.as_str()).collect();
-        let is_sayable = column.column.split('.').count() == 3;
-        let note = if is_sayable { "" } else { "# (the name holds a dot) " };
-        let key = toml::Value::from(column.column.clone());
-        text.push_str(&format!("{note}{key} = {value}  # {}\n", why.join("; ")));
+        let is_sayable = column.column.split('.').count() == 3 && !column.column.contains(char::is_control);
+        let note = if is_sayable { "" } else { "# (this name cannot stand here) " };
+        let key = plain(&column.column).replace('\\', "\\\\").replace('"', "\\\"");
+        text.push_str(&format!("{note}\"{key}\" = {value}  # {}\n", why.join("; ")));
     }
     text
 }
@@ -203,14 +203,15 @@ mod tests {
     fn a_proposal_is_configuration() {
         let listed = [
             column("public.a.email", &[], "email"),
-            column("public.\"\nx.y", &["pii"], "ssn"),
+            column("public.\"x\\.y", &["pii"], "ssn"),
             column("a.b.c.d", &[], "ssn"),
+            column("a.b\n.c", &[], "ssn"),
         ];
         let text = lines("shop", &listed);
         let table: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
         let classes = table["target"]["classes"].as_table().unwrap();
         assert_eq!(classes["public.a.email"].as_str(), Some("email"));
-        assert_eq!(classes["public.\"\nx.y"].as_array().unwrap().len(), 2);
-        assert!(!classes.contains_key("a.b.c.d"), "which part is the table is not known");
+        assert_eq!(classes["public.\"x\\.y"].as_array().unwrap().len(), 2);
+        assert_eq!(classes.len(), 2, "which part of a name is the table must be clear");
     }
 }

@@ -246,9 +246,10 @@ impl Shield {
             Some(relation) => strictest(&self.obligations, origin_classes(relation, field.column)),
         };
         let mask = match &self.outputs {
-            Some(outputs) if outputs.len() == count => stricter(by_origin, by_flow),
+            // Where the server describes another number of columns, any may be any.
+            Some(_) => stricter(by_origin, by_flow),
             // The origin is exact, and what flows into other columns is not about this one.
-            Some(_) | None => by_origin,
+            None => by_origin,
         };
         let is_own = field.column > 0 && relation.is_some_and(|relation| holds_values(relation, field.column));
         mask.map(|mask| if is_own { mask } else { computed(mask) })
@@ -270,7 +271,8 @@ impl Shield {
     }
 }
 
-/// What one column of the answer is masked as.
+/// What one column of the answer is masked as: nothing at all, not even whether there is a value, remains of what a
+/// statement computes from masked values, because it would choose what remains.
 fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Output) -> Expected {
     let by_class = strictest(obligations, output.classes.iter());
     let unknown = if output.opaque { strictest(obligations, obligations.masks.keys()) } else { None };
@@ -281,7 +283,7 @@ fn expected(obligations: &Obligations, classifier: &Classifier, output: &sql::Ou
         .next()
         .is_some_and(|(relation, number)| relation.is_some_and(|relation| holds_values(relation, number)));
     Expected {
-        mask: if output.computed { mask.map(computed) } else { mask },
+        mask: if output.computed { mask.map(|(class, _)| (class, Method::Null)) } else { mask },
         is_single: is_first_own && origins.next().is_none() && !output.opaque && !output.computed,
     }
 }

@@ -95,10 +95,11 @@ async fn look(client: &Client, database: &str, target: &Target, rows: u32) -> Re
     for (number, relation) in relations.iter().enumerate() {
         let mut impressions: Vec<Impression> =
             relation.columns.iter().map(|column| impression(relation, column)).collect();
-        if number < TABLES_MAX && !impressions.is_empty() {
-            if let Err(error) = sample(client, relation, rows, &content, &mut impressions).await {
-                scan.unread.push((format!("{}.{}", relation.schema, relation.name), reason(&error)));
-            }
+        if number < TABLES_MAX
+            && !impressions.is_empty()
+            && let Err(error) = sample(client, relation, rows, &content, &mut impressions).await
+        {
+            scan.unread.push((format!("{}.{}", relation.schema, relation.name), reason(&error)));
         }
         scan.impressions.extend(impressions);
     }

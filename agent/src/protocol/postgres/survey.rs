@@ -142,6 +142,8 @@ pub enum SurveyError {
     NoTls,
     #[error("the database has {0} relations, more than {RELATIONS_MAX}")]
     TooMany(usize),
+    #[error("the definitions of views could not be read")]
+    Views,
     #[error("more than {COMMENTED_MAX} columns have classes by comment")]
     TooManyComments,
 }
@@ -220,8 +222,9 @@ pub(super) async fn read(
     let mut plan = Plan::default();
     for row in relations {
         let (oid, schema, name): (u32, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let (kind, numbers, names): (&str, Vec<i16>, Vec<String>) = (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
-        plan.add(target, seen, oid, schema, name, kind, numbers.into_iter().zip(names));
+        let (kind, numbers, names): (String, Vec<i16>, Vec<String>) =
+            (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+        plan.add(target, seen, Listed { oid, schema, name, kind }, numbers.into_iter().zip(names));
     }
     for row in views {
         plan.sees(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -253,7 +256,8 @@ pub(super) async fn read(
         functions: by_name,
         pure,
     };
-    let catalogue = catalogue.trace_views();
+    // A database may have thousands of views: whoever else is served by this thread does not wait for them.
+    let catalogue = tokio::task::spawn_blocking(|| catalogue.trace_views()).await.map_err(|_| SurveyError::Views)?;
     seen.note(&catalogue);
     Ok(catalogue)
 }
@@ -283,20 +287,20 @@ struct Plan {
     kin: Vec<(u32, u32)>,
 }
 
+/// A relation as `pg_class` lists it.
+struct Listed {
+    oid: u32,
+    schema: String,
+    name: String,
+    kind: String,
+}
+
 impl Plan {
-    fn add(
-        &mut self,
-        target: &Target,
-        seen: &Seen,
-        oid: u32,
-        schema: String,
-        name: String,
-        kind: &str,
-        columns: impl Iterator<Item = (i16, String)>,
-    ) {
+    fn add(&mut self, target: &Target, seen: &Seen, listed: Listed, columns: impl Iterator<Item = (i16, String)>) {
+        let Listed { oid, schema, name, kind } = listed;
         let named =
             |column: &str| ColumnName { schema: schema.clone(), table: name.clone(), column: column.to_owned() };
-        let is_view = matches!(kind, "v" | "m");
+        let is_view = matches!(&*kind, "v" | "m");
         let columns = columns
             .map(|(number, column)| {
                 let mut classes = target.classes.get(&named(&column)).cloned().unwrap_or_default();
@@ -304,7 +308,7 @@ impl Plan {
                 Column { number, name: column, classes, computed: is_view }
             })
             .collect();
-        let kind = match kind {
+        let kind = match &*kind {
             "r" | "p" => RelationKind::Table,
             "v" => RelationKind::View,
             "m" => RelationKind::MaterializedView,
@@ -429,9 +433,10 @@ mod tests {
 
     fn commented(target: &Target, seen: &Seen) -> Plan {
         let mut plan = Plan::default();
-        let mut add = |oid, name: &str, kind, columns: &[&str]| {
+        let mut add = |oid, name: &str, kind: &str, columns: &[&str]| {
             let columns = (1..).zip(columns.iter().map(|&column| column.to_owned()));
-            plan.add(target, seen, oid, "public".to_owned(), name.to_owned(), kind, columns);
+            let (schema, name, kind) = ("public".to_owned(), name.to_owned(), kind.to_owned());
+            plan.add(target, seen, Listed { oid, schema, name, kind }, columns);
         };
         add(1, "customers", "p", &["id", "email"]);
         add(2, "customers_old", "r", &["id", "email"]);
@@ -464,15 +469,9 @@ mod tests {
         let target = target();
         let mut plan = plan(&target);
         let columns = [(1, "attname"), (2, "most_common_vals")].map(|(number, name)| (number, name.to_owned()));
-        plan.add(
-            &target,
-            &Seen::default(),
-            6,
-            "pg_catalog".to_owned(),
-            "pg_stats".to_owned(),
-            "v",
-            columns.into_iter(),
-        );
+        let listed =
+            Listed { oid: 6, schema: "pg_catalog".to_owned(), name: "pg_stats".to_owned(), kind: "v".to_owned() };
+        plan.add(&target, &Seen::default(), listed, columns.into_iter());
         assert_eq!(classes(&plan.draw(&target), 6), [0, 1]);
     }
 

@@ -109,7 +109,7 @@ impl PostgresTranscript {
         match tag {
             b'Q' => lines.push(format!("> {}", text(frontend::query(body)?))),
             b'P' => {
-                let (name, statement, _) = frontend::parse(body)?;
+                let frontend::Parse { name, text: statement, .. } = frontend::parse(body)?;
                 if !name.is_empty() {
                     lines.push(format!("prepare {}: {}", text(name), text(statement)));
                 }

@@ -10,7 +10,7 @@ use pg_query::{
     protobuf::{FuncCall, Node, a_const::Val},
 };
 
-use super::{Analysis, flow::Flow, scope::Scope, strings};
+use super::{Analysis, flow::Flow, scope::Scope, strings, utility::is_setting_name};
 use crate::sql::path::{PathChange, path_in};
 
 /// The schema of a function that is neither the server's own nor in the catalogue. No schema has this name.
@@ -162,7 +162,8 @@ impl<'a> Analysis<'a> {
     /// `set_config(name, value, local)` sets what SET would.
     fn set_config(&mut self, arguments: &[Node], flow: &Flow) {
         self.stored.absorb(flow);
-        match arguments.first().and_then(text) {
+        let about = arguments.first().filter(|name| is_setting_name(name)).and(self.named_setting.clone());
+        match arguments.first().and_then(text).or(about.as_deref()) {
             // The one form in which it is sure to be called, and once.
             Some(name) if name.eq_ignore_ascii_case("search_path") && self.is_bare_call => {
                 let path = arguments.get(1).and_then(text).and_then(path_in);

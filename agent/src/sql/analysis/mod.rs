@@ -58,7 +58,7 @@ pub struct Analysed {
 /// What earlier statements of the same text have done to the catalogue.
 #[derive(Debug, Default)]
 pub struct Earlier {
-    /// Tables that they create, by schema and name.
+    /// Tables that they create, by schema and name, and that earlier texts of the transaction have created.
     pub created: BTreeSet<(String, String)>,
     /// Whether names may mean something else now: a view was replaced, a column renamed.
     pub redefined: bool,
@@ -131,6 +131,8 @@ pub struct Analysis<'a> {
     steps: usize,
     /// Whether the statement is a call of one function with nothing around it.
     is_bare_call: bool,
+    /// The one setting that a query of `pg_settings` is about.
+    named_setting: Option<String>,
     /// What becomes of the search path.
     path_change: Option<PathChange>,
     remarks: Remarks,
@@ -181,6 +183,7 @@ impl<'a> Analysis<'a> {
             depth: 0,
             steps: 0,
             is_bare_call: false,
+            named_setting: None,
             path_change: None,
             remarks: Remarks::default(),
         }
@@ -190,6 +193,7 @@ impl<'a> Analysis<'a> {
     pub fn run(mut self, node: Option<&Node>) -> Analysed {
         let effect = match node.and_then(|node| node.node.as_ref()) {
             Some(node) => {
+                self.named_setting = utility::named_setting(node);
                 self.is_bare_call = matches!(node, NodeEnum::SelectStmt(select) if utility::is_bare_call(select));
                 self.statement(node)
             }
@@ -219,6 +223,7 @@ impl<'a> Analysis<'a> {
             fills: self.fills.clone(),
             may_fill_all: self.may_fill_all || self.calls_unknown(),
             outputs,
+            creates: self.remarks.created.clone(),
             flows: flow.columns,
         };
         let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());

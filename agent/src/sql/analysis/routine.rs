@@ -1,5 +1,7 @@
 //! What the server runs later: functions, triggers, rules and row security, judged when they are made.
 
+use std::collections::BTreeMap;
+
 use pg_query::{
     NodeEnum,
     protobuf::{CreateFunctionStmt, CreateTrigStmt, Node, ObjectType, RangeVar, RenameStmt, RuleStmt},
@@ -127,8 +129,11 @@ impl Analysis<'_> {
             }
             ObjectType::ObjectSchema => {
                 let names = self.names;
-                let moved = names.catalogue.relations.values().filter(|relation| relation.schema == rename.subname);
-                for relation in moved.filter(|relation| relation.classified) {
+                let relations = names.catalogue.relations.values();
+                let moved = relations.filter(|relation| relation.classified && relation.schema == rename.subname);
+                // In an order that is always the same, so that the same statement is the same request.
+                let moved: BTreeMap<_, _> = moved.map(|relation| (relation.oid, relation)).collect();
+                for relation in moved.values() {
                     let table = RangeVar {
                         schemaname: relation.schema.clone(),
                         relname: relation.name.clone(),

@@ -73,7 +73,6 @@ impl Analysis<'_> {
             "backslash_quote"
             | "session_authorization"
             | "session_replication_role"
-            | "row_security"
             | "allow_system_table_mods"
             | "lo_compat_privileges"
             | "dynamic_library_path"

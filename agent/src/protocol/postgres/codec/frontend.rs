@@ -137,13 +137,21 @@ pub fn query(body: &[u8]) -> Result<&[u8], CodecError> {
     Ok(text)
 }
 
-/// Statement name and text of a Parse, and the types that it gives to the first of its parameters.
-pub fn parse(body: &[u8]) -> Result<(&[u8], &[u8], Vec<u32>), CodecError> {
+/// A statement to be prepared.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Parse<'a> {
+    pub name: &'a [u8],
+    pub text: &'a [u8],
+    /// The types of the first of its parameters.
+    pub types: Vec<u32>,
+}
+
+pub fn parse(body: &[u8]) -> Result<Parse<'_>, CodecError> {
     let mut fields = Fields::new("Parse", body);
     let (name, text) = (fields.text()?, fields.text()?);
     let types = (0..fields.count()?).map(|_| fields.u32()).collect::<Result<_, _>>()?;
     fields.end()?;
-    Ok((name, text, types))
+    Ok(Parse { name, text, types })
 }
 
 /// What a Bind ties together.

@@ -306,7 +306,8 @@ impl Conversation {
     /// Lets the workload go on once no cancel request and no failure is under way any more.
     pub(super) fn end_limited(&mut self, wire: &mut Wire) {
         let is_over = |in_flight: &InFlight| in_flight.is_answered && !in_flight.is_cancelling;
-        if self.in_flight.as_ref().is_some_and(is_over) && !(self.must_fail && !self.ledger.is_settled()) {
+        let has_failed = !self.must_fail || self.ledger.is_settled();
+        if self.in_flight.as_ref().is_some_and(is_over) && has_failed {
             self.in_flight = None;
             self.must_fail = false;
             wire.want(Output::Alarm(None));

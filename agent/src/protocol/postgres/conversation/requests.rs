@@ -130,7 +130,7 @@ impl Conversation {
             }
             (Tag::Parse, Skip::Nothing) => {
                 let body = wire.down.slice(HEAD..total);
-                let (name, text, types) = frontend::parse(&body).map_err(by_workload)?;
+                let frontend::Parse { name, text, types } = frontend::parse(&body).map_err(by_workload)?;
                 let (name, text) = (Bytes::copy_from_slice(name), Bytes::copy_from_slice(text));
                 self.judge(Subject::Parse { name, text, types: types.into() }, total, wire)
             }

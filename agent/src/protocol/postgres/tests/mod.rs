@@ -1,6 +1,7 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
 mod leaks;
+mod lies;
 mod limits;
 mod masking;
 mod names;
