@@ -102,7 +102,7 @@ fn a_server_that_gives_up_waiting_takes_the_request_with_it() -> Result<()> {
     let pair = Pair::start()?;
     let child = begin(&pair, &format!("begin;\nset idle_in_transaction_session_timeout = '2s';\n{RISKY}"))?;
     let id = until(&pair, 1)?;
-    contains(&said(&child.wait_with_output()?), "57P05")?;
+    contains(&said(&child.wait_with_output()?), "25P03")?;
     until(&pair, 0)?;
     assert!(pair.gate.ask(["approvals", "approve", &id]).is_err(), "a request without a session was approved");
     assert_eq!(city(&pair)?, "London");
