@@ -127,8 +127,11 @@ impl Analysis<'_> {
             }
             ObjectType::ObjectSchema => {
                 let names = self.names;
-                let moved = names.catalogue.relations.values().filter(|relation| relation.schema == rename.subname);
-                for relation in moved.filter(|relation| relation.classified) {
+                let relations = names.catalogue.relations.values();
+                let mut moved: Vec<_> =
+                    relations.filter(|relation| relation.classified && relation.schema == rename.subname).collect();
+                moved.sort_by_key(|relation| &relation.name);
+                for relation in moved {
                     let table = RangeVar {
                         schemaname: relation.schema.clone(),
                         relname: relation.name.clone(),
