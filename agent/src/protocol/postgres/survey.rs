@@ -57,8 +57,8 @@ const COMMENTS: &str = "
 /// Everything that does not come with the server: extensions put functions into `pg_catalog` too.
 const FUNCTIONS: &str = "
     SELECT p.proname::text, n.nspname::text,
-           -- Made by an extension, in C, and the same for the same arguments.
-           bool_and(p.provolatile = 'i' AND l.lanname IN ('c', 'internal') AND d.objid IS NOT NULL)
+           -- Made by an extension, and the same for the same arguments.
+           bool_and(p.provolatile = 'i' AND l.lanname IN ('c', 'internal', 'sql') AND d.objid IS NOT NULL)
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
