@@ -21,7 +21,8 @@
 ! select marker, docb -> 0, docb ->> 'planted-keyb', doc -> 'n', doc #>> '{planted-key}' from vault
 ! select marker, raw::text, encode(raw, 'hex'), encode(raw, 'base64'), plain::bytea from vault
 ! select marker, n8::text, n8::numeric, n8::float8, to_hex(n8), exact::bigint, f8::bigint from vault
-! select marker, left(digits, 3), right(digits, 4), reverse(digits), substr(digits, 5, 2), replace(digits, '-', '') from vault
+! select marker, left(digits, 3), right(digits, 4), reverse(digits), substr(digits, 5, 2) from vault
+select marker, replace(digits, '-', '') from vault
 ! select marker, extract(year from born), born - date '1970-01-01', to_char(seen, 'YYYY-MM-DD'), seen::date from vault
 ! select marker, ascii(plain), md5(plain), length(plain), string_to_array(plain, null) from vault
 ! select marker, host(host), host::text, mac::text, place[0], cash::numeric, bits::text from vault

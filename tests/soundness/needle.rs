@@ -2,6 +2,7 @@
 
 use aho_corasick::AhoCorasick;
 use anyhow::Result;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
 use crate::secret::{Edition, PREFIX};
 
@@ -56,7 +57,7 @@ fn spell_text(letters: &str, out: &mut Spelled) {
     }
     for shift in 0..3 {
         let part = letters.as_bytes().get(shift..shift + 12).unwrap_or_default();
-        add(base64(part).into_bytes(), "in base64");
+        add(BASE64.encode(part).into_bytes(), "in base64");
     }
 }
 
@@ -81,23 +82,12 @@ fn spell_bytes(bytes: &[u8], kind: &str, out: &mut Spelled) {
         add(piece.as_bytes().to_vec(), "in hexadecimal");
     }
     for shift in 0..3 {
-        add(base64(bytes.get(shift..shift + 12).unwrap_or_default()).into_bytes(), "in base64");
+        add(BASE64.encode(bytes.get(shift..shift + 12).unwrap_or_default()).into_bytes(), "in base64");
     }
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// RFC 4648, of whole groups of three bytes.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let groups = bytes.as_chunks::<3>().0;
-    let sextets = groups.iter().flat_map(|&[a, b, c]| {
-        let bits = u32::from_be_bytes([0, a, b, c]);
-        [18, 12, 6, 0].map(|shift| (bits >> shift & 63) as usize)
-    });
-    sextets.filter_map(|sextet| ALPHABET.get(sextet).copied().map(char::from)).collect()
 }
 
 #[cfg(test)]
@@ -111,7 +101,7 @@ mod tests {
         let needles = Needles::of(&edition).unwrap();
         let text = &edition.texts[2];
         let split: String = text.chars().flat_map(|letter| [letter, ',']).collect();
-        let encoded = base64(format!("<{text}>.").as_bytes());
+        let encoded = BASE64.encode(format!("<{text}>."));
         for spelled in
             [text.clone(), text.to_uppercase(), text.chars().rev().collect(), hex(text.as_bytes()), split, encoded]
         {

@@ -60,7 +60,9 @@ impl Verdict {
         }
         verdict.leaks.extend(quoted(answers));
         if verdict.outcome == Outcome::Answered {
-            verdict.compare(question.infers && terms == Terms::Allow, answers);
+            // Whether a statement fails may follow the secrets: what it says then is compared, and that it fails is a stated limit.
+            let fails = twin.error().is_some();
+            verdict.compare(fails || question.infers && terms == Terms::Allow, answers);
         }
         verdict
     }

@@ -18,7 +18,7 @@ const OPEN: &str = r#"
 @id("open-settings") permit (principal, action, resource is Sql::Setting) when { resource.name like "*" };
 @id("open-databases") permit (principal, action, resource is Sql::Database)
   when { resource.name like "*" } unless { action == Sql::Action::"unknown" };
-@id("masked") @mask("secret=redact,pii=hash,ssn=pseudonym,credit_card=last4,email=partial")
+@id("masked") @mask("secret=redact,pii=hash,ssn=pseudonym,credit_card=last4,email=partial") @predicates("allow")
 forbid (principal, action, resource)
   unless { context.masked.containsAll([DataClass::"secret", DataClass::"pii", DataClass::"ssn",
                                        DataClass::"credit_card", DataClass::"email"]) };

@@ -39,12 +39,22 @@ fn a_dump_of_classified_data_is_masked() -> Result<()> {
 }
 
 #[test]
+fn a_view_of_classified_columns_is_not_restored_and_the_refusal_says_why() -> Result<()> {
+    let rig = Rig::start()?;
+    rig.server.superuser("postgres", "create database copy owner app")?;
+    let script = "pg_dump -s -t customers -t customer_contacts -Fc -f archive && pg_restore -Od copy archive";
+    let shown = String::from_utf8_lossy(&rig.governed(["sh", "-c", script])?.stderr).into_owned();
+    ensure!(shown.contains("it would store values of class email, which must be masked, unmasked"), "{shown}");
+    Ok(())
+}
+
+#[test]
 fn every_format_of_an_archive_is_restored_as_it_was() -> Result<()> {
     let rig = Rig::start()?;
     for (format, options) in [("custom", ""), ("tar", ""), ("directory", "-j 2")] {
         rig.server.superuser("postgres", &format!("create database copy_{format} owner app"))?;
         let script = format!(
-            "pg_dump -n public -T salaries -F{format} {options} -f archive_{format} && \
+            "pg_dump -n public -T salaries -T customer_contacts -F{format} {options} -f archive_{format} && \
              pg_restore -l archive_{format} | grep -v ' SCHEMA ' > list && \
              pg_restore --no-owner --no-privileges --exit-on-error -L list -d copy_{format} archive_{format}"
         );

@@ -61,7 +61,7 @@ fn copying_out_by_psql_is_masked() -> Result<()> {
     let gate = Gate::before(&server)?;
     let script = "\\copy customers to stdout\n\\copy (select name, ssn from customers) to 'out'\n\\! cat out\n";
     let shown = String::from_utf8_lossy(&gate.psql(&server, script)?.stdout).into_owned();
-    ensure!(shown.contains("Ada Lovelace") && shown.matches("4399").count() == 2, "{shown}");
+    ensure!(shown.matches("Ada Lovelace").count() == 2 && shown.contains("***-**-4399"), "{shown}");
     ensure!(!shown.contains("536-90") && !shown.contains("ada.lovelace@example.com"), "{shown}");
     Ok(())
 }

@@ -28,7 +28,6 @@
 \dcS+
 \dC
 \dC+
-\dconfig
 \dconfig+ work_mem
 \dd
 \ddS
