@@ -44,9 +44,12 @@ impl Analysis<'_> {
                 _ => self.unknown("a parent table is not understood"),
             }
         }
+        let decided = self.predicates.clone();
         for element in create.table_elts.iter().chain(&create.constraints) {
             self.table_element(element, access, &Scope::default());
         }
+        // A table without rows satisfies whatever it must.
+        self.predicates = decided;
         let columns = self.declared(create);
         self.made(StatementKind::Define, verb, Some(name), columns)
     }
