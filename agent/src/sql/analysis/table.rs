@@ -48,8 +48,11 @@ impl Analysis<'_> {
         for element in create.table_elts.iter().chain(&create.constraints) {
             self.table_element(element, access, &Scope::default());
         }
-        // A table without rows satisfies whatever it must.
-        self.predicates = decided;
+        // Its own columns are in no catalogue, and it has no rows that a check could choose. What it refers to, and
+        // what functions may look up whenever a row comes, is decided by all the same.
+        if !self.calls_unknown() {
+            self.predicates.retain(|predicate| predicate.1.is_some() || decided.contains(predicate));
+        }
         let columns = self.declared(create);
         self.made(StatementKind::Define, verb, Some(name), columns)
     }
