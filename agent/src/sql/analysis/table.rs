@@ -44,8 +44,14 @@ impl Analysis<'_> {
                 _ => self.unknown("a parent table is not understood"),
             }
         }
+        let decided = self.predicates.clone();
         for element in create.table_elts.iter().chain(&create.constraints) {
             self.table_element(element, access, &Scope::default());
+        }
+        // Its own columns are in no catalogue, and it has no rows that a check could choose. What it refers to, and
+        // what functions may look up whenever a row comes, is decided by all the same.
+        if !self.calls_unknown() {
+            self.predicates.retain(|predicate| predicate.1.is_some() || decided.contains(predicate));
         }
         let columns = self.declared(create);
         self.made(StatementKind::Define, verb, Some(name), columns)
