@@ -28,6 +28,8 @@ mod persisted;
 mod reload;
 #[path = "postgres/session.rs"]
 mod session;
+#[path = "postgres/survey.rs"]
+mod survey;
 #[path = "postgres/unix.rs"]
 mod unix;
 #[path = "postgres/wire.rs"]

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt};
 use portcullis::capture::{
     self, BPFFS, Capture, CaptureConfig, Existing, Origin, Tree,
     canary::{self, Canary},
@@ -247,8 +248,7 @@ pub fn daemon() {
     });
     let capture = Arc::new(capture);
     let listeners = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()]
-        .map(|address| TcpListener::bind(SocketAddr::new(address, port)).unwrap());
-    listeners.iter().for_each(|listener| capture::claim(listener).unwrap());
+        .map(|address| listen(SocketAddr::new(address, port)));
     let (canary, refused) = (Arc::new(Canary::default()), Arc::new(AtomicU32::new(0)));
     for listener in listeners {
         let (capture, canary, refused, runtime) =
@@ -303,6 +303,17 @@ fn tell(mut accepted: TcpStream, capture: &Capture, origin: &Origin) {
     // The workload closes first: a port reused from TIME_WAIT is then its own.
     let _ = accepted.shutdown(Shutdown::Write);
     let _ = accepted.read(&mut [0]);
+}
+
+/// Listens as the daemon does: the socket is claimed before anybody can be led to it.
+fn listen(address: SocketAddr) -> TcpListener {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    socket::setsockopt(&socket, sockopt::ReuseAddr, &true).unwrap();
+    capture::claim(&socket).unwrap();
+    socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).unwrap();
+    socket::listen(&socket, Backlog::MAXCONN).unwrap();
+    socket.into()
 }
 
 /// Answers each DNS message with its identifier and its origin; one without an origin gets no answer.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::{Client, Config, Connection, NoTls, tls::NoTlsStream};
+use tokio_postgres::{Client, Config, Connection, NoTls, error::SqlState, tls::NoTlsStream};
 
 use super::{codec::write, comment::COMMENTED_MAX, seen::Seen};
 use crate::{
@@ -94,6 +94,11 @@ const DEFINITIONS: &str = "
     SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '')
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('v', 'm') AND (c.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema'))";
+
+/// How long the queries of views are waited for. The server reads them under locks on the views and all that they read,
+/// which whoever alters one of these holds until the end of a transaction: perhaps the very session that is waiting for this
+/// survey.
+const LOCKS: &str = "SET lock_timeout = '500ms'";
 
 const DATABASE: &str = "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
@@ -203,13 +208,14 @@ pub(super) async fn read(
     target: &Target,
     seen: &mut Seen,
 ) -> Result<Catalogue, SurveyError> {
+    client.batch_execute(LOCKS).await?;
     let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
     seen.begin(oid, target);
     let (relations, views, children, definitions, functions, operators, casts, search_path, schemas, commented) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
-        client.query(DEFINITIONS, &[]),
+        definitions(client),
         client.query(FUNCTIONS, &[]),
         client.query(OPERATORS, &[]),
         client.query(CASTS, &[]),
@@ -266,6 +272,15 @@ pub(super) async fn read(
     let catalogue = tokio::task::spawn_blocking(|| catalogue.trace_views()).await.map_err(|_| SurveyError::Views)?;
     seen.note(&catalogue);
     Ok(catalogue)
+}
+
+/// The queries of all views; of none while one of them is locked. Then each of a view's columns counts as computed from all
+/// that the view can reach, until the next survey.
+async fn definitions(client: &Client) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    match client.query(DEFINITIONS, &[]).await {
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Vec::new()),
+        definitions => definitions,
+    }
 }
 
 /// Functions that run where others are named, leaving out those that do nothing else than compute.

@@ -1,5 +1,7 @@
 //! What the server runs later: functions, triggers, rules and row security, judged when they are made.
 
+use std::collections::BTreeMap;
+
 use pg_query::{
     NodeEnum,
     protobuf::{CreateFunctionStmt, CreateTrigStmt, Node, ObjectType, RangeVar, RenameStmt, RuleStmt},
@@ -128,10 +130,10 @@ impl Analysis<'_> {
             ObjectType::ObjectSchema => {
                 let names = self.names;
                 let relations = names.catalogue.relations.values();
-                let mut moved: Vec<_> =
-                    relations.filter(|relation| relation.classified && relation.schema == rename.subname).collect();
-                moved.sort_by_key(|relation| &relation.name);
-                for relation in moved {
+                let moved = relations.filter(|relation| relation.classified && relation.schema == rename.subname);
+                // In an order that is always the same, so that the same statement is the same request.
+                let moved: BTreeMap<_, _> = moved.map(|relation| (relation.oid, relation)).collect();
+                for relation in moved.values() {
                     let table = RangeVar {
                         schemaname: relation.schema.clone(),
                         relname: relation.name.clone(),
