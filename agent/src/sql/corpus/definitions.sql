@@ -189,3 +189,5 @@ REASSIGN OWNED BY a TO b
 ALTER SYSTEM SET archive_command = 'rm -rf /'
 
 SECURITY LABEL ON TABLE customers IS 'x'
+
+CREATE TABLE fresh (id int PRIMARY KEY, price numeric CHECK (price >= 0), CONSTRAINT c CHECK (id > 0 OR price = 1))
