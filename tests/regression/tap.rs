@@ -255,39 +255,25 @@ fn is_transactional(text: &[u8]) -> bool {
     TRANSACTIONAL.contains(&word.as_str())
 }
 
-/// Whether a statement leaves the catalogue as it is.
+/// Whether a statement leaves the catalogue as it is; of others nobody knows.
 fn keeps(kind: &StatementKind) -> bool {
-    match kind {
+    matches!(
+        kind,
         StatementKind::Select
-        | StatementKind::Insert
-        | StatementKind::Update
-        | StatementKind::Delete
-        | StatementKind::Merge
-        | StatementKind::CopyOut
-        | StatementKind::CopyIn
-        | StatementKind::Begin
-        | StatementKind::Savepoint
-        | StatementKind::Prepare { .. }
-        | StatementKind::Deallocate { .. }
-        | StatementKind::Declare { .. }
-        | StatementKind::Fetch { .. }
-        | StatementKind::Close { .. }
-        | StatementKind::Set
-        | StatementKind::Show => true,
-        StatementKind::CopyServer
-        | StatementKind::SetSearchPath(_)
-        | StatementKind::Commit
-        | StatementKind::Rollback
-        | StatementKind::Execute { .. }
-        | StatementKind::ResetAll
-        | StatementKind::DiscardAll
-        | StatementKind::DiscardTemporary
-        | StatementKind::DiscardOther
-        | StatementKind::Explain { .. }
-        | StatementKind::CreateTemporary { .. }
-        | StatementKind::Define
-        | StatementKind::Call
-        | StatementKind::Utility
-        | StatementKind::Unknown => false,
-    }
+            | StatementKind::Insert
+            | StatementKind::Update
+            | StatementKind::Delete
+            | StatementKind::Merge
+            | StatementKind::CopyOut
+            | StatementKind::CopyIn
+            | StatementKind::Begin
+            | StatementKind::Savepoint
+            | StatementKind::Prepare { .. }
+            | StatementKind::Deallocate { .. }
+            | StatementKind::Declare { .. }
+            | StatementKind::Fetch { .. }
+            | StatementKind::Close { .. }
+            | StatementKind::Set
+            | StatementKind::Show
+    )
 }

@@ -371,42 +371,11 @@ fn answers(statement: &Statement) -> bool {
     statement.returns_rows || statement.kind == StatementKind::CopyOut
 }
 
-/// Whether anything is changed that a transaction would undo.
+/// Whether anything may be changed that a transaction would undo: whatever is not known to change nothing.
 fn writes(footprint: &Footprint) -> bool {
     use sql::Operation as Sql;
     footprint.accesses.iter().any(|access| {
         let Operation::Sql(operation) = access.operation;
-        match operation {
-            Sql::Connect | Sql::Select | Sql::CopyOut | Sql::Lock | Sql::Call | Sql::Set => false,
-            Sql::Insert
-            | Sql::Update
-            | Sql::Delete
-            | Sql::Merge
-            | Sql::Truncate
-            | Sql::CopyIn
-            | Sql::CreateTable
-            | Sql::AlterTable
-            | Sql::DropTable
-            | Sql::CreateDatabase
-            | Sql::AlterDatabase
-            | Sql::DropDatabase
-            | Sql::CreateSchema
-            | Sql::AlterSchema
-            | Sql::DropSchema
-            | Sql::CreateObject
-            | Sql::AlterObject
-            | Sql::DropObject
-            | Sql::Maintain
-            | Sql::Grant
-            | Sql::CreateRole
-            | Sql::AlterRole
-            | Sql::DropRole
-            | Sql::SetRole
-            | Sql::AlterSystem
-            | Sql::CopyProgram
-            | Sql::CopyFile
-            | Sql::Notify
-            | Sql::Unknown => true,
-        }
+        !matches!(operation, Sql::Connect | Sql::Select | Sql::CopyOut | Sql::Lock | Sql::Call | Sql::Set)
     })
 }
