@@ -9,7 +9,6 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::source::{Archive, Source};
 use crate::progress;
 
 const DEBIAN_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -23,27 +22,67 @@ pub struct Apt {
     directory: PathBuf,
 }
 
+/// A distribution's archive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Archive {
+    Debian,
+    Ubuntu,
+}
+
+/// A suite, and whether it is in the archive of security updates.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Suite {
+    pub name: &'static str,
+    security: bool,
+}
+
+/// What is wanted of an archive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Packages {
+    Binary,
+    Source,
+}
+
+impl Suite {
+    pub const fn of(name: &'static str) -> Self {
+        Self { name, security: false }
+    }
+
+    pub const fn security(name: &'static str) -> Self {
+        Self { name, security: true }
+    }
+}
+
+impl Archive {
+    fn uri(self, suite: Suite) -> &'static str {
+        match (self, suite.security) {
+            (Self::Debian, false) => "http://deb.debian.org/debian",
+            (Self::Debian, true) => "http://deb.debian.org/debian-security",
+            (Self::Ubuntu, _) => "http://archive.ubuntu.com/ubuntu",
+        }
+    }
+}
+
 impl Apt {
-    /// Reads the index of a source's suites. Signatures are checked; dates are not, because an archive of a past
-    /// release no longer renews them.
-    pub fn of(source: &Source, directory: &Path) -> Result<Self> {
-        let keys = match source.archive {
+    /// Reads the index of suites. Signatures are checked; dates are not, because an archive of a past release no longer
+    /// renews them.
+    pub fn of(archive: Archive, suites: &[Suite], wanted: Packages, directory: &Path, title: &str) -> Result<Self> {
+        let keys = match archive {
             Archive::Debian => PathBuf::from(DEBIAN_KEYS),
             Archive::Ubuntu => ubuntu_keys(&directory.join("keys"))?,
         };
-        let suites = source.suites.iter().map(|suite| {
-            let (uri, name) = (source.archive.uri(*suite), suite.name);
-            format!("deb [arch=amd64 signed-by={}] {uri} {name} main\n", keys.display())
+        let kind = match wanted {
+            Packages::Binary => "deb",
+            Packages::Source => "deb-src",
+        };
+        let lines = suites.iter().map(|suite| {
+            let (uri, name) = (archive.uri(*suite), suite.name);
+            format!("{kind} [arch=amd64 signed-by={}] {uri} {name} main\n", keys.display())
         });
-        Self::with(&suites.collect::<String>(), directory, &format!("package lists for {}", source.name))
-    }
-
-    /// Reads the index of what a list of sources names, in apt's own one-line form.
-    pub fn with(sources: &str, directory: &Path, title: &str) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(directory.join(part)).with_context(|| format!("making {}", directory.display()))?;
         }
-        fs::write(directory.join("sources.list"), sources)?;
+        fs::write(directory.join("sources.list"), lines.collect::<String>())?;
         let apt = Self { directory: directory.to_owned() };
         progress::run(title, apt.command("apt-get").args(["--quiet", "update"]))?;
         Ok(apt)
@@ -109,8 +148,8 @@ impl Apt {
 fn ubuntu_keys(directory: &Path) -> Result<PathBuf> {
     let keys = directory.join("tree").join(UBUNTU_KEYS);
     if !keys.exists() {
-        let sources = format!("deb [signed-by={DEBIAN_KEYS}] http://deb.debian.org/debian trixie main\n");
-        let apt = Apt::with(&sources, directory, "package lists for Ubuntu's keys")?;
+        let (suites, title) = ([Suite::of("trixie")], "package lists for Ubuntu's keys");
+        let apt = Apt::of(Archive::Debian, &suites, Packages::Binary, directory, title)?;
         apt.unpack(&[UBUNTU_KEYS_PACKAGE.to_owned()], &directory.join("tree"))?;
     }
     Ok(keys)

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything that is done to this repository, from a fresh clone on.
 
+mod apt;
 mod bench;
 mod build;
 mod ci;
@@ -9,6 +10,7 @@ mod evidence;
 mod fuzz;
 mod prerequisites;
 mod progress;
+mod quote;
 mod regression;
 mod soundness;
 mod table;

@@ -11,12 +11,12 @@ use portcullis_tests::{binary, cache};
 use serde_json::Value;
 
 use crate::{
+    apt::{Apt, Archive, Packages, Suite},
     build::{self, Program},
-    evidence,
+    evidence::{Evidence, figure, table},
     prerequisites::{self, Need},
     progress,
     test::Tally,
-    vm::apt::Apt,
 };
 
 /// The distribution's source package of the release that tests run.
@@ -24,9 +24,8 @@ const PACKAGE: &str = "postgresql-15";
 /// What is taken from it.
 const SUITE: &str = "src/test/regress";
 const SUITE_PARTS: [&str; 3] = ["sql", "data", "parallel_schedule"];
-/// Debian's archive of sources, signed by its keys.
-const SOURCES: &str =
-    "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main\n";
+/// The release of Debian that has it.
+const RELEASE: Suite = Suite::of("bookworm");
 
 /// What a test run classifies: the files about queries and what writes rows.
 const TEST_FILES: [&str; 9] =
@@ -47,35 +46,19 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     prerequisites::install(&[Need::Build, Need::Postgres])?;
     let packages = ["build", "--package", "portcullis-tests", "--example", "regression"];
     let programs = build::cargo("building the comparison", &packages)?;
-    let (lines, figures) = compare(&programs, &arguments.files)?;
-    lines.iter().for_each(|line| println!("{line}"));
-    if let (true, Some(figures)) = (arguments.write, &figures) {
-        evidence::write("regression", &markdown(figures)?)?;
-    }
-    Ok(figures.is_some())
+    compare(&programs, &arguments.files)?.publish("regression", arguments.write, markdown)
 }
 
 /// A part of the suite, as one test.
 pub fn test(programs: &[Program]) -> Result<Tally> {
-    let (lines, figures) = compare(programs, &TEST_FILES.map(str::to_owned))?;
-    lines.iter().for_each(|line| eprintln!("  {line}"));
-    Ok(match figures {
-        Some(_) => Tally { passed: 1, failed: 0 },
-        None => Tally { passed: 0, failed: 1 },
-    })
+    Ok(compare(programs, &TEST_FILES.map(str::to_owned))?.tally())
 }
 
-/// What the comparison printed, and its figures when nothing was lost.
-fn compare(programs: &[Program], files: &[String]) -> Result<(Vec<String>, Option<Value>)> {
-    let saved = binary::target_directory()?.join("regression.json");
+fn compare(programs: &[Program], files: &[String]) -> Result<Evidence> {
     let mut command = Command::new(build::find(programs, "regression")?);
-    command.arg(suite()?).arg("--save").arg(&saved).args(files);
-    let mut lines = Vec::new();
-    let is_whole =
-        progress::watch("sql: PostgreSQL's regression suite", &mut command, |line| lines.push(line.to_owned()))?;
-    let figures = is_whole.then(|| fs::read_to_string(&saved)).transpose()?;
-    let figures = figures.map(|text| serde_json::from_str(&text)).transpose().context("the comparison's figures")?;
-    Ok((lines, figures))
+    command.arg(suite()?).args(files);
+    let saved = binary::target_directory()?.join("regression.json");
+    Evidence::gather("sql: PostgreSQL's regression suite", &mut command, &saved)
 }
 
 /// The suite from the distribution's source package, fetched once.
@@ -84,7 +67,8 @@ fn suite() -> Result<PathBuf> {
     if !kept.exists() {
         let arriving = cache::root().join("postgresql-regress-arriving");
         fs::create_dir_all(&arriving)?;
-        let apt = Apt::with(SOURCES, &arriving.join("apt"), "package lists of sources")?;
+        let lists = arriving.join("apt");
+        let apt = Apt::of(Archive::Debian, &[RELEASE], Packages::Source, &lists, "package lists of sources")?;
         apt.source(PACKAGE, &arriving)?;
         unpack(&archive(&arriving)?, &arriving.join("suite"))?;
         fs::rename(arriving.join("suite"), &kept).context("keeping the regression suite")?;
@@ -119,7 +103,7 @@ fn unpack(archive: &Path, suite: &Path) -> Result<()> {
 
 /// The figures as a table.
 fn markdown(figures: &Value) -> Result<String> {
-    let number = |key: &str| figures.get(key).with_context(|| format!("no `{key}` among the figures"));
+    let number = |key: &str| figure(figures, key);
     let excepted = number("excepted")?.as_object().context("`excepted` is no map")?;
     let count: u64 = excepted.values().filter_map(Value::as_u64).sum();
     let rows = [
@@ -135,11 +119,7 @@ fn markdown(figures: &Value) -> Result<String> {
             number("beyond")?.to_string(),
         ),
     ];
-    let mut table = String::from("| PostgreSQL's regression suite | |\n|---|--:|\n");
-    for (name, value) in rows {
-        table.push_str(&format!("| {name} | {value} |\n"));
-    }
-    Ok(table)
+    Ok(table("PostgreSQL's regression suite", rows))
 }
 
 #[cfg(test)]

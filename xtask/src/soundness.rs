@@ -1,17 +1,16 @@
 //! `cargo xtask fuzz soundness`: queries composed at random over planted secrets, through the gate on a live server.
 
-use std::{fs, process::Command};
+use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::unistd::Uid;
 use portcullis_tests::binary;
 use serde_json::Value;
 
 use crate::{
     build::{self, Program},
-    evidence,
+    evidence::{Evidence, figure, table},
     prerequisites::{self, Need},
-    progress,
     test::Tally,
 };
 
@@ -34,41 +33,25 @@ pub fn run(wanted: &Wanted) -> Result<bool> {
     prerequisites::install(&[Need::Build, Need::Postgres])?;
     let packages = ["build", "--package", "portcullis", "--package", "portcullis-tests", "--bins"];
     let programs = build::cargo("building Portcullis and the soundness fuzzer", &packages)?;
-    let (lines, figures) = ask(&programs, wanted.queries, wanted.seed)?;
-    lines.iter().for_each(|line| println!("{line}"));
-    if let (true, Some(figures)) = (wanted.write, &figures) {
-        evidence::write("soundness", &markdown(figures)?)?;
-    }
-    Ok(figures.is_some())
+    ask(&programs, wanted.queries, wanted.seed)?.publish("soundness", wanted.write, markdown)
 }
 
 /// A bounded run, as one test.
 pub fn test(programs: &[Program]) -> Result<Tally> {
-    let (lines, figures) = ask(programs, TEST_QUERIES, TEST_SEED)?;
-    lines.iter().for_each(|line| eprintln!("  {line}"));
-    Ok(match figures {
-        Some(_) => Tally { passed: 1, failed: 0 },
-        None => Tally { passed: 0, failed: 1 },
-    })
+    Ok(ask(programs, TEST_QUERIES, TEST_SEED)?.tally())
 }
 
-/// What the fuzzer printed, and its figures when nothing leaked.
-fn ask(programs: &[Program], queries: u64, seed: u64) -> Result<(Vec<String>, Option<Value>)> {
-    let saved = binary::target_directory()?.join("soundness.json");
+fn ask(programs: &[Program], queries: u64, seed: u64) -> Result<Evidence> {
     let mut command = Command::new(build::find(programs, "soundness")?);
-    command.arg("--queries").arg(queries.to_string()).arg("--seed").arg(seed.to_string()).arg("--save").arg(&saved);
+    command.arg("--queries").arg(queries.to_string()).arg("--seed").arg(seed.to_string());
     command.env(binary::VARIABLE, build::find(programs, "portcullis")?);
-    let mut lines = Vec::new();
     let title = format!("postgres: {queries} queries over planted secrets");
-    let is_sound = progress::watch(&title, &mut command, |line| lines.push(line.to_owned()))?;
-    let figures = is_sound.then(|| fs::read_to_string(&saved)).transpose()?;
-    let figures = figures.map(|text| serde_json::from_str(&text)).transpose().context("the fuzzer's figures")?;
-    Ok((lines, figures))
+    Evidence::gather(&title, &mut command, &binary::target_directory()?.join("soundness.json"))
 }
 
 /// The figures as a table.
 fn markdown(figures: &Value) -> Result<String> {
-    let number = |key: &str| figures.get(key).with_context(|| format!("no `{key}` among the figures"));
+    let number = |key: &str| figure(figures, key);
     let rows = [
         ("seed", number("seed")?.to_string()),
         ("queries asked", number("asked")?.to_string()),
@@ -83,11 +66,7 @@ fn markdown(figures: &Value) -> Result<String> {
         ("columns that do not", number("independent_columns")?.to_string()),
         ("of these over-masked", format!("{} ({} %)", number("over_masked_columns")?, number("over_masked_percent")?)),
     ];
-    let mut table = String::from("| soundness fuzzer | |\n|---|--:|\n");
-    for (name, value) in rows {
-        table.push_str(&format!("| {name} | {value} |\n"));
-    }
-    Ok(table)
+    Ok(table("soundness fuzzer", rows))
 }
 
 #[cfg(test)]

@@ -4,18 +4,19 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::unistd::Uid;
-use portcullis_tests::{binary, place};
+use portcullis_tests::binary;
 use serde_json::Value;
 
 use crate::{
     build::{self, Program},
     prerequisites::{self, Need},
     progress,
+    quote::Quote,
     test::Tally,
 };
 
-const BEGIN: &str = "<!-- table:begin -->";
-const END: &str = "<!-- table:end -->";
+/// Where the README shows what came of it.
+const QUOTE: Quote = Quote::of("README.md", "table");
 
 /// Try every known way out of a workload on this kernel, and print who was held by what.
 #[derive(clap::Args)]
@@ -36,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let table = Table::make(&programs)?;
     print!("{}", table.text);
     if arguments.write {
-        table.quote()?;
+        QUOTE.write(&format!("```text\n{}```\n", table.summary))?;
     }
     Ok(table.well)
 }
@@ -93,20 +94,9 @@ impl Table {
         })
     }
 
-    /// Puts the summary into the README.
-    fn quote(&self) -> Result<()> {
-        let path = place::repository().join("README.md");
-        let text = fs::read_to_string(&path)?;
-        let (before, _, after) = parts(&text)?;
-        let quoted = format!("{before}{BEGIN}\n```text\n{}```\n{END}{after}", self.summary);
-        fs::write(&path, quoted).with_context(|| format!("writing {}", path.display()))
-    }
-
     /// Compares the README's quote, where it is of this kernel: counts, not which of two layers came first.
     fn check_quote(&self) -> Result<()> {
-        let text = fs::read_to_string(place::repository().join("README.md"))?;
-        let (_, quote, _) = parts(&text)?;
-        compare(quote, &self.summary, &self.kernel)
+        compare(&QUOTE.read()?, &self.summary, &self.kernel)
     }
 }
 
@@ -122,13 +112,6 @@ fn compare(quote: &str, summary: &str, kernel: &str) -> Result<()> {
     }
     ensure!(quoted.len() == summary.lines().count(), "its quote of the attack table has another number of lines");
     Ok(())
-}
-
-/// The text before the quote, the quote, and the text after it.
-fn parts(text: &str) -> Result<(&str, &str, &str)> {
-    let (before, rest) = text.split_once(BEGIN).with_context(|| format!("the README has no `{BEGIN}`"))?;
-    let (quote, after) = rest.split_once(END).with_context(|| format!("the README has no `{END}`"))?;
-    Ok((before, quote, after))
 }
 
 fn differs(row: &Value) -> bool {

@@ -3,9 +3,7 @@
 //! The emulation is plain (no KVM), so that it runs wherever the build does. A guest has nothing but a kernel and the
 //! programs of this build; it sees no network of this machine.
 
-pub mod apt;
 mod cpio;
-mod document;
 mod findings;
 mod guest;
 mod initramfs;
@@ -36,6 +34,7 @@ use crate::{
     build::{self, Program},
     prerequisites::{self, Need},
     progress::Progress,
+    quote::Quote,
     test::Tally,
 };
 
@@ -117,7 +116,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     rows.iter().filter_map(Row::complaint).for_each(|complaint| eprintln!("{complaint}\n"));
     if arguments.write {
-        document::write(&rows)?;
+        Quote::of("agent/docs/kernels.md", "matrix").write(&matrix::markdown(&rows))?;
     }
     Ok(rows.iter().all(Row::holds))
 }

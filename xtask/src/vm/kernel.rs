@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context, Result};
 use portcullis_tests::cache;
 
-use super::{apt::Apt, modules, source::Source};
+use super::{modules, source::Source};
+use crate::apt::{Apt, Packages};
 
 /// What `uname -r` will say, and where the image and its modules are.
 #[derive(Clone, Debug)]
@@ -50,7 +51,8 @@ const PARTS: [&str; 4] = ["linux-image", "linux-binary", "linux-modules", "linux
 
 fn fetch(source: Source, directory: &Path) -> Result<()> {
     let lists = tempfile::tempdir().context("temporary directory")?;
-    let apt = Apt::of(&source, lists.path())?;
+    let title = format!("package lists for {}", source.name);
+    let apt = Apt::of(source.archive, source.suites, Packages::Binary, lists.path(), &title)?;
     let release = apt
         .depends(source.package)?
         .into_iter()

@@ -1,5 +1,7 @@
 //! Where each kernel of the matrix comes from: a suite of Debian's archive, or of Ubuntu's where Debian has none.
 
+use crate::apt::{Archive, Suite};
+
 /// A kernel that a distribution ships, by the release of its branch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Source {
@@ -14,72 +16,41 @@ pub struct Source {
     pub reason: &'static str,
 }
 
-/// A suite, and whether it is in the archive of security updates.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Suite {
-    pub name: &'static str,
-    pub security: bool,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Archive {
-    Debian,
-    Ubuntu,
-}
-
-impl Archive {
-    pub fn uri(self, suite: Suite) -> &'static str {
-        match (self, suite.security) {
-            (Self::Debian, false) => "http://deb.debian.org/debian",
-            (Self::Debian, true) => "http://deb.debian.org/debian-security",
-            (Self::Ubuntu, _) => "http://archive.ubuntu.com/ubuntu",
-        }
-    }
-}
-
-const fn suite(name: &'static str) -> Suite {
-    Suite { name, security: false }
-}
-
-const fn security(name: &'static str) -> Suite {
-    Suite { name, security: true }
-}
-
 impl Source {
     /// From the oldest to the newest.
     pub const ALL: [Self; 5] = [
         Self {
             name: "5.10",
             archive: Archive::Debian,
-            suites: &[suite("bullseye"), security("bullseye-security")],
+            suites: &[Suite::of("bullseye"), Suite::security("bullseye-security")],
             package: "linux-image-amd64",
             reason: "Debian 11; older than what capture needs: the daemon must refuse to start",
         },
         Self {
             name: "5.15",
             archive: Archive::Ubuntu,
-            suites: &[suite("jammy"), suite("jammy-updates"), suite("jammy-security")],
+            suites: &[Suite::of("jammy"), Suite::of("jammy-updates"), Suite::of("jammy-security")],
             package: "linux-image-generic",
             reason: "Ubuntu 22.04; the oldest that capture supports, and Debian never released it",
         },
         Self {
             name: "6.1",
             archive: Archive::Debian,
-            suites: &[suite("bookworm"), security("bookworm-security")],
+            suites: &[Suite::of("bookworm"), Suite::security("bookworm-security")],
             package: "linux-image-amd64",
             reason: "Debian 12",
         },
         Self {
             name: "6.12",
             archive: Archive::Debian,
-            suites: &[suite("trixie"), security("trixie-security")],
+            suites: &[Suite::of("trixie"), Suite::security("trixie-security")],
             package: "linux-image-amd64",
             reason: "Debian 13",
         },
         Self {
             name: "newest",
             archive: Archive::Debian,
-            suites: &[suite("trixie-backports")],
+            suites: &[Suite::of("trixie-backports")],
             package: "linux-image-amd64",
             reason: "the newest that Debian offers to users of its stable release",
         },
