@@ -14,6 +14,7 @@ mod catalogue;
 mod classifier;
 mod layout;
 mod path;
+mod plpgsql;
 mod scan;
 mod statement;
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub struct Statement {
     pub fills: BTreeSet<String>,
     /// Whether it may put anything into any temporary relation: it runs code that is not known.
     pub may_fill_all: bool,
+    /// Whether names of cursors and prepared statements may mean something else afterwards.
+    pub forgets_names: bool,
     /// Tables and views that it makes, by schema and name.
     pub creates: BTreeSet<(String, String)>,
     /// Each column of the answer in order; `None` when their number is not known.

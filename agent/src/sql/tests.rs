@@ -140,7 +140,7 @@ fn reviewed(name: &str, corpus: &str) {
     });
 }
 
-const CORPUS: [(&str, &str); 8] = [
+const CORPUS: [(&str, &str); 9] = [
     ("queries", include_str!("corpus/queries.sql")),
     ("flows", include_str!("corpus/flows.sql")),
     ("writes", include_str!("corpus/writes.sql")),
@@ -149,6 +149,7 @@ const CORPUS: [(&str, &str); 8] = [
     ("tricks", include_str!("corpus/tricks.sql")),
     ("predicates", include_str!("corpus/predicates.sql")),
     ("persisted", include_str!("corpus/persisted.sql")),
+    ("code", include_str!("corpus/code.sql")),
 ];
 
 #[test]

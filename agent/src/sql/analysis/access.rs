@@ -26,6 +26,9 @@ use crate::{
 /// The schema of a session's temporary relations, as policy sees it.
 pub const TEMPORARY_SCHEMA: &str = "pg_temp";
 
+/// What is there cannot be made anew.
+const SERVER_SCHEMA: &str = "pg_catalog";
+
 /// An access that may still gain columns.
 #[derive(Debug)]
 pub enum Draft {
@@ -86,6 +89,88 @@ impl Draft {
         };
         bare(draft.operation, Resource::Table(table), counted(draft.facts))
     }
+}
+
+impl Draft {
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Other(access) if access.operation == request::Operation::Sql(Operation::Unknown))
+    }
+
+    /// The relation of the catalogue that it is an access to.
+    pub fn relation(&self) -> Option<u32> {
+        match self {
+            Self::Table(draft) => draft.relation,
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The relation into which it puts rows.
+    pub fn written(&self) -> Option<u32> {
+        match self {
+            Self::Table(draft) if stores(draft.operation) => draft.relation,
+            Self::Table(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether it names a column.
+    pub fn names(&self, column: &str) -> bool {
+        matches!(self, Self::Table(draft) if draft.columns.contains(column))
+    }
+
+    /// Whether names may mean something else after it.
+    pub fn redefines(&self) -> bool {
+        let operation = match self {
+            Self::Table(draft) => draft.operation,
+            Self::Other(Access { operation: request::Operation::Sql(operation), .. }) => *operation,
+        };
+        redefines(operation)
+    }
+}
+
+/// Whether names may mean something else after an operation.
+pub fn redefines(operation: Operation) -> bool {
+    match operation {
+        Operation::AlterTable
+        | Operation::DropTable
+        | Operation::CreateSchema
+        | Operation::AlterSchema
+        | Operation::DropSchema
+        | Operation::CreateObject
+        | Operation::AlterObject
+        | Operation::DropObject
+        | Operation::AlterDatabase
+        | Operation::Grant
+        | Operation::AlterRole
+        | Operation::DropRole
+        | Operation::Unknown => true,
+        Operation::Connect
+        | Operation::Select
+        | Operation::CopyOut
+        | Operation::Insert
+        | Operation::Update
+        | Operation::Delete
+        | Operation::Merge
+        | Operation::Truncate
+        | Operation::CopyIn
+        | Operation::Lock
+        | Operation::CreateTable
+        | Operation::CreateDatabase
+        | Operation::DropDatabase
+        | Operation::Maintain
+        | Operation::CreateRole
+        | Operation::SetRole
+        | Operation::AlterSystem
+        | Operation::CopyProgram
+        | Operation::CopyFile
+        | Operation::Call
+        | Operation::Set
+        | Operation::Notify => false,
+    }
+}
+
+/// Whether an operation puts rows into a table.
+fn stores(operation: Operation) -> bool {
+    matches!(operation, Operation::Insert | Operation::Update | Operation::Merge | Operation::CopyIn)
 }
 
 impl<'a> Analysis<'a> {
@@ -227,7 +312,8 @@ impl<'a> Analysis<'a> {
         let mut row = Row { slots: slots.collect(), rest: None };
         let key = || (relation.schema.clone(), relation.name.clone());
         let earlier = self.earlier;
-        if earlier.redefined || (!earlier.created.is_empty() && earlier.created.contains(&key())) {
+        let is_redefined = (earlier.redefined || self.is_redefined) && relation.schema != SERVER_SCHEMA;
+        if is_redefined || (!earlier.created.is_empty() && earlier.created.contains(&key())) {
             row.widen(&Flow::opaque());
         }
         Touched { access: Some(access), row }
@@ -261,7 +347,8 @@ impl<'a> Analysis<'a> {
 
     fn created(&self, schema: &str, name: &str) -> Meaning<'a> {
         let key = (schema.to_owned(), name.to_owned());
-        if self.earlier.created.contains(&key) { Meaning::Created(key.0) } else { Meaning::Missing }
+        let created = [&self.earlier.created, &self.remarks.created];
+        if created.iter().any(|created| created.contains(&key)) { Meaning::Created(key.0) } else { Meaning::Missing }
     }
 
     /// Notes an access to a table, or finds the one of the same operation and level.

@@ -1,6 +1,7 @@
 //! One statement's tree to what it touches and what flows out of it.
 
 mod access;
+mod code;
 mod copy;
 mod definition;
 mod expression;
@@ -23,13 +24,17 @@ mod target;
 mod utility;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use pg_query::{NodeEnum, protobuf::Node};
 
 use self::{
     access::Draft,
     flow::{Flow, Row},
+    scope::Scope,
 };
 use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange};
 use crate::{
@@ -68,12 +73,11 @@ impl Earlier {
     /// Takes note of one statement.
     pub fn note(&mut self, analysed: &Analysed) {
         self.created.extend(analysed.remarks.created.iter().cloned());
-        let harmless = |access: &Access| {
+        let redefines = |access: &Access| {
             let Operation::Sql(operation) = access.operation;
-            matches!(operation, sql::Operation::CreateTable | sql::Operation::Select | sql::Operation::Call)
+            access::redefines(operation)
         };
-        let definition = analysed.statement.kind == StatementKind::Define;
-        self.redefined |= definition && !analysed.footprint.accesses.iter().all(harmless);
+        self.redefined |= analysed.footprint.accesses.iter().any(redefines);
     }
 }
 
@@ -123,8 +127,16 @@ pub struct Analysis<'a> {
     fills: BTreeSet<String>,
     /// Whether a statement that runs again may fill any.
     may_fill_all: bool,
-    /// Names that mean an argument of the function whose body is walked.
-    parameters: BTreeSet<String>,
+    /// Variables and parameters of the code that is walked, which names may mean in all its SQL.
+    around: Arc<Scope<'static>>,
+    /// What `$1` and its kind may hold there.
+    arguments: Flow,
+    /// Whether what is walked runs as often as code says.
+    is_in_code: bool,
+    /// Whether names may mean something else, since code has redefined them.
+    is_redefined: bool,
+    /// Whether names of cursors may mean something else.
+    forgets_names: bool,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
@@ -178,7 +190,11 @@ impl<'a> Analysis<'a> {
             resumed: BTreeSet::new(),
             fills: BTreeSet::new(),
             may_fill_all: false,
-            parameters: BTreeSet::new(),
+            around: Arc::default(),
+            arguments: Flow::default(),
+            is_in_code: false,
+            is_redefined: false,
+            forgets_names: false,
             level: Level::default(),
             depth: 0,
             steps: 0,
@@ -222,6 +238,7 @@ impl<'a> Analysis<'a> {
             opaque_flow: flow.opaque,
             fills: self.fills.clone(),
             may_fill_all: self.may_fill_all || self.calls_unknown(),
+            forgets_names: self.forgets_names,
             outputs,
             creates: self.remarks.created.clone(),
             flows: flow.columns,
@@ -265,6 +282,10 @@ impl<'a> Analysis<'a> {
             self.caveats.push(caveat);
         }
         self.on_database(sql::Operation::Unknown);
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.accesses.iter().any(Draft::is_unknown)
     }
 
     /// A statement that is not understood as a whole.

@@ -65,7 +65,8 @@ impl Analysis<'_> {
 
     /// A comparison with constants: of a column as it stands, it tells only whether a guess is right.
     fn comparison(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
-        let mut kind = PredicateKind::Equality;
+        // Code may compare as often as it likes.
+        let mut kind = if self.is_in_code { PredicateKind::Filter } else { PredicateKind::Equality };
         let mut flow = self.check_operator(&expression.name);
         for side in [&expression.lexpr, &expression.rexpr].into_iter().flatten() {
             let own = self.value(side, scope);
@@ -89,7 +90,7 @@ impl Analysis<'_> {
             };
             match (&case.arg, &when.expr) {
                 (Some(_), Some(value)) => {
-                    let equality = is_constant(value) && !subject.computed;
+                    let equality = is_constant(value) && !subject.computed && !self.is_in_code;
                     let both = self.value(value, scope).and(&subject);
                     let kind = if equality { PredicateKind::Equality } else { PredicateKind::Filter };
                     self.decides(kind, &both);

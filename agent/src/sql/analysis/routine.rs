@@ -1,6 +1,6 @@
 //! What the server runs later: functions, triggers, rules and row security, judged when they are made.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use pg_query::{
     NodeEnum,
@@ -9,7 +9,7 @@ use pg_query::{
 
 use super::{
     Analysis, Effect,
-    flow::Flow,
+    flow::{Flow, Row, Slot},
     from::aliased,
     scope::{Item, Scope},
     strings,
@@ -21,7 +21,8 @@ impl Analysis<'_> {
     /// calls it may not be whoever made it. Other languages may read anything.
     pub(super) fn routine_body(&mut self, create: &CreateFunctionStmt, verb: &'static str) {
         self.level.verb = verb;
-        self.parameters = create.parameters.iter().filter_map(parameter).collect();
+        let names = create.parameters.iter().filter_map(parameter);
+        self.around = parameters(names);
         let language = option(create, "language").and_then(|node| strings(std::slice::from_ref(node)).pop());
         if let Some(body) = create.sql_body.as_deref() {
             self.body(std::slice::from_ref(body));
@@ -37,7 +38,7 @@ impl Analysis<'_> {
         } else {
             self.stored.absorb(&Flow::opaque());
         }
-        self.parameters.clear();
+        self.around = Arc::default();
         self.level.verb = verb;
     }
 
@@ -60,7 +61,7 @@ impl Analysis<'_> {
                 }
                 Some(NodeEnum::List(_)) => self.leave(),
                 Some(NodeEnum::ReturnStmt(returned)) => {
-                    let flow = self.maybe(&returned.returnval, &Scope::default());
+                    let flow = self.maybe(&returned.returnval, &Arc::clone(&self.around));
                     self.stored.absorb(&flow);
                 }
                 Some(_) | None => {
@@ -145,6 +146,13 @@ impl Analysis<'_> {
             _ => {}
         }
     }
+}
+
+/// The parameters of a function in SQL, which names may mean.
+fn parameters(names: impl Iterator<Item = String>) -> Arc<Scope<'static>> {
+    let slots = names.map(|name| Slot { name: Some(name.into()), flow: Flow::default(), origin: None });
+    let row = Row { slots: slots.collect(), rest: None };
+    Arc::new(Scope { items: vec![Item::new("", row)], is_code: true, ..Scope::default() })
 }
 
 fn parameter(node: &Node) -> Option<String> {

@@ -17,6 +17,9 @@ impl Conversation {
         for statement in &classified.statements {
             self.state.announce(statement);
             self.state.created.extend(statement.creates.iter().cloned());
+            if statement.forgets_names {
+                self.forget_names();
+            }
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);
@@ -31,9 +34,7 @@ impl Conversation {
                     self.ledger.forget_portals();
                 }
                 StatementKind::Deallocate { name: None } | StatementKind::DiscardAll | StatementKind::Unknown => {
-                    self.state.prepared.clear();
-                    self.state.cursors.clear();
-                    self.ledger.forget_all();
+                    self.forget_names();
                 }
                 StatementKind::Select
                 | StatementKind::Insert
@@ -62,6 +63,12 @@ impl Conversation {
                 | StatementKind::Utility => {}
             }
         }
+    }
+
+    fn forget_names(&mut self) {
+        self.state.prepared.clear();
+        self.state.cursors.clear();
+        self.ledger.forget_all();
     }
 
     /// The server says that the statement at `index` is complete.
