@@ -2,6 +2,8 @@
 
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/bodies.rs"]
+mod bodies;
 #[path = "postgres/channels.rs"]
 mod channels;
 #[path = "postgres/classes.rs"]

@@ -62,6 +62,8 @@ pub struct Statement {
     pub may_fill_all: bool,
     /// Whether names of cursors and prepared statements may mean something else afterwards.
     pub forgets_names: bool,
+    /// Whether it was judged by the bodies of functions that it calls, as they were then.
+    pub rests_on_bodies: bool,
     /// Tables and views that it makes, by schema and name.
     pub creates: BTreeSet<(String, String)>,
     /// Each column of the answer in order; `None` when their number is not known.

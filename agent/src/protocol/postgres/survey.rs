@@ -89,6 +89,34 @@ const CASTS: &str = "
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')";
 
+/// Most functions of one database whose bodies are read, the longest of them and all together in bytes. The bodies of others
+/// are not known.
+pub const ROUTINES_MAX: usize = 20_000;
+pub const ROUTINE_BYTES_MAX: usize = 64 << 10;
+pub const ROUTINES_BYTES_MAX: usize = 8 << 20;
+
+/// Every function that does not come with the server, with how it is made where that can be read. What one statement of
+/// the server's own does not call is left out: aggregates, windows, trusted extensions' code.
+const ROUTINES: &str = "
+    SELECT n.nspname::text, p.proname::text,
+           CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p')
+                 AND octet_length(p.prosrc) <= $1
+                 AND sum(octet_length(p.prosrc)) OVER (ORDER BY p.oid) <= $2
+                THEN pg_catalog.pg_get_functiondef(p.oid) END
+    FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE (n.nspname <> 'pg_catalog' OR p.oid >= 16384) AND n.nspname <> 'information_schema'
+    ORDER BY p.oid
+    LIMIT $3";
+
+/// Whether a transaction of anybody is about to make functions anew.
+const MAKING: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+        WHERE d.datname = pg_catalog.current_database() AND l.relation = 'pg_catalog.pg_proc'::regclass
+          AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))";
+
 /// The queries of views, from which the classes of their columns follow.
 const DEFINITIONS: &str = "
     SELECT c.oid, coalesce(pg_catalog.pg_get_viewdef(c.oid), '')
@@ -211,11 +239,24 @@ pub(super) async fn read(
     client.batch_execute(LOCKS).await?;
     let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
     seen.begin(oid, target);
-    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas, commented) = tokio::try_join!(
+    let (
+        relations,
+        views,
+        children,
+        definitions,
+        routines,
+        functions,
+        operators,
+        casts,
+        search_path,
+        schemas,
+        commented,
+    ) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
         definitions(client),
+        routines(client),
         client.query(FUNCTIONS, &[]),
         client.query(OPERATORS, &[]),
         client.query(CASTS, &[]),
@@ -265,6 +306,7 @@ pub(super) async fn read(
         operators: behind(operators, &pure)?,
         casts: behind(casts, &pure)?,
         definitions,
+        routines: readable(routines)?,
         functions: by_name,
         pure,
     };
@@ -281,6 +323,34 @@ async fn definitions(client: &Client) -> Result<Vec<tokio_postgres::Row>, tokio_
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Vec::new()),
         definitions => definitions,
     }
+}
+
+/// How functions are made; of none while somebody makes some anew, or one of the tables that they name is locked.
+async fn routines(client: &Client) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    if client.query_one(MAKING, &[]).await?.try_get(0)? {
+        return Ok(Vec::new());
+    }
+    let limits = [ROUTINE_BYTES_MAX as i64, ROUTINES_BYTES_MAX as i64, ROUTINES_MAX as i64 + 1];
+    match client.query(ROUTINES, &[&limits[0], &limits[1], &limits[2]]).await {
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Vec::new()),
+        routines => routines,
+    }
+}
+
+/// The definitions by name, where all functions of a name have one.
+fn readable(rows: Vec<tokio_postgres::Row>) -> Result<BTreeMap<(String, String), Vec<String>>, SurveyError> {
+    let mut known: BTreeMap<(String, String), Option<Vec<String>>> = BTreeMap::new();
+    if rows.len() > ROUTINES_MAX {
+        return Ok(BTreeMap::new());
+    }
+    for row in rows {
+        let definitions = known.entry((row.try_get(0)?, row.try_get(1)?)).or_insert_with(|| Some(Vec::new()));
+        match (row.try_get(2)?, definitions.as_mut()) {
+            (Some(definition), Some(definitions)) => definitions.push(definition),
+            _ => *definitions = None,
+        }
+    }
+    Ok(known.into_iter().filter_map(|(name, definitions)| Some((name, definitions?))).collect())
 }
 
 /// Functions that run where others are named, leaving out those that do nothing else than compute.

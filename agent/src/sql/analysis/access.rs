@@ -47,6 +47,13 @@ pub struct TableDraft {
     facts: Facts,
 }
 
+impl TableDraft {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.operation, self.relation, &self.facts, &self.name, &self.schema)
+            == (other.operation, other.relation, &other.facts, &other.name, &other.schema)
+    }
+}
+
 /// What the name of a relation means.
 enum Meaning<'a> {
     Known(&'a Relation),
@@ -435,10 +442,29 @@ impl<'a> Analysis<'a> {
     pub(super) fn calls_unknown(&self) -> bool {
         self.accesses.iter().any(|draft| match draft {
             Draft::Other(Access { resource: Resource::Function(function), .. }) => {
-                function.schema != "pg_catalog" && !self.is_pure(&function.schema, &function.name)
+                function.schema != SERVER_SCHEMA
+                    && !self.is_pure(&function.schema, &function.name)
+                    && self.followed.get(&(function.schema.clone(), function.name.clone())) != Some(&true)
             }
             Draft::Other(_) | Draft::Table(_) => false,
         })
+    }
+
+    /// Notes an access that was collected elsewhere, with its columns.
+    pub(super) fn adopt_draft(&mut self, draft: Draft) {
+        let table = match draft {
+            Draft::Other(access) => return self.adopt(access),
+            Draft::Table(table) => table,
+        };
+        let is_same = |known: &Draft| matches!(known, Draft::Table(known) if known.is_same(&table));
+        match self.accesses.iter().position(is_same).and_then(|known| self.accesses.get_mut(known)) {
+            Some(Draft::Table(known)) => known.columns.extend(table.columns),
+            Some(Draft::Other(_)) | None => {
+                if self.has_room() {
+                    self.accesses.push(Draft::Table(table));
+                }
+            }
+        }
     }
 
     /// Notes an access as it stands, unless it is there already.

@@ -40,10 +40,10 @@ pub type Variables = BTreeMap<String, Row>;
 
 /// What code came to while it was walked.
 #[derive(Debug, Default)]
-struct Run {
-    variables: Variables,
+pub struct Run {
+    pub variables: Variables,
     /// What it answers with.
-    answer: Flow,
+    pub answer: Flow,
     /// What any condition looked at.
     control: Flow,
     /// All that any piece read.
@@ -57,10 +57,8 @@ impl Analysis<'_> {
     pub(super) fn anonymous(&mut self, statement: &DoStmt) -> Effect {
         self.level.verb = "DO";
         let Some(body) = source(statement) else { return self.unfollowed("the code of DO is not understood") };
-        let known = ["found"].into_iter().chain(ERRORS);
-        let variables: Variables = known.map(|name| (name.to_owned(), Row::unknown(Flow::default()))).collect();
-        let answer = match self.body_of_code(&body, variables, true) {
-            Ok(answer) => answer,
+        let answer = match self.body_of_code(&body, Variables::new(), "", true) {
+            Ok(run) => run.answer,
             Err(reason) => return self.unfollowed(&format!("the code of DO is not understood: {reason}")),
         };
         if self.is_unknown() {
@@ -79,21 +77,29 @@ impl Analysis<'_> {
         Effect::silent(StatementKind::Unknown, "DO")
     }
 
-    /// Walks a body in PL/pgSQL, and says what it answers with.
-    pub(super) fn body_of_code(&mut self, body: &str, variables: Variables, is_block: bool) -> Result<Flow, String> {
+    /// Walks a body in PL/pgSQL; `name` is what its parameters may be qualified with.
+    pub(super) fn body_of_code(
+        &mut self,
+        body: &str,
+        mut variables: Variables,
+        name: &str,
+        is_block: bool,
+    ) -> Result<Run, String> {
         let body = scan::readable(body.as_bytes()).map_err(|reason| reason.to_string())?;
+        let own = ["found"].into_iter().chain(ERRORS);
+        variables.extend(own.map(|name| (name.to_owned(), Row::unknown(Flow::default()))));
         let known: Vec<&str> = variables.keys().map(String::as_str).collect();
-        let code = plpgsql::parse(body, &known).map_err(|reason| reason.to_string())?;
+        let code = plpgsql::parse(body, name, &known).map_err(|reason| reason.to_string())?;
         self.step(body.len() / BYTES_PER_STEP);
         Ok(self.code(&code, variables, is_block))
     }
 
-    fn code(&mut self, code: &Code, variables: Variables, is_block: bool) -> Flow {
+    fn code(&mut self, code: &Code, variables: Variables, is_block: bool) -> Run {
         let outer = (Arc::clone(&self.around), self.arguments.clone(), self.is_in_code);
         // Where nothing runs twice, what stands before a definition knows nothing of it.
-        let runs_once = is_block && !code.has_loops && !self.is_in_code;
+        let runs_once = is_block && !code.has_loops && !self.is_in_code && self.calling.is_empty();
         let redefined = self.is_redefined;
-        self.is_in_code = true;
+        self.is_in_code |= code.has_loops;
         let named = variables.keys().chain(code.pieces.iter().flat_map(Piece::targets)).cloned().collect();
         let mut run = Run { variables, named, ..Run::default() };
         for name in &code.variables {
@@ -124,7 +130,8 @@ impl Analysis<'_> {
             self.decides(PredicateKind::Filter, &failing);
         }
         (self.around, self.arguments, self.is_in_code) = outer;
-        run.answer.and(&run.control).computed()
+        run.answer = std::mem::take(&mut run.answer).and(&run.control).computed();
+        run
     }
 
     /// Whether there are steps left for another round.
@@ -272,7 +279,7 @@ impl Analysis<'_> {
         }
     }
 
-    fn embedded_statement(&mut self, node: &NodeEnum) -> Row {
+    pub(super) fn embedded_statement(&mut self, node: &NodeEnum) -> Row {
         if !self.enter() {
             self.leave();
             self.unknown("a statement in code is nested too deep");

@@ -1,6 +1,7 @@
 //! One statement's tree to what it touches and what flows out of it.
 
 mod access;
+mod body;
 mod code;
 mod copy;
 mod definition;
@@ -129,6 +130,14 @@ pub struct Analysis<'a> {
     may_fill_all: bool,
     /// Variables and parameters of the code that is walked, which names may mean in all its SQL.
     around: Arc<Scope<'static>>,
+    /// Whether bodies of functions are looked into: what is judged now has to hold for now alone.
+    follows: bool,
+    /// Functions whose bodies are being walked.
+    calling: Vec<(String, String)>,
+    /// Functions that were called, and whether each of their calls was followed.
+    followed: BTreeMap<(String, String), bool>,
+    /// Whether the call at hand has constants for its arguments.
+    is_constant_call: bool,
     /// What `$1` and its kind may hold there.
     arguments: Flow,
     /// Whether what is walked runs as often as code says.
@@ -147,6 +156,24 @@ pub struct Analysis<'a> {
     named_setting: Option<String>,
     /// What becomes of the search path.
     path_change: Option<PathChange>,
+    remarks: Remarks,
+}
+
+/// What a part of a statement was found to do, when it was analysed by itself.
+#[derive(Debug)]
+struct Done {
+    accesses: Vec<Draft>,
+    caveats: Vec<String>,
+    stored: Flow,
+    writes_within: bool,
+    predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
+    resumed: BTreeSet<Predicate>,
+    fills: BTreeSet<String>,
+    may_fill_all: bool,
+    forgets_names: bool,
+    is_redefined: bool,
+    followed: BTreeMap<(String, String), bool>,
+    steps: usize,
     remarks: Remarks,
 }
 
@@ -191,6 +218,10 @@ impl<'a> Analysis<'a> {
             fills: BTreeSet::new(),
             may_fill_all: false,
             around: Arc::default(),
+            follows: true,
+            calling: Vec::new(),
+            followed: BTreeMap::new(),
+            is_constant_call: false,
             arguments: Flow::default(),
             is_in_code: false,
             is_redefined: false,
@@ -205,6 +236,11 @@ impl<'a> Analysis<'a> {
         }
     }
 
+    /// The same for what is judged once and runs later: functions may be made anew meanwhile.
+    pub fn for_later(self) -> Self {
+        Self { follows: false, ..self }
+    }
+
     /// Analyses one statement.
     pub fn run(mut self, node: Option<&Node>) -> Analysed {
         let effect = match node.and_then(|node| node.node.as_ref()) {
@@ -216,6 +252,43 @@ impl<'a> Analysis<'a> {
             None => self.not_understood("an empty statement"),
         };
         self.finish(effect)
+    }
+
+    fn into_done(self) -> Done {
+        Done {
+            accesses: self.accesses,
+            caveats: self.caveats,
+            stored: self.stored,
+            writes_within: self.writes_within,
+            predicates: self.predicates,
+            resumed: self.resumed,
+            fills: self.fills,
+            may_fill_all: self.may_fill_all,
+            forgets_names: self.forgets_names,
+            is_redefined: self.is_redefined,
+            followed: self.followed,
+            steps: self.steps,
+            remarks: self.remarks,
+        }
+    }
+
+    /// Takes over all that a part of the statement does.
+    fn adopt_done(&mut self, done: Done) {
+        done.accesses.into_iter().for_each(|draft| self.adopt_draft(draft));
+        done.caveats.into_iter().for_each(|caveat| self.unknown(caveat));
+        self.stored.absorb(&done.stored);
+        self.writes_within |= done.writes_within;
+        self.predicates.extend(done.predicates);
+        self.resumed.extend(done.resumed);
+        self.fills.extend(done.fills);
+        self.may_fill_all |= done.may_fill_all;
+        self.forgets_names |= done.forgets_names;
+        self.is_redefined |= done.is_redefined;
+        for (function, is_followed) in done.followed {
+            *self.followed.entry(function).or_insert(true) &= is_followed;
+        }
+        self.steps = done.steps;
+        self.remarks.merge(done.remarks);
     }
 
     fn finish(mut self, effect: Effect) -> Analysed {
@@ -239,6 +312,7 @@ impl<'a> Analysis<'a> {
             fills: self.fills.clone(),
             may_fill_all: self.may_fill_all || self.calls_unknown(),
             forgets_names: self.forgets_names,
+            rests_on_bodies: self.followed.values().any(|is_followed| *is_followed),
             outputs,
             creates: self.remarks.created.clone(),
             flows: flow.columns,

@@ -243,7 +243,7 @@ fn compares_with_constants(expression: &AExpr) -> bool {
 }
 
 /// Whether a value stands in the statement or among its parameters, perhaps cast or in another case.
-fn is_constant(node: &Node) -> bool {
+pub fn is_constant(node: &Node) -> bool {
     match &node.node {
         Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_)) => true,
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_constant),

@@ -266,7 +266,7 @@ impl Analysis<'_> {
     fn call_procedure(&mut self, call: &CallStmt) -> Effect {
         self.level.verb = "CALL";
         let Some(function) = &call.funccall else { return self.not_understood("a form of CALL") };
-        let flow = self.call(function, &Arc::clone(&self.around)).and(&Flow::opaque());
+        let flow = self.call(function, &Arc::clone(&self.around));
         answer(StatementKind::Call, "CALL", Row::unknown(flow))
     }
 }

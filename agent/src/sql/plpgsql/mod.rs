@@ -108,7 +108,8 @@ pub enum Misread {
 /// The variable that answers a dynamic RETURN QUERY.
 pub const ANSWER: &str = "";
 
-/// Takes a body apart. `known` are names that mean variables from the start: parameters, and what the server gives.
-pub fn parse(body: &str, known: &[&str]) -> Result<Code, Misread> {
-    Parser::new(body, known)?.body()
+/// Takes a body apart. `name` is the function's; `known` are names that mean variables from the start: parameters, and
+/// what the server gives.
+pub fn parse(body: &str, name: &str, known: &[&str]) -> Result<Code, Misread> {
+    Parser::new(body, name, known)?.body()
 }

@@ -22,14 +22,14 @@ pub struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    pub fn new(body: &'t str, known: &[&str]) -> Result<Self, Misread> {
+    pub fn new(body: &'t str, name: &str, known: &[&str]) -> Result<Self, Misread> {
         let variables = known.iter().map(|&name| name.to_owned()).collect();
         Ok(Self {
             body,
             tokens: tokens(body)?,
             at: 0,
             depth: 0,
-            code: Code { variables, ..Code::default() },
+            code: Code { variables, labels: vec![name.to_owned()], ..Code::default() },
             cursors: Vec::new(),
         })
     }

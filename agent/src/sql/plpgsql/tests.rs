@@ -3,7 +3,7 @@
 use super::*;
 
 fn pieces(body: &str) -> Vec<Piece> {
-    parse(body, &["found"]).unwrap_or_else(|reason| panic!("{body}: {reason}")).pieces
+    parse(body, "", &["found"]).unwrap_or_else(|reason| panic!("{body}: {reason}")).pieces
 }
 
 fn value(expression: &str, into: &[&str]) -> Piece {
@@ -112,10 +112,10 @@ fn what_is_not_certain_is_not_read() {
         "BEGIN $1 := 2; END",
         "BEGIN PERFORM 'open; END",
     ] {
-        assert!(parse(body, &[]).is_err(), "{body}");
+        assert!(parse(body, "", &[]).is_err(), "{body}");
     }
     let deep = format!("{}NULL;{}", "BEGIN ".repeat(BLOCK_DEPTH_MAX + 1), "END;".repeat(BLOCK_DEPTH_MAX + 1));
-    assert_eq!(parse(&deep, &[]).err(), Some(Misread::Deep));
+    assert_eq!(parse(&deep, "", &[]).err(), Some(Misread::Deep));
     let long = format!("BEGIN {} END", "PERFORM 1;".repeat(PIECES_MAX + 1));
-    assert_eq!(parse(&long, &[]).err(), Some(Misread::Long));
+    assert_eq!(parse(&long, "", &[]).err(), Some(Misread::Long));
 }

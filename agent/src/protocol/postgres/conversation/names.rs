@@ -7,13 +7,19 @@
 use std::sync::Arc;
 
 use super::Conversation;
-use crate::protocol::postgres::codec::backend::Status;
+use crate::protocol::postgres::{classify, codec::backend::Status};
 use crate::sql::{Classified, Classifier, Prepared, StatementKind};
 
 impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         self.record.sent(classified);
+        if classify::changes_catalogue(&classified.footprint) {
+            self.change.get_or_insert_with(|| self.surveyed.definitions().change());
+        }
+        if let Some(change) = &mut self.change {
+            change.stir();
+        }
         for statement in &classified.statements {
             self.state.announce(statement);
             self.state.created.extend(statement.creates.iter().cloned());
