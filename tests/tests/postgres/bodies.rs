@@ -112,8 +112,8 @@ fn a_function_that_is_there_is_judged_by_its_body() -> Result<()> {
          create function run(v text) returns text language plpgsql as $$ declare t text; begin execute v into t; return t; end $$;
          create function guess(v text) returns boolean language plpgsql as $$ begin return exists (select from customers where ssn like v); end $$;
          create function plain(k int) returns text language sql begin atomic select name from customers where id = k; end;
-         create function hidden() returns text language sql set search_path = away as 'select ssn from customers';
          create schema away; create table away.customers (ssn text); grant usage on schema away to app;
+         create function hidden() returns text language sql set search_path = away as 'select ssn from customers';
          insert into away.customers values ('nobody'); grant select on away.customers to app",
     )?;
     let asked = [

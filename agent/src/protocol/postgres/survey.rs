@@ -100,15 +100,15 @@ pub const ROUTINES_BYTES_MAX: usize = 8 << 20;
 const ROUTINES: &str = "
     SELECT n.nspname::text, p.proname::text,
            CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p')
-                 AND octet_length(p.prosrc) <= $1
-                 AND sum(octet_length(p.prosrc)) OVER (ORDER BY p.oid) <= $2
+                 AND octet_length(p.prosrc) <= $1::bigint
+                 AND sum(octet_length(p.prosrc)) OVER (ORDER BY p.oid) <= $2::bigint
                 THEN pg_catalog.pg_get_functiondef(p.oid) END
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     WHERE (n.nspname <> 'pg_catalog' OR p.oid >= 16384) AND n.nspname <> 'information_schema'
     ORDER BY p.oid
-    LIMIT $3";
+    LIMIT $3::bigint";
 
 /// Whether a transaction of anybody is about to make functions anew.
 const MAKING: &str = "
