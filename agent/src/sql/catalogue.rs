@@ -38,6 +38,9 @@ pub struct Catalogue {
     /// Functions and procedures by schema and name, each as `pg_get_functiondef` gives it. A name is here where the bodies
     /// of all that are called so are known.
     pub routines: BTreeMap<(String, String), Vec<String>>,
+    /// Functions that the server may run on the columns of a relation without their names standing anywhere: casts that
+    /// are applied by themselves.
+    pub implicit: BTreeMap<u32, BTreeSet<(String, String)>>,
     /// The queries of views and materialised views.
     pub definitions: HashMap<u32, Definition>,
 }

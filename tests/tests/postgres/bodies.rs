@@ -63,6 +63,7 @@ fn code_that_does_harm_is_denied_whatever_it_hides_it_in() -> Result<()> {
 #[test]
 fn migrations_do_what_they_always_did() -> Result<()> {
     let (_kept, pair) = coding()?;
+    pair.server.shop("alter table imports owner to app")?;
     answered(
         &pair,
         &[
@@ -162,4 +163,40 @@ fn a_function_that_is_made_anew_is_not_taken_for_what_it_was() -> Result<()> {
     contains(&said.first().cloned().unwrap_or_default(), "tame")?;
     said.iter().try_for_each(|said| lacks(said, "536-90"))?;
     contains(&pair.server.shop("select tame()")?, "536-90")
+}
+
+#[test]
+fn a_cast_that_nobody_writes_is_a_call() -> Result<()> {
+    let pair = Pair::start()?;
+    pair.server.shop(
+        "create type tint as enum ('red');
+         create function leaking(tint) returns int language sql as 'select length(ssn) from customers where id = 1';
+         create cast (tint as int) with function leaking as implicit;
+         create table tints (id int, tint tint); insert into tints values (1, 'red'); grant select on tints to app",
+    )?;
+    persisted::survey(&pair)?;
+    let asked = ["select id from tints where id + tint > 0", "select abs(tint) from tints"];
+    for (sql, said) in asked.iter().zip(corpus::ask(&pair, &asked)?) {
+        contains(&said, "leaking").and_then(|()| contains(&said, "denied")).map_err(|error| error.context(*sql))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_masked_is_not_published() -> Result<()> {
+    let (_kept, pair) = coding()?;
+    pair.server.shop("grant create on database shop to app; alter table customers owner to app")?;
+    denied(
+        &pair,
+        &[
+            "create publication leak for table customers",
+            "create publication leak for table customers (id, ssn)",
+            "create publication leak for all tables",
+            "create publication leak for tables in schema public",
+            "create publication leak for table customers (id) where (ssn like '5%')",
+        ],
+    )?;
+    answered(&pair, &[("create publication names for table customers (id, name)", "")])?;
+    assert_eq!(pair.server.shop("select string_agg(pubname, ' ') from pg_publication")?, "names");
+    Ok(())
 }

@@ -21,7 +21,7 @@ fn defining() -> Result<(tempfile::TempDir, Pair)> {
 }
 
 /// Has the gate read the catalogue again, as it does when a statement names what it does not know.
-fn survey(pair: &Pair) -> Result<()> {
+pub fn survey(pair: &Pair) -> Result<()> {
     pair.psql("select 1 from nowhere_at_all").map(drop)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::{Client, Config, Connection, NoTls, error::SqlState, tls::NoTlsStream};
+use tokio_postgres::{Client, Config, Connection, NoTls, error::SqlState, tls::NoTlsStream, types::FromSqlOwned};
 
 use super::{codec::write, comment::COMMENTED_MAX, seen::Seen};
 use crate::{
@@ -116,6 +116,18 @@ const MAKING: &str = "
         SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
         WHERE d.datname = pg_catalog.current_database() AND l.relation = 'pg_catalog.pg_proc'::regclass
           AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))";
+
+/// Functions that run on columns of a relation by themselves: casts of or to the type of a column that need not be
+/// written, where the type is no server's own or both are.
+const IMPLICIT: &str = "
+    SELECT DISTINCT a.attrelid, n.nspname::text, p.proname::text
+    FROM pg_catalog.pg_cast k
+    JOIN pg_catalog.pg_attribute a ON a.attnum > 0 AND NOT a.attisdropped
+     AND (a.atttypid = k.castsource AND (k.castsource >= 16384 OR k.casttarget < 16384)
+          OR a.atttypid = k.casttarget AND (k.casttarget >= 16384 OR k.castsource < 16384))
+    JOIN pg_catalog.pg_proc p ON p.oid = k.castfunc
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE k.castcontext IN ('i', 'a') AND (p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema'))";
 
 /// The queries of views, from which the classes of their columns follow.
 const DEFINITIONS: &str = "
@@ -248,6 +260,7 @@ pub(super) async fn read(
         functions,
         operators,
         casts,
+        implicit,
         search_path,
         schemas,
         commented,
@@ -260,6 +273,7 @@ pub(super) async fn read(
         client.query(FUNCTIONS, &[]),
         client.query(OPERATORS, &[]),
         client.query(CASTS, &[]),
+        client.query(IMPLICIT, &[]),
         client.query(SEARCH_PATH, &[]),
         client.query(SCHEMAS, &[]),
         client.query(COMMENTS, &[]),
@@ -305,6 +319,7 @@ pub(super) async fn read(
         relations: plan.draw(target),
         operators: behind(operators, &pure)?,
         casts: behind(casts, &pure)?,
+        implicit: behind(implicit, &pure)?,
         definitions,
         routines: readable(routines)?,
         functions: by_name,
@@ -354,11 +369,11 @@ fn readable(rows: Vec<tokio_postgres::Row>) -> Result<BTreeMap<(String, String),
 }
 
 /// Functions that run where others are named, leaving out those that do nothing else than compute.
-fn behind(
+fn behind<K: Ord + FromSqlOwned>(
     rows: Vec<tokio_postgres::Row>,
     pure: &BTreeSet<(String, String)>,
-) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, SurveyError> {
-    let mut known: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+) -> Result<BTreeMap<K, BTreeSet<(String, String)>>, SurveyError> {
+    let mut known: BTreeMap<K, BTreeSet<(String, String)>> = BTreeMap::new();
     for row in rows {
         let function = (row.try_get(1)?, row.try_get(2)?);
         if !pure.contains(&function) {

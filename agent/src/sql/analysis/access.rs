@@ -317,6 +317,7 @@ impl<'a> Analysis<'a> {
             }
         });
         let mut row = Row { slots: slots.collect(), rest: None };
+        self.run_implicitly(relation, &mut row);
         let key = || (relation.schema.clone(), relation.name.clone());
         let earlier = self.earlier;
         let is_redefined = (earlier.redefined || self.is_redefined) && relation.schema != SERVER_SCHEMA;
@@ -324,6 +325,16 @@ impl<'a> Analysis<'a> {
             row.widen(&Flow::opaque());
         }
         Touched { access: Some(access), row }
+    }
+
+    /// The server may run functions on what the relation's columns hold, and on what becomes of it.
+    fn run_implicitly(&mut self, relation: &Relation, row: &mut Row) {
+        let names = self.names;
+        for (schema, name) in names.catalogue.implicit.get(&relation.oid).into_iter().flatten() {
+            let added = self.applied(&[schema, name], &row.whole());
+            let opaque = Flow { opaque: added.opaque, ..Flow::default() };
+            row.slots.iter_mut().for_each(|slot| slot.flow.absorb(&opaque));
+        }
     }
 
     fn meaning(&mut self, name: &RangeVar) -> Meaning<'a> {

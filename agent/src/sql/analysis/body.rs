@@ -59,8 +59,7 @@ impl Analysis<'_> {
         let definitions = names.catalogue.routines.get(&key)?;
         // Whether it still is what it was is asked each time.
         self.remarks.depends_on_session = true;
-        let may_differ = !self.follows || self.earlier.redefined || self.is_redefined || !names.definitions.hold();
-        if may_differ || self.calling.contains(&key) || self.calling.len() >= CALL_DEPTH_MAX {
+        if !self.follows || self.may_be_new() || self.calling.contains(&key) || self.calling.len() >= CALL_DEPTH_MAX {
             return None;
         }
         let mut flow = Flow::default();
@@ -82,6 +81,11 @@ impl Analysis<'_> {
             self.adopt_done(done);
         }
         Some(flow)
+    }
+
+    /// Whether functions may be other ones than those of the catalogue.
+    pub(super) fn may_be_new(&self) -> bool {
+        self.earlier.redefined || self.is_redefined || !self.names.definitions.hold()
     }
 
     /// An analysis of what runs within this statement, by other names.

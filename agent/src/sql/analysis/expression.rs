@@ -281,7 +281,7 @@ impl Analysis<'_> {
             match &step.node {
                 Some(NodeEnum::String(field))
                     if !has_field(indirection, &field.sval, scope)
-                        .unwrap_or_else(|| !self.is_function(&field.sval)) =>
+                        .unwrap_or_else(|| self.is_field(indirection, &field.sval)) =>
                 {
                     let added = self.applied(&[&field.sval], &flow);
                     flow = flow.and(&added).computed();
@@ -291,6 +291,21 @@ impl Analysis<'_> {
             }
         }
         flow
+    }
+
+    /// Whether a name behind a row whose columns are not known means one of them: it is no function that is known, and
+    /// none can have come since the catalogue was read, unless it is the server's own row.
+    fn is_field(&mut self, indirection: &AIndirection, field: &str) -> bool {
+        if self.is_function(field) {
+            return false;
+        }
+        let is_servers = matches!(
+            indirection.arg.as_ref().map(|arg| &arg.node),
+            Some(Some(NodeEnum::FuncCall(call)))
+                if self.is_server_function(&strings(&call.funcname).iter().map(String::as_str).collect::<Vec<_>>())
+        );
+        self.remarks.depends_on_session |= !is_servers;
+        is_servers || !self.may_be_new()
     }
 
     /// Walks a window: it decides on the order of rows, and its values go nowhere.

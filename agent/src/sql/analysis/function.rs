@@ -155,7 +155,7 @@ impl<'a> Analysis<'a> {
         flow
     }
 
-    fn is_server_function(&self, parts: &[&str]) -> bool {
+    pub(super) fn is_server_function(&self, parts: &[&str]) -> bool {
         match *parts {
             [name] => SERVER_FUNCTIONS.contains_key(name) && !self.names.catalogue.functions.contains_key(name),
             [schema, name] => schema == SERVER_SCHEMA && SERVER_FUNCTIONS.contains_key(name),

@@ -15,6 +15,7 @@ mod named;
 mod nodes;
 mod object;
 mod predicate;
+mod publication;
 mod query;
 mod routine;
 mod scope;
