@@ -119,3 +119,45 @@ fn what_is_not_certain_is_not_read() {
     let long = format!("BEGIN {} END", "PERFORM 1;".repeat(PIECES_MAX + 1));
     assert_eq!(parse(&long, "", &[]).err(), Some(Misread::Long));
 }
+
+/// Every piece of SQL that libpg_query's tree of PL/pgSQL holds. What it makes up itself is left out.
+fn queries(tree: &serde_json::Value, found: &mut Vec<String>) {
+    match tree {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                match (name.as_str(), value) {
+                    ("argquery", _) => {}
+                    ("query", serde_json::Value::String(query)) if !query.starts_with("\"__Case__") => {
+                        found.push(query.clone());
+                    }
+                    _ => queries(value, found),
+                }
+            }
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| queries(value, found)),
+        _ => {}
+    }
+}
+
+fn without_space(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_whitespace()).collect()
+}
+
+#[test]
+fn no_sql_is_lost_that_another_parser_finds() {
+    let mut compared = 0;
+    for text in include_str!("../corpus/code.sql").split("\n\n") {
+        let Some(body) = text.trim().strip_prefix("DO $$").and_then(|text| text.split("$$").next()) else { continue };
+        let (Ok(code), Ok(tree)) = (parse(body, "", &["found"]), pg_query::parse_plpgsql(&format!("DO $${body}$$"))) else {
+            continue;
+        };
+        let ours = without_space(&format!("{:?}", code.pieces)).replace("\\\"", "\"").replace("\\n", "");
+        let mut theirs = Vec::new();
+        queries(&tree, &mut theirs);
+        for query in theirs {
+            assert!(ours.contains(&without_space(&query)), "{query} is not among {:?}", code.pieces);
+            compared += 1;
+        }
+    }
+    assert!(compared > 40, "only {compared} pieces were compared");
+}
