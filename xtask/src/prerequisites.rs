@@ -196,7 +196,8 @@ fn clients() -> Result<()> {
     maven("org.postgresql:postgresql:42.7.14", client::JDBC, JDBC_SHA256)?;
     python(&cache::python_environment(), &clients.join("requirements.txt"))?;
     python(&cache::tools_environment(), &place::repository().join("tests/tools/requirements.txt"))?;
-    node(&clients.join("node-postgres"))?;
+    node(&cache::node_modules(), &clients.join("node-postgres"))?;
+    node(&cache::tools_modules(), &place::repository().join("tests/tools/prisma"))?;
     if Client::Pgx.is_possible() {
         pgx(&clients.join("pgx"))?;
         pgx_suite(&clients.join("pgx"))?;
@@ -234,14 +235,14 @@ fn python(environment: &Path, requirements: &Path) -> Result<()> {
     })
 }
 
-fn node(package: &Path) -> Result<()> {
-    let folder = cache::root().join("node");
-    unless_kept(&folder, &package.join("package-lock.json"), || {
+fn node(modules: &Path, package: &Path) -> Result<()> {
+    let folder = modules.parent().context("a folder of modules")?;
+    unless_kept(folder, &package.join("package-lock.json"), || {
         for file in ["package.json", "package-lock.json"] {
             std::fs::copy(package.join(file), folder.join(file))?;
         }
         let install = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-        progress::run("npm ci", Command::new("npm").args(install).current_dir(&folder))
+        progress::run("npm ci", Command::new("npm").args(install).current_dir(folder))
     })
 }
 

@@ -1,11 +1,8 @@
 //! What the protocol allows and few programs do, spoken by libpq with every supported release of the server.
 
-use portcullis_tests::{
-    postgres::{Release, Tls},
-    wait,
-};
+use portcullis_tests::wait;
 
-use super::{python::WIRE, *};
+use super::{application::WIRE, *};
 
 /// A value that no process may hold whole, in bytes.
 const LARGE: u64 = 256 << 20;
