@@ -1,6 +1,6 @@
 //! What the protocol allows and few programs do, spoken by libpq with every supported release of the server.
 
-use portcullis_tests::wait;
+use portcullis_tests::{client::stage, wait};
 
 use super::{application::WIRE, *};
 
@@ -70,6 +70,7 @@ fn a_value_of_any_length_streams_through_bounded_memory() -> Result<()> {
     let server = Postgres::start()?;
     let setup = Setup { policies: Some(policies.path().to_owned()), classes: "", ..Setup::default() };
     let gate = Gate::with(&server, &setup)?;
+    stage(&place::repository().join("tests/tools/wire/long_bind.py"), &gate.place())?;
     let value = format!("select repeat('x', {length})");
     for script in [
         format!("psql -X -At -c \"{value}\" | wc -c"),
@@ -77,6 +78,7 @@ fn a_value_of_any_length_streams_through_bounded_memory() -> Result<()> {
         format!(
             "(printf '1\\t'; head -c {length} /dev/zero | tr '\\0' x; echo) | psql -X -q -c 'copy imports from stdin' && psql -X -At -c 'select length(label) + 1 from imports'"
         ),
+        format!("echo $((1 + $(python3 -B long_bind.py {length})))"),
     ] {
         let shown = said(&gate.workload(&server, ["sh", "-c", &script]).output()?)?;
         assert_eq!(shown.trim(), (length + 1).to_string(), "{script}");
