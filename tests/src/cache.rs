@@ -31,6 +31,11 @@ pub fn tools_modules() -> PathBuf {
     root().join("tools/node/node_modules")
 }
 
+/// The folder with Hibernate.
+pub fn tools_jars() -> PathBuf {
+    root().join("tools/java")
+}
+
 /// The built pgx client.
 pub fn pgx_client() -> PathBuf {
     root().join("pgx-client")

@@ -1,4 +1,4 @@
-//! Applications with their migrations: SQLAlchemy and Alembic, Django, Prisma.
+//! Applications with their migrations: SQLAlchemy and Alembic, Django, Prisma, Hibernate.
 
 use std::path::PathBuf;
 
@@ -32,6 +32,14 @@ const PRISMA: Application = Application {
              prisma db pull --print && sed -n '/^model/,$p' said",
     libraries: cache::tools_modules,
     database: "library",
+};
+
+/// Tables made, altered and validated by Hibernate itself, and the application.
+const HIBERNATE: Application = Application {
+    folder: "hibernate",
+    script: "javac -d . -cp \"$LIBRARIES/*\" App.java && { java -cp \".:$LIBRARIES/*\" App 2>log || { cat log; exit 1; }; }",
+    libraries: cache::tools_jars,
+    database: postgres::DATABASE,
 };
 
 const fn python(folder: &'static str, script: &'static str) -> Application {
@@ -89,6 +97,11 @@ fn django_works_as_without_a_gate() -> Result<()> {
 #[test]
 fn prisma_works_as_without_a_gate() -> Result<()> {
     works(PRISMA)
+}
+
+#[test]
+fn hibernate_works_as_without_a_gate() -> Result<()> {
+    works(HIBERNATE)
 }
 
 #[test]
