@@ -3,6 +3,7 @@
 mod leaks;
 mod lies;
 mod limits;
+mod long;
 mod masking;
 mod names;
 mod path;
