@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ColumnRef,
+    ColumnRef, mistake,
     path::{self, Path},
 };
 use crate::target::Class;
@@ -15,6 +15,8 @@ use crate::target::Class;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalogue {
     pub database: String,
+    /// The server's major release; `None`: not known.
+    pub release: Option<u32>,
     /// Schemas in which an unqualified name is looked up, in order: `pg_catalog` first, as the server does
     /// (`current_schemas(true)` without the temporary schema).
     pub search_path: Vec<String>,
@@ -70,6 +72,7 @@ impl Catalogue {
             .collect();
         Self {
             database: database.to_owned(),
+            release: Some(mistake::GRAMMAR),
             search_path: search_path.iter().map(|&schema| schema.to_owned()).collect(),
             usable,
             user: String::new(),

@@ -100,7 +100,9 @@ const DEFINITIONS: &str = "
 /// survey.
 const LOCKS: &str = "SET lock_timeout = '500ms'";
 
-const DATABASE: &str = "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+const DATABASE: &str = "
+    SELECT d.oid, pg_catalog.current_setting('server_version_num')::int / 10000
+    FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 /// Columns of the server's own relations that hold values of tables: statistics, large objects, other people's
 /// statements, defaults of columns that were added later.
@@ -209,7 +211,8 @@ pub(super) async fn read(
     seen: &mut Seen,
 ) -> Result<Catalogue, SurveyError> {
     client.batch_execute(LOCKS).await?;
-    let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
+    let place = client.query_one(DATABASE, &[]).await?;
+    let (oid, release): (u32, i32) = (place.try_get(0)?, place.try_get(1)?);
     seen.begin(oid, target);
     let (relations, views, children, definitions, functions, operators, casts, search_path, schemas, commented) = tokio::try_join!(
         client.query(RELATIONS, &[]),
@@ -256,6 +259,7 @@ pub(super) async fn read(
     let definitions = plan.definitions(definitions)?;
     let catalogue = Catalogue {
         database: database.to_owned(),
+        release: u32::try_from(release).ok(),
         oid,
         usable: schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         // `pg_catalog` is always usable, so that there is a row.

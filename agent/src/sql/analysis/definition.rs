@@ -2,7 +2,7 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{Node, RangeVar},
+    protobuf::{Node, ObjectType, RangeVar},
 };
 
 use super::{
@@ -15,6 +15,7 @@ use crate::{request::sql::Operation, sql::StatementKind};
 impl Analysis<'_> {
     /// A statement that defines, changes or removes something.
     pub(super) fn define(&mut self, node: &NodeEnum) -> Effect {
+        self.keeps_made = leaves_relations(node);
         match node {
             NodeEnum::CreateStmt(create) => self.create_table(create, "CREATE TABLE"),
             NodeEnum::CreateForeignTableStmt(create) => match &create.base_stmt {
@@ -34,6 +35,10 @@ impl Analysis<'_> {
                 let object = rename.object.as_deref().or_else(|| (!rename.subname.is_empty()).then_some(&name));
                 let effect = self.alter_object(rename.rename_type(), relation, object);
                 self.renamed(rename);
+                if let (ObjectType::ObjectColumn, Some(table)) = (rename.rename_type(), relation) {
+                    self.reshaped(table);
+                    self.keeps_made = true;
+                }
                 effect
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
@@ -266,4 +271,20 @@ impl Analysis<'_> {
             None => self.on_database(Operation::Maintain),
         }
     }
+}
+
+/// Whether what a definition makes or changes is beside all relations: it neither runs, shows nor renames any.
+const fn leaves_relations(node: &NodeEnum) -> bool {
+    matches!(
+        node,
+        NodeEnum::CommentStmt(_)
+            | NodeEnum::GrantStmt(_)
+            | NodeEnum::AlterOwnerStmt(_)
+            | NodeEnum::CreateEnumStmt(_)
+            | NodeEnum::CompositeTypeStmt(_)
+            | NodeEnum::CreateRangeStmt(_)
+            | NodeEnum::CreateDomainStmt(_)
+            | NodeEnum::CreateStatsStmt(_)
+            | NodeEnum::AlterSeqStmt(_)
+    )
 }
