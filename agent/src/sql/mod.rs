@@ -22,7 +22,7 @@ mod tests;
 mod views;
 
 pub use analysis::{STEPS_MAX, TREE_DEPTH_MAX};
-pub use catalogue::{Catalogue, Column, Definition, Relation, RelationKind};
+pub use catalogue::{Catalogue, Column, Definition, Relation, RelationKind, SETTINGS};
 pub use classifier::{Classifier, STATEMENTS_MAX};
 pub use layout::{CopyFormat, CopyLayout, copy_layout};
 pub use mistake::Mistake;

@@ -24,7 +24,7 @@ fn a_statement_is_executed_in_the_batch_that_prepares_it() -> Result<()> {
     let pair = Pair::start()?;
     let prepare = "prepare p as select item from orders where id = 3";
     let answers = wire::speak(&pair, &batch(&[prepare, "execute p"]))?;
-    assert_eq!(answers, "Z I\n1\n2\nC PREPARE\n1\n2\nD bombe\nC EXECUTE 1\nZ I");
+    assert_eq!(answers, "Z I\n1\n2\nC PREPARE\n1\n2\nD bombe\nC SELECT 1\nZ I");
     Ok(())
 }
 

@@ -54,9 +54,12 @@ const SHUT: &[&str] = &[
     "update pg_catalog.pg_settings set setting = 'off' where name = 'standard_conforming_strings'",
     "update only pg_settings as s set setting = 'off' where s.name = 'standard_conforming_strings'",
     "with u as (update pg_settings set setting = 'off' where name = 'standard_conforming_strings' returning 1) select 1",
-    "merge into pg_settings s using (values (1)) v on s.name = 'standard_conforming_strings' when matched then update set setting = 'off'",
     "update own.settings set setting = 'off' where name = 'standard_conforming_strings'",
     "update own.settings_again set setting = 'off' where name = 'standard_conforming_strings'",
+    "begin; create view own.third as select * from pg_settings; update own.third set setting = 'off' where name = 'standard_conforming_strings'",
+    "create view own.third as select name, setting from own.settings_again",
+    "create temp view third as select * from pg_settings",
+    "alter function own.total(int) set standard_conforming_strings = off",
     "explain analyze update own.settings set setting = 'off' where name = 'standard_conforming_strings'",
     "set backslash_quote = on",
     "select set_config('backslash_quote', 'on', false)",
@@ -70,7 +73,6 @@ const SHUT: &[&str] = &[
     "select set_config('client_encoding', 'GBK', false)",
     "select set_config('client' || '_encoding', 'GBK', false)",
     "update pg_settings set setting = 'GBK' where name = 'client_encoding'",
-    "\\encoding GBK",
     // Where names are looked up.
     "set search_path = pg_temp, public",
     "set search_path to 'pg_temp'",
@@ -99,9 +101,11 @@ const SHUT: &[&str] = &[
 /// Leads nowhere, whatever the server makes of it.
 const HARMLESS: &[&str] = &[
     "set standard_conforming_strings = on",
+    "\\encoding GBK",
     "reset all",
     "discard all",
     "begin; reset all; rollback",
+    "merge into pg_settings s using (values (1)) v on s.name = 'standard_conforming_strings' when matched then update set setting = 'off'",
     "set role postgres",
     "set role none",
     "reset role",
@@ -264,7 +268,12 @@ fn open() -> Result<(tempfile::TempDir, Pair)> {
 
 /// What is said to each of these, and then to the probe, in a session of its own.
 fn tried(pair: &Pair, doors: &[&str]) -> Result<Vec<(String, String)>> {
-    let scripts: Vec<String> = doors.iter().map(|door| format!("\\connect\n{door}\n;{PROBE}")).collect();
+    asked(pair, doors, "\\connect\n")
+}
+
+/// The same, after `first`.
+fn asked(pair: &Pair, doors: &[&str], first: &str) -> Result<Vec<(String, String)>> {
+    let scripts: Vec<String> = doors.iter().map(|door| format!("{first}{door}\n;{PROBE}")).collect();
     let scripts: Vec<&str> = scripts.iter().map(String::as_str).collect();
     let said = corpus::ask(pair, &scripts)?;
     let split = |said: String| said.split_once("probed").map(|(door, probe)| (door.to_owned(), probe.to_owned()));
@@ -288,7 +297,8 @@ fn is_refused(said: &str) -> bool {
 fn no_door_leads_to_another_reading_of_statements() -> Result<()> {
     let (_kept, pair) = open()?;
     let mut found = Vec::new();
-    for (door, (said, probe)) in SHUT.iter().zip(tried(&pair, SHUT)?) {
+    // What is refused leaves nothing behind, so that one session does for all.
+    for (door, (said, probe)) in SHUT.iter().zip(asked(&pair, SHUT, "")?) {
         if !is_refused(&said) {
             found.push(format!("{door}\n  is not refused: {said}"));
         }

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Config, Connection, NoTls, error::SqlState, tls::No
 use super::{codec::write, comment::COMMENTED_MAX, seen::Seen};
 use crate::{
     credential::Credential,
-    sql::{Catalogue, Column, ColumnRef, Definition, Relation, RelationKind},
+    sql::{Catalogue, Column, ColumnRef, Definition, Relation, RelationKind, SETTINGS},
     target::{Class, ColumnName, Target},
 };
 
@@ -101,7 +101,7 @@ const DEFINITIONS: &str = "
 const LOCKS: &str = "SET lock_timeout = '500ms'";
 
 const DATABASE: &str = "
-    SELECT d.oid, pg_catalog.current_setting('server_version_num')::int / 10000
+    SELECT d.oid, pg_catalog.current_setting('server_version_num')::int / 10000, current_user <> session_user
     FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 /// Columns of the server's own relations that hold values of tables: statistics, large objects, other people's
@@ -263,6 +263,8 @@ pub(super) async fn read(
         oid,
         usable: schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         // `pg_catalog` is always usable, so that there is a row.
+        acts_as_another: place.try_get(2)?,
+        settings: plan.settings(),
         user: schemas.first().map(|row| row.try_get(1)).transpose()?.unwrap_or_default(),
         search_path: search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         relations: plan.draw(target),
@@ -358,6 +360,21 @@ impl Plan {
 
     fn sees(&mut self, view: u32, base: u32, column: i32) {
         self.sights.push((view, base, column));
+    }
+
+    /// Views through which settings are changed.
+    fn settings(&self) -> BTreeSet<u32> {
+        let is_server = |relation: &&Relation| relation.schema == "pg_catalog" && relation.name == SETTINGS;
+        let mut found: BTreeSet<u32> = self.relations.values().filter(is_server).map(|relation| relation.oid).collect();
+        loop {
+            let known = found.len();
+            let views = self.sights.iter().filter(|(_, base, _)| found.contains(base)).map(|(view, ..)| *view);
+            let views: Vec<u32> = views.collect();
+            found.extend(views);
+            if found.len() == known {
+                return found;
+            }
+        }
     }
 
     fn shares_rows(&mut self, child: u32, parent: u32) {

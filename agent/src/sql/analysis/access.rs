@@ -259,6 +259,20 @@ impl<'a> Analysis<'a> {
         Meaning::Missing
     }
 
+    /// Whether an access is to the server's view of settings, or to a view of it.
+    pub(super) fn is_settings(&self, access: usize) -> bool {
+        let relation = match self.accesses.get(access) {
+            Some(Draft::Table(draft)) => draft.relation.and_then(|oid| self.names.catalogue.relations.get(&oid)),
+            Some(Draft::Other(_)) | None => None,
+        };
+        relation.is_some_and(|relation| self.names.is_settings(relation))
+    }
+
+    /// Whether any access is.
+    pub(super) fn names_settings(&self) -> bool {
+        (0..self.accesses.len()).any(|access| self.is_settings(access))
+    }
+
     /// Notes that a relation gets other columns, if it is the session's own.
     pub(super) fn reshaped(&mut self, name: &RangeVar) {
         if let Meaning::Own(_, schema, _) = self.meaning(name) {

@@ -134,6 +134,7 @@ impl Analysis<'_> {
             NodeEnum::DefineStmt(define) => self.simple(Tags::of(define.kind()).create, Operation::CreateObject),
             NodeEnum::CreateFunctionStmt(create) => {
                 let verb = if create.is_procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" };
+                self.routine_settings(&create.options);
                 self.routine_body(create, verb);
                 self.simple(verb, Operation::CreateObject)
             }
@@ -165,7 +166,10 @@ impl Analysis<'_> {
             }
             NodeEnum::AlterPublicationStmt(_) => self.simple("ALTER PUBLICATION", Operation::AlterObject),
             NodeEnum::AlterSubscriptionStmt(_) => self.simple("ALTER SUBSCRIPTION", Operation::AlterObject),
-            NodeEnum::AlterFunctionStmt(alter) => self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject),
+            NodeEnum::AlterFunctionStmt(alter) => {
+                self.routine_settings(&alter.actions);
+                self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject)
+            }
 
             NodeEnum::DropTableSpaceStmt(_) => self.simple("DROP TABLESPACE", Operation::DropObject),
             NodeEnum::DropUserMappingStmt(_) => self.simple("DROP USER MAPPING", Operation::DropObject),

@@ -173,6 +173,9 @@ impl Analysis<'_> {
             }
             _ => return self.not_understood("the query of a view"),
         }
+        if self.names_settings() {
+            self.unknown("settings would be changed through a view of pg_settings");
+        }
         let effect = self.simple("CREATE VIEW", Operation::CreateObject);
         // A view of anything temporary is temporary, whether it says so or not.
         match &view.view {
