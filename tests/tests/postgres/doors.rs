@@ -281,10 +281,11 @@ fn asked(pair: &Pair, doors: &[&str], first: &str) -> Result<Vec<(String, String
 }
 
 fn holds(probe: &str) -> Result<()> {
-    let lines: Vec<&str> = probe.lines().collect();
+    let is_chatter = |line: &&str| ["DEBUG:", "LOG:", "LOCATION:"].iter().any(|kind| line.starts_with(kind));
+    let lines: Vec<&str> = probe.lines().filter(|line| !is_chatter(line)).collect();
     ensure!(lines.windows(2).any(|pair| pair == ["on", "UTF8"]), "how it reads is not known:\n{probe}");
     ensure!(!lines.contains(&"off") && !lines.contains(&"GBK"), "it reads otherwise:\n{probe}");
-    contains(probe, "42501").or_else(|_| contains(probe, "25P02"))?;
+    ensure!(["42501", "25P02", "25006"].iter().any(|code| probe.contains(code)), "payments were emptied:\n{probe}");
     SECRETS.iter().try_for_each(|secret| lacks(probe, secret))
 }
 

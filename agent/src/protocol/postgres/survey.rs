@@ -145,7 +145,7 @@ const SCHEMAS: &str = "
 /// Why a database could not be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
-    #[error("failed to read the catalogue: {0}")]
+    #[error("failed to read the catalogue: {}", explained(.0))]
     Server(#[from] tokio_postgres::Error),
     #[error("the server closed the connection")]
     Closed,
@@ -159,6 +159,14 @@ pub enum SurveyError {
     Views,
     #[error("more than {COMMENTED_MAX} columns have classes by comment")]
     TooManyComments,
+}
+
+/// What the server said, or how the connection to it ended.
+fn explained(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        None => error.to_string(),
+    }
 }
 
 /// Asks the server for TLS; the handshake may begin afterwards.
