@@ -48,6 +48,7 @@ mod cut;
 mod enrolment;
 mod existing;
 mod facts;
+mod fields;
 mod kernel;
 mod layer;
 mod lsm;

@@ -9,9 +9,9 @@ use std::{
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned, programs::Program};
 
 use super::{
-    CaptureError, bpf, kernel,
+    CaptureError, bpf, fields, kernel,
     layer::{Entry, Layer, Scope},
-    lsm, object,
+    object,
 };
 
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portcullis.bpf"));
@@ -52,7 +52,7 @@ impl Programs {
         }
         let options_know_process = u8::from(kernel::release() >= kernel::OPTIONS_KNOW_PROCESS);
         loader.override_global("OPTIONS_KNOW_PROCESS", &options_know_process, true);
-        lsm::describe(&mut loader);
+        fields::describe(&mut loader);
         let ebpf = loader.load(OBJECT).map_err(Box::new)?;
         let mut programs = Self { ebpf, others: BTreeMap::new(), missing: BTreeMap::new() };
         for layer in Layer::ALL {

@@ -116,10 +116,7 @@ fn entry(event: &Event) -> LifecycleEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{
-        Index, RecorderConfig, Search, Whose,
-        reader::{Part, Recording},
-    };
+    use crate::record::{Index, RecorderConfig, Recording, Search, Whose, reader::Part};
 
     fn events(directory: &std::path::Path) -> Vec<Vec<String>> {
         let root = crate::record::folder_below(directory);

@@ -8,10 +8,7 @@ use crate::{
     approval::Approver,
     policy::{Settings, Store},
     principal::{Principal, Process},
-    record::{
-        Outcome as Ending, Recorder, RecorderConfig, SessionHeader, path_of,
-        reader::{Part, Recording},
-    },
+    record::{Outcome as Ending, Recorder, RecorderConfig, Recording, SessionHeader, path_of, reader::Part},
     request::{
         Access, Estimable, Estimate, Facts, Footprint, Operation, Resource, Stage, Standing, Summary, Usage, sql,
     },

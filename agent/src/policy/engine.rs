@@ -1,18 +1,19 @@
 //! One immutable, validated set of rules, and the decisions that it takes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use cedar_policy::{PolicyId, Schema};
 
 use crate::{
     policy::{
-        Bundle, Decision, Effect, Finding, Findings, Needs, Obligations, Question, Rule, RuleId,
+        Bundle, Decision, Effect, Finding, Findings, Needs, Question, Rule, RuleId,
         entities::Names,
         index::Index,
-        judge::{self, Judgement, Speaker},
-        lint,
+        judge::{Judgement, Speaker},
+        lint, message,
         predicates::{self, Refusal},
         rule,
+        rules::Rules,
         schema::{self, Vocabulary},
         validation,
     },
@@ -35,16 +36,6 @@ enum Rulebook {
     Rules(Box<Rules>),
     /// No usable policy: everything is denied, with this reason.
     Nothing(String),
-}
-
-/// Usable rules, and what their words mean.
-#[derive(Debug)]
-pub struct Rules {
-    pub rules: HashMap<PolicyId, Arc<Rule>>,
-    pub index: Index,
-    pub names: Names,
-    pub vocabulary: Vocabulary,
-    pub schema: Schema,
 }
 
 impl Engine {
@@ -129,26 +120,21 @@ impl Engine {
 
     /// Answers one question: the worst access wins, and obligations add up.
     pub fn decide(&self, question: &Question<'_>) -> Decision {
-        let mut total = Decision {
-            effect: Effect::Allow,
-            obligations: Obligations::default(),
-            rules: Vec::new(),
-            message: String::new(),
-        };
+        let mut total = Decision::allow(Vec::new());
         match self.judgements(question) {
-            Err(refusal) => return judge::deny(refusal),
+            Err(refusal) => return Decision::deny(refusal),
             Ok(judgements) => {
                 for judgement in judgements {
                     let decision = judgement.decision;
                     if decision.effect == Effect::Deny {
                         return decision;
                     }
-                    judge::add(&mut total, decision);
+                    total.add(decision);
                 }
             }
         }
         match predicates::refusal(&total.obligations, &question.request.footprint) {
-            Some(refusal) => Decision { rules: self.wanting(&refusal, total.rules), ..judge::deny(refusal.message) },
+            Some(refusal) => Decision { rules: self.wanting(&refusal, total.rules), ..Decision::deny(refusal.message) },
             None => total,
         }
     }
@@ -174,7 +160,7 @@ impl Engine {
             return Err(format!("this request needs {count} accesses; at most {ACCESSES_MAX} can be judged"));
         }
         if footprint.accesses.is_empty() && !footprint.caveats.is_empty() {
-            return Err(judge::with_caveats("this request could not be analysed".to_owned(), question));
+            return Err(message::with_caveats("this request could not be analysed".to_owned(), question));
         }
         let speaker = Speaker::of(book, question).map_err(|error| error.to_string())?;
         Ok(footprint.accesses.iter().map(move |access| speaker.judge(access)))

@@ -1,20 +1,18 @@
 //! Judging one access: two passes over the rules, and what they oblige to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use cedar_policy::{Authorizer, Entities, Entity, EntityUid, PolicySet, Request as CedarRequest};
 
 use crate::{
-    mask::Method,
     policy::{
-        Decision, Effect, Limit, Limits, Obligations, Predicates, Question, Rule, RuleId, Terms,
-        engine::Rules,
+        Decision, Effect, Limit, Obligations, Question, Rule, RuleId,
         entities::{self, Grants, Unspeakable},
         index::Shelf,
-        message, predicates,
+        message,
+        rules::Rules,
     },
     request::{Access, Operation, sql},
-    target::Class,
 };
 
 /// What the rules say of one access.
@@ -59,8 +57,12 @@ impl<'a> Speaker<'a> {
     }
 
     pub fn judge(&self, access: &'a Access) -> Judgement<'a> {
-        let unspeakable =
-            |error: Unspeakable| Judgement { access, decision: deny(error.to_string()), first: None, second: None };
+        let unspeakable = |error: Unspeakable| Judgement {
+            access,
+            decision: Decision::deny(error.to_string()),
+            first: None,
+            second: None,
+        };
         let Some(shelf) = self.book.index.shelf(access.operation) else {
             return unspeakable(Unspeakable::Internal(format!("there are no rules for `{}`", access.operation)));
         };
@@ -160,45 +162,24 @@ impl<'a> Speaker<'a> {
         if pass.permits.is_empty() {
             return self.unpermitted(access);
         }
-        Decision {
-            effect: Effect::Allow,
-            obligations: Obligations::default(),
-            rules: ids(&pass.permits),
-            message: String::new(),
-        }
+        Decision::allow(ids(&pass.permits))
     }
 
     fn unpermitted(&self, access: &Access) -> Decision {
-        deny(self.about(access, message::no_permit(self.question, access)))
+        Decision::deny(self.about(access, message::no_permit(self.question, access)))
     }
 
     fn forbidden(&self, access: &Access, forbids: &[&Rule]) -> Decision {
-        Decision { rules: ids(forbids), ..deny(self.about(access, self.message(access, forbids))) }
+        Decision { rules: ids(forbids), ..Decision::deny(self.about(access, self.message(access, forbids))) }
     }
 
     fn obliged(&self, access: &Access, forbids: &[&Rule], permits: &[&Rule]) -> Decision {
-        let mut masks: BTreeMap<Class, Method> = BTreeMap::new();
-        let mut asked: BTreeMap<Class, Predicates> = BTreeMap::new();
-        let mut limits = Limits::default();
-        let mut terms: Option<Terms> = None;
-        for rule in forbids {
-            strictest(&mut masks, &rule.remedy.masks);
-            predicates::strictest(&mut asked, &rule.remedy.predicates);
-            limits.tighten(&rule.remedy.limits);
-            if let Some(approval) = &rule.remedy.approval {
-                let own = Terms { groups: vec![approval.groups.clone()], wait: approval.wait, valid: approval.valid };
-                terms = Some(combine(terms, own));
-            }
-        }
-        let effect = if terms.is_some() { Effect::RequireApproval } else { Effect::Allow };
+        let mut obligations = Obligations::default();
+        forbids.iter().for_each(|rule| obligations.tighten(rule.remedy.obligations()));
+        let effect = if obligations.approval.is_some() { Effect::RequireApproval } else { Effect::Allow };
         let asking: Vec<&Rule> = forbids.iter().copied().filter(|rule| rule.remedy.approval.is_some()).collect();
         let message = if asking.is_empty() { String::new() } else { self.message(access, &asking) };
-        Decision {
-            effect,
-            obligations: Obligations { masks, predicates: asked, limits, approval: terms },
-            rules: [ids(forbids), ids(permits)].concat(),
-            message,
-        }
+        Decision { effect, obligations, rules: [ids(forbids), ids(permits)].concat(), message }
     }
 
     /// A rule that cannot be evaluated would vanish, and with it what it forbids.
@@ -206,7 +187,7 @@ impl<'a> Speaker<'a> {
         for error in &pass.errors {
             tracing::error!(error, "a policy rule failed, and what it was asked about is denied");
         }
-        deny("a policy rule could not be evaluated, so this is refused".to_owned())
+        Decision::deny("a policy rule could not be evaluated, so this is refused".to_owned())
     }
 
     /// The worst rule's message.
@@ -226,7 +207,7 @@ impl<'a> Speaker<'a> {
     /// What could not be analysed is explained beside what refused it.
     fn about(&self, access: &Access, message: String) -> String {
         match access.operation {
-            Operation::Sql(sql::Operation::Unknown) => with_caveats(message, self.question),
+            Operation::Sql(sql::Operation::Unknown) => message::with_caveats(message, self.question),
             Operation::Sql(_) => message,
         }
     }
@@ -235,61 +216,6 @@ impl<'a> Speaker<'a> {
 struct Parties {
     resource: EntityUid,
     entities: Entities,
-}
-
-pub fn with_caveats(mut message: String, question: &Question<'_>) -> String {
-    let caveats: Vec<String> =
-        question.request.footprint.caveats.iter().map(|text| message::presentable(text)).collect();
-    if !caveats.is_empty() {
-        message.push_str(": ");
-        message.push_str(&caveats.join("; "));
-    }
-    message
-}
-
-pub fn deny(message: String) -> Decision {
-    Decision { effect: Effect::Deny, obligations: Obligations::default(), rules: Vec::new(), message }
-}
-
-/// Adds the decision on one more access; the worst rules stand first.
-pub fn add(total: &mut Decision, next: Decision) {
-    strictest(&mut total.obligations.masks, &next.obligations.masks);
-    predicates::strictest(&mut total.obligations.predicates, &next.obligations.predicates);
-    total.obligations.limits.tighten(&next.obligations.limits);
-    if let Some(terms) = next.obligations.approval {
-        total.obligations.approval = Some(combine(total.obligations.approval.take(), terms));
-    }
-    let (mut worse, better) = if next.effect > total.effect {
-        total.message = next.message;
-        (next.rules, std::mem::take(&mut total.rules))
-    } else {
-        (std::mem::take(&mut total.rules), next.rules)
-    };
-    worse.extend(better);
-    let mut seen = BTreeSet::new();
-    worse.retain(|rule| seen.insert(rule.clone()));
-    total.rules = worse;
-    total.effect = total.effect.max(next.effect);
-}
-
-fn strictest(masks: &mut BTreeMap<Class, Method>, more: &BTreeMap<Class, Method>) {
-    for (class, method) in more {
-        let strict = masks.entry(class.clone()).or_insert(*method);
-        *strict = (*strict).max(*method);
-    }
-}
-
-/// Everybody who is needed, and the shorter of the times.
-fn combine(known: Option<Terms>, more: Terms) -> Terms {
-    let Some(mut terms) = known else { return more };
-    for any_of in more.groups {
-        if !terms.groups.contains(&any_of) {
-            terms.groups.push(any_of);
-        }
-    }
-    terms.wait = terms.wait.min(more.wait);
-    terms.valid = terms.valid.min(more.valid);
-    terms
 }
 
 fn ids(rules: &[&Rule]) -> Vec<RuleId> {

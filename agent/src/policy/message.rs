@@ -132,3 +132,12 @@ fn names(resource: &Resource) -> (&str, &str, &str) {
         Resource::Setting(setting) => (&setting.name, "", &setting.database),
     }
 }
+/// Adds what of the request could not be analysed.
+pub fn with_caveats(mut message: String, question: &Question<'_>) -> String {
+    let caveats: Vec<String> = question.request.footprint.caveats.iter().map(|text| presentable(text)).collect();
+    if !caveats.is_empty() {
+        message.push_str(": ");
+        message.push_str(&caveats.join("; "));
+    }
+    message
+}

@@ -33,6 +33,7 @@ mod needs;
 mod predicates;
 mod question;
 mod rule;
+mod rules;
 mod schema;
 mod store;
 mod suite;

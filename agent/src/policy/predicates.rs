@@ -1,7 +1,5 @@
 //! What may be asked about columns that are masked.
 
-use std::collections::BTreeMap;
-
 use crate::{
     policy::{Obligations, Rule},
     request::{Footprint, PredicateKind},
@@ -91,13 +89,5 @@ impl Refusal {
             Some(class) => terms.get(class) == Some(&self.terms),
             None => terms.values().any(|terms| *terms == self.terms),
         }
-    }
-}
-
-/// Unites what several rules let pass: the strictest wins.
-pub fn strictest(known: &mut BTreeMap<Class, Predicates>, more: &BTreeMap<Class, Predicates>) {
-    for (class, terms) in more {
-        let strict = known.entry(class.clone()).or_insert(*terms);
-        *strict = (*strict).max(*terms);
     }
 }

@@ -7,7 +7,7 @@ use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
 use crate::{
     mask::Method,
     policy::{
-        Bound, Finding, Limits, Predicates, RuleId, Source,
+        Bound, Finding, Limits, Obligations, Predicates, RuleId, Source, Terms,
         annotation::{self, Mistake},
         diagnostic,
         message::{MESSAGE_BYTES_MAX, Message},
@@ -54,6 +54,20 @@ pub struct Approval {
 impl Remedy {
     pub fn is_empty(&self) -> bool {
         self.masks.is_empty() && self.limits.is_empty() && self.approval.is_none()
+    }
+
+    /// What is owed for the forbid to be lifted.
+    pub fn obligations(&self) -> Obligations {
+        Obligations {
+            masks: self.masks.clone(),
+            predicates: self.predicates.clone(),
+            limits: self.limits.clone(),
+            approval: self.approval.as_ref().map(|approval| Terms {
+                groups: vec![approval.groups.clone()],
+                wait: approval.wait,
+                valid: approval.valid,
+            }),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use memchr::memmem;
 use super::{
     SessionId, StoreError,
     format::{self, BLOCK_COVERED, BLOCK_HEADER, BLOCK_MAGIC, BlockHeader, ENTRY_HEADER, EntryHeader, PREAMBLE},
-    reader::Recording,
+    recording::Recording,
 };
 
 /// Bytes that are searched at once for the next block behind damage.

@@ -13,7 +13,7 @@ use super::{
     blocks::Piece,
     folder::{make_private_folder, path_of},
     format::{self, BLOCK_COVERED, BLOCK_HEADER, BLOCK_MAX, BlockHeader, Encoding, EntryHeader, Hash, PREAMBLE},
-    reader::{ReadError, Recording},
+    recording::{ReadError, Recording},
 };
 
 /// The end of a session's file, to which the next block is chained.

@@ -16,7 +16,7 @@ use super::{
     folder::{journal_of, path_of, session_files},
     format::{Hash, genesis},
     journal,
-    reader::{ReadError, Recording},
+    recording::{ReadError, Recording},
 };
 
 /// Most findings about one file; a file that is wrong throughout is not worth more.

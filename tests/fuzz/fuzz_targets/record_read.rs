@@ -1,7 +1,7 @@
 //! Any file is read as a recording to its end, and verified, without trust in what it says.
 #![no_main]
 
-use portcullis::record::{reader::Recording, verify::verify_file};
+use portcullis::record::{Recording, verify::verify_file};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let path = std::env::temp_dir().join(format!("portcullis-fuzz-{}.rec", std::process::id()));

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Records, replay::seconds, timeline::Timeline, timestamp};
 use crate::record::{
-    Kind,
+    Kind, Recording,
     printable::printable_json,
-    reader::{Entry, Part, Recording},
+    reader::{Entry, Part},
 };
 
 /// Width of the terminal that a player shows.

@@ -10,7 +10,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{Records, timeline::Timeline};
-use crate::record::reader::Recording;
+use crate::record::Recording;
 
 /// The longest pause between two lines; what was longer is not worth watching.
 const PAUSE_MAX: Duration = Duration::from_secs(2);

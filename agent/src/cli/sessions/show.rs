@@ -14,11 +14,7 @@ use super::{
 };
 use crate::{
     principal::Principal,
-    record::{
-        BeginEntry, DenialEntry, Kind, Outcome, Row,
-        printable::printable,
-        reader::{Part, Recording},
-    },
+    record::{BeginEntry, DenialEntry, Kind, Outcome, Recording, Row, printable::printable, reader::Part},
 };
 
 /// Most notable entries that are shown; `replay` shows them all.

@@ -4,9 +4,9 @@ use crate::{
     protocol::{PROTOCOLS, Side, Transcript},
     record::{
         ApprovalEntry, BeginEntry, DecisionEntry, DenialEntry, EndEntry, ErrorEntry, Kind, LifecycleEntry, MaskEntry,
-        SessionHeader,
+        ReadError, Recording, SessionHeader,
         printable::{printable, printable_bytes},
-        reader::{Entry, Part, ReadError, Recording},
+        reader::{Entry, Part},
     },
 };
 

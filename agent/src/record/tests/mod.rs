@@ -8,7 +8,7 @@ mod tampering;
 use std::{path::Path, sync::Arc};
 
 use super::{
-    reader::{Entry, Part, Recording},
+    reader::{Entry, Part},
     *,
 };
 use crate::principal::{Principal, Process};

@@ -38,7 +38,9 @@ use self::{
     flow::{Flow, Row},
     scope::Scope,
 };
-use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange};
+use super::{
+    ColumnRef, Output, RelationName, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange,
+};
 use crate::{
     request::{Access, Facts, Footprint, Operation, Predicate, PredicateKind, Resource, sql},
     target::Class,
@@ -65,8 +67,8 @@ pub struct Analysed {
 /// What earlier statements of the same text have done to the catalogue.
 #[derive(Debug, Default)]
 pub struct Earlier {
-    /// Tables that they create, by schema and name, and that earlier texts of the transaction have created.
-    pub created: BTreeSet<(String, String)>,
+    /// Relations that they create.
+    pub created: BTreeSet<RelationName>,
     /// Whether names may mean something else now: a view was replaced, a column renamed.
     pub redefined: bool,
 }
@@ -74,7 +76,7 @@ pub struct Earlier {
 impl Earlier {
     /// Takes note of one statement.
     pub fn note(&mut self, analysed: &Analysed) {
-        self.created.extend(analysed.remarks.created.iter().cloned());
+        self.created.extend(analysed.statement.creates.keys().cloned());
         let redefines = |access: &Access| {
             let Operation::Sql(operation) = access.operation;
             access::redefines(operation)
@@ -87,21 +89,21 @@ impl Earlier {
 #[derive(Debug, Default)]
 pub struct Remarks {
     pub unknown_relations: bool,
-    pub unqualified: BTreeSet<String>,
+    pub is_premature: bool,
+    /// The names of relations without their schemas.
+    pub named: BTreeSet<String>,
     pub depends_on_session: bool,
     /// Whether integers decide what a column of the answer or a setting is.
     pub numbers_matter: bool,
-    /// Tables that the statement creates, by schema and name.
-    pub created: BTreeSet<(String, String)>,
 }
 
 impl Remarks {
     pub fn merge(&mut self, other: Self) {
         self.unknown_relations |= other.unknown_relations;
+        self.is_premature |= other.is_premature;
         self.depends_on_session |= other.depends_on_session;
         self.numbers_matter |= other.numbers_matter;
-        self.unqualified.extend(other.unqualified);
-        self.created.extend(other.created);
+        self.named.extend(other.named);
     }
 }
 
@@ -125,8 +127,8 @@ pub struct Analysis<'a> {
     predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
     /// Those of statements that were analysed before, and run again.
     resumed: BTreeSet<Predicate>,
-    /// Temporary relations that are written.
-    fills: BTreeSet<String>,
+    /// Relations of the session's own that are written.
+    fills: BTreeSet<RelationName>,
     /// Whether a statement that runs again may fill any.
     may_fill_all: bool,
     /// Variables and parameters of the code that is walked, which names may mean in all its SQL.
@@ -147,6 +149,16 @@ pub struct Analysis<'a> {
     is_redefined: bool,
     /// Whether names of cursors may mean something else.
     forgets_names: bool,
+    /// Relations that are made.
+    creates: BTreeMap<RelationName, Option<Vec<String>>>,
+    /// Relations of the session's own that get other columns.
+    reshapes: BTreeSet<RelationName>,
+    /// Whether what a definition changes is known to leave the relations of this transaction what they are.
+    keeps_made: bool,
+    /// Whether they may be others, or show what others hold, whatever else is known.
+    overturns: bool,
+    /// Whether a temporary relation is named.
+    names_temporary: bool,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
@@ -169,7 +181,11 @@ struct Done {
     writes_within: bool,
     predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
     resumed: BTreeSet<Predicate>,
-    fills: BTreeSet<String>,
+    fills: BTreeSet<RelationName>,
+    creates: BTreeMap<RelationName, Option<Vec<String>>>,
+    reshapes: BTreeSet<RelationName>,
+    overturns: bool,
+    names_temporary: bool,
     may_fill_all: bool,
     forgets_names: bool,
     is_redefined: bool,
@@ -227,6 +243,11 @@ impl<'a> Analysis<'a> {
             is_in_code: false,
             is_redefined: false,
             forgets_names: false,
+            creates: BTreeMap::new(),
+            reshapes: BTreeSet::new(),
+            keeps_made: false,
+            overturns: false,
+            names_temporary: false,
             level: Level::default(),
             depth: 0,
             steps: 0,
@@ -264,6 +285,10 @@ impl<'a> Analysis<'a> {
             predicates: self.predicates,
             resumed: self.resumed,
             fills: self.fills,
+            creates: self.creates,
+            reshapes: self.reshapes,
+            overturns: self.overturns,
+            names_temporary: self.names_temporary,
             may_fill_all: self.may_fill_all,
             forgets_names: self.forgets_names,
             is_redefined: self.is_redefined,
@@ -282,6 +307,10 @@ impl<'a> Analysis<'a> {
         self.predicates.extend(done.predicates);
         self.resumed.extend(done.resumed);
         self.fills.extend(done.fills);
+        self.creates.extend(done.creates);
+        self.reshapes.extend(done.reshapes);
+        self.overturns |= done.overturns;
+        self.names_temporary |= done.names_temporary;
         self.may_fill_all |= done.may_fill_all;
         self.forgets_names |= done.forgets_names;
         self.is_redefined |= done.is_redefined;
@@ -299,6 +328,7 @@ impl<'a> Analysis<'a> {
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
         let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
+        let may_overturn = self.may_overturn(&kind, effect.verb) || self.is_redefined;
         let statement = Statement {
             returns_rows: answered && kind != StatementKind::CopyOut,
             kind,
@@ -315,7 +345,9 @@ impl<'a> Analysis<'a> {
             forgets_names: self.forgets_names,
             rests_on_bodies: self.followed.values().any(|is_followed| *is_followed),
             outputs,
-            creates: self.remarks.created.clone(),
+            creates: self.creates.clone(),
+            reshapes: self.reshapes.clone(),
+            may_overturn,
             flows: flow.columns,
         };
         let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());
@@ -325,6 +357,42 @@ impl<'a> Analysis<'a> {
             self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
         let footprint = Footprint { accesses, predicates, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
+    }
+
+    /// Whether relations of this transaction may be others afterwards, or show what others hold.
+    fn may_overturn(&self, kind: &StatementKind, verb: &str) -> bool {
+        match kind {
+            StatementKind::Unknown | StatementKind::Call | StatementKind::CopyServer => true,
+            StatementKind::Define => self.overturns || !self.keeps_made,
+            // What a savepoint brings back is not remembered.
+            StatementKind::Savepoint => verb == "ROLLBACK",
+            StatementKind::Select
+            | StatementKind::Insert
+            | StatementKind::Update
+            | StatementKind::Delete
+            | StatementKind::Merge
+            | StatementKind::CopyOut
+            | StatementKind::CopyIn
+            | StatementKind::Begin
+            | StatementKind::Commit
+            | StatementKind::Rollback
+            | StatementKind::Prepare { .. }
+            | StatementKind::Execute { .. }
+            | StatementKind::Deallocate { .. }
+            | StatementKind::Declare { .. }
+            | StatementKind::Fetch { .. }
+            | StatementKind::Close { .. }
+            | StatementKind::Set
+            | StatementKind::SetSearchPath(_)
+            | StatementKind::Show
+            | StatementKind::ResetAll
+            | StatementKind::CreateTemporary { .. }
+            | StatementKind::DiscardAll
+            | StatementKind::DiscardTemporary
+            | StatementKind::DiscardOther
+            | StatementKind::Explain { .. }
+            | StatementKind::Utility => false,
+        }
     }
 
     fn output(&self, flow: &Flow) -> Output {

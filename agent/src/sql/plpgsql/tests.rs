@@ -148,7 +148,8 @@ fn no_sql_is_lost_that_another_parser_finds() {
     let mut compared = 0;
     for text in include_str!("../corpus/code.sql").split("\n\n") {
         let Some(body) = text.trim().strip_prefix("DO $$").and_then(|text| text.split("$$").next()) else { continue };
-        let (Ok(code), Ok(tree)) = (parse(body, "", &["found"]), pg_query::parse_plpgsql(&format!("DO $${body}$$"))) else {
+        let (Ok(code), Ok(tree)) = (parse(body, "", &["found"]), pg_query::parse_plpgsql(&format!("DO $${body}$$")))
+        else {
             continue;
         };
         let ours = without_space(&format!("{:?}", code.pieces)).replace("\\\"", "\"").replace("\\n", "");

@@ -22,7 +22,6 @@ impl Conversation {
         }
         for statement in &classified.statements {
             self.state.announce(statement);
-            self.state.created.extend(statement.creates.iter().cloned());
             if statement.forgets_names {
                 self.forget_names();
             }
@@ -134,7 +133,7 @@ impl Conversation {
 
     /// The transaction is over, by itself or by COMMIT or ROLLBACK.
     pub(super) fn note_transaction_end(&mut self) {
-        self.state.created.clear();
+        self.state.made.clear();
         self.state.path.commit();
         self.follow_path();
     }
