@@ -51,7 +51,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("bookworm"), Suite::security("bookworm-security")],
             package: "linux-image-amd64",
-            emulation: Emulation::Whole,
+            emulation: Emulation::OneProcessor,
             reason: "Debian 12",
         },
         Self {
