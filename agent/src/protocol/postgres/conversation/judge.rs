@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     Conversation, Skip,
     replies::only_reads,
-    running::{Expected, Portal, Prepared, Running},
+    running::{Expected, Load, Portal, Prepared, Running},
 };
 use crate::{
     gate::{Denial, Permit, Verdict},
@@ -276,8 +276,8 @@ impl Conversation {
             // The server plans when it binds, and runs functions that it believes immutable: what an error
             // quotes then falls under this statement's masks before anything of it is executed.
             let shield = self.shield(&classified, obligations);
-            let (classifier, description) = (self.classifier.clone(), Arc::default());
-            self.ledger.prepare(&name, Prepared { text, types, classified, classifier, shield, description })?;
+            let (classifier, description, load) = (self.classifier.clone(), Arc::default(), Load::default());
+            self.ledger.prepare(&name, Prepared { text, types, classified, classifier, shield, description, load })?;
             self.forward(total, wire);
             return Ok(());
         }

@@ -4,6 +4,7 @@ mod ahead;
 mod leaks;
 mod lies;
 mod limits;
+mod long;
 mod masking;
 mod names;
 mod path;
