@@ -100,7 +100,8 @@ impl<'a> Analysis<'a> {
     }
 
     /// An unqualified name means the best match for its arguments among all schemas of the search path, so
-    /// every one of them that has such a function must be permitted.
+    /// every one of them that has such a function must be permitted: unless it only computes, as the server's of that name
+    /// does (`replace` of the extension citext).
     fn unqualified_function(&mut self, name: &str) -> Flow {
         let names = self.names;
         let mut flow = Flow::default();
@@ -112,8 +113,11 @@ impl<'a> Analysis<'a> {
         }
         if let Some(schemas) = names.catalogue.functions.get(name) {
             for schema in names.path.iter().filter(|schema| schemas.contains(*schema)) {
-                self.on_function(schema, name);
-                flow.opaque |= !self.is_pure(schema, name);
+                let is_pure = self.is_pure(schema, name);
+                if !(resolved && is_pure) {
+                    self.on_function(schema, name);
+                }
+                flow.opaque |= !is_pure;
                 resolved = true;
             }
         }

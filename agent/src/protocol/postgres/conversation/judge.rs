@@ -384,8 +384,9 @@ fn layout(text: &[u8], classified: &Classified) -> Option<Arc<CopyLayout>> {
 fn unfulfillable(classified: &Classified, shield: &Shield, layout: Option<&CopyLayout>) -> Option<Denial> {
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
     const HINT: &str = "leave the masked columns out, read with SELECT, or use one COPY … TO STDOUT with known columns";
-    if let Some(class) = classified.statements.iter().find_map(|statement| shield.stored(statement)) {
-        return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
+    let stores = |statement: &'_ sql::Statement| Some((statement.verb, shield.stored(statement)?.clone()));
+    if let Some((verb, class)) = classified.statements.iter().find_map(stores) {
+        return Some(refused(format!("{verb} would store values of class {class}, which must be masked, unmasked")));
     }
     let class = shield.flow()?;
     let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);
