@@ -130,7 +130,9 @@ impl PostgresTranscript {
     /// Reads the names of a Bind that is too long to be held; false while they have not come.
     fn begin_long_bind(&mut self, head: codec::Head) -> Result<bool, codec::CodecError> {
         let start = self.workload.unread().get(HEAD..).unwrap_or_default();
-        let Some((portal, statement, length)) = frontend::bind_names(start)? else { return Ok(false) };
+        let Some(frontend::BindNames { portal, statement, length }) = frontend::bind_names(start)? else {
+            return Ok(false);
+        };
         let arguments = LongBind::behind(start.get(..length).unwrap_or_default());
         let bound = self.statements.get(statement).cloned().unwrap_or_else(|| text(statement));
         let left = head.total.saturating_sub(HEAD + length);
