@@ -2,7 +2,7 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{Node, RangeVar},
+    protobuf::{Node, ObjectType, RangeVar},
 };
 
 use super::{
@@ -15,6 +15,7 @@ use crate::{request::sql::Operation, sql::StatementKind};
 impl Analysis<'_> {
     /// A statement that defines, changes or removes something.
     pub(super) fn define(&mut self, node: &NodeEnum) -> Effect {
+        self.keeps_made = leaves_relations(node);
         match node {
             NodeEnum::CreateStmt(create) => self.create_table(create, "CREATE TABLE"),
             NodeEnum::CreateForeignTableStmt(create) => match &create.base_stmt {
@@ -34,6 +35,10 @@ impl Analysis<'_> {
                 let object = rename.object.as_deref().or_else(|| (!rename.subname.is_empty()).then_some(&name));
                 let effect = self.alter_object(rename.rename_type(), relation, object);
                 self.renamed(rename);
+                if let (ObjectType::ObjectColumn, Some(table)) = (rename.rename_type(), relation) {
+                    self.reshaped(table);
+                    self.keeps_made = true;
+                }
                 effect
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
@@ -129,6 +134,7 @@ impl Analysis<'_> {
             NodeEnum::DefineStmt(define) => self.simple(Tags::of(define.kind()).create, Operation::CreateObject),
             NodeEnum::CreateFunctionStmt(create) => {
                 let verb = if create.is_procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" };
+                self.routine_settings(&create.options);
                 self.routine_body(create, verb);
                 self.simple(verb, Operation::CreateObject)
             }
@@ -160,7 +166,10 @@ impl Analysis<'_> {
             }
             NodeEnum::AlterPublicationStmt(_) => self.simple("ALTER PUBLICATION", Operation::AlterObject),
             NodeEnum::AlterSubscriptionStmt(_) => self.simple("ALTER SUBSCRIPTION", Operation::AlterObject),
-            NodeEnum::AlterFunctionStmt(alter) => self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject),
+            NodeEnum::AlterFunctionStmt(alter) => {
+                self.routine_settings(&alter.actions);
+                self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject)
+            }
 
             NodeEnum::DropTableSpaceStmt(_) => self.simple("DROP TABLESPACE", Operation::DropObject),
             NodeEnum::DropUserMappingStmt(_) => self.simple("DROP USER MAPPING", Operation::DropObject),
@@ -266,4 +275,20 @@ impl Analysis<'_> {
             None => self.on_database(Operation::Maintain),
         }
     }
+}
+
+/// Whether what a definition makes or changes is beside all relations: it neither runs, shows nor renames any.
+const fn leaves_relations(node: &NodeEnum) -> bool {
+    matches!(
+        node,
+        NodeEnum::CommentStmt(_)
+            | NodeEnum::GrantStmt(_)
+            | NodeEnum::AlterOwnerStmt(_)
+            | NodeEnum::CreateEnumStmt(_)
+            | NodeEnum::CompositeTypeStmt(_)
+            | NodeEnum::CreateRangeStmt(_)
+            | NodeEnum::CreateDomainStmt(_)
+            | NodeEnum::CreateStatsStmt(_)
+            | NodeEnum::AlterSeqStmt(_)
+    )
 }

@@ -239,6 +239,7 @@ impl Conversation {
         }
         if std::mem::take(&mut self.is_held_back) {
             self.hear_server(wire)?;
+            self.go_on(wire)?;
         }
         self.hear_workload(wire)
     }

@@ -16,7 +16,6 @@ impl Conversation {
         self.record.sent(classified);
         for statement in &classified.statements {
             self.state.announce(statement);
-            self.state.created.extend(statement.creates.iter().cloned());
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);
@@ -121,7 +120,7 @@ impl Conversation {
 
     /// The transaction is over, by itself or by COMMIT or ROLLBACK.
     pub(super) fn note_transaction_end(&mut self) {
-        self.state.created.clear();
+        self.state.made.clear();
         self.state.path.commit();
         self.follow_path();
     }
