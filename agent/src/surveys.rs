@@ -26,7 +26,7 @@ use crate::{
         postgres::{self, Seen},
     },
     request::{Estimate, Request},
-    sql::{Catalogue, Classifier},
+    sql::{Catalogue, Changes, Classifier, Definitions},
     target::{OriginalDestination, Verify},
     tls,
     upstream::Dialler,
@@ -56,6 +56,8 @@ pub struct Surveys {
     /// What each database's columns were classified as. Kept while nobody uses it too: a workload that may rename or
     /// comment could otherwise wait for that.
     seen: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<Seen>>>>,
+    /// What is being changed in each database. Kept for the same reason.
+    changes: Mutex<HashMap<Place, Arc<Changes>>>,
 }
 
 /// One database's newest catalogue and who wants to hear of a newer one.
@@ -69,6 +71,7 @@ struct Site {
     /// One connection for all estimates, while it works.
     planner: tokio::sync::Mutex<Option<postgres::Planner>>,
     seen: Arc<tokio::sync::Mutex<Seen>>,
+    changes: Arc<Changes>,
 }
 
 /// How the last survey went.
@@ -154,6 +157,7 @@ impl Surveys {
             listeners: Mutex::default(),
             planner: tokio::sync::Mutex::default(),
             seen: self.seen.lock().entry(place.clone()).or_default().clone(),
+            changes: self.changes.lock().entry(place.clone()).or_default().clone(),
         });
         sites.insert(place.clone(), site.clone());
         tokio::spawn(keep_fresh(Arc::downgrade(self), place, Arc::downgrade(&site)));
@@ -196,7 +200,7 @@ impl Site {
         {
             return Err(reason.clone());
         }
-        let at = Instant::now();
+        let (at, as_of) = (Instant::now(), self.changes.made());
         let read = tokio::time::timeout(SURVEY_TIMEOUT, self.read()).await;
         let read = read.unwrap_or_else(|_| Err(format!("no answer within {} s", SURVEY_TIMEOUT.as_secs())));
         newest.failed = read.as_ref().err().map(|reason| (at, reason.clone()));
@@ -205,9 +209,11 @@ impl Site {
             && *taken.classifier.catalogue() == catalogue
         {
             taken.at = at;
+            taken.classifier.definitions().renew(as_of);
             return Ok(taken.classifier.clone());
         }
-        let classifier = Arc::new(Classifier::new(catalogue));
+        let definitions = Definitions::new(self.changes.clone(), as_of);
+        let classifier = Arc::new(Classifier::surveyed(catalogue, definitions));
         let replaced = newest.taken.replace(Taken { at, classifier: classifier.clone() });
         drop(newest);
         if replaced.is_some() {

@@ -4,6 +4,8 @@
 mod ahead;
 #[path = "postgres/approval.rs"]
 mod approval;
+#[path = "postgres/bodies.rs"]
+mod bodies;
 #[path = "postgres/channels.rs"]
 mod channels;
 #[path = "postgres/classes.rs"]

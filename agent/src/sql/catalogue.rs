@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
-    ColumnRef, mistake,
+    ColumnRef,
+    definitions::Definitions,
+    mistake,
     path::{self, Path},
 };
 use crate::target::Class;
@@ -40,6 +42,12 @@ pub struct Catalogue {
     pub operators: BTreeMap<String, BTreeSet<(String, String)>>,
     /// The same for casts to a type of this name.
     pub casts: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// Functions and procedures by schema and name, each as `pg_get_functiondef` gives it. A name is here where the bodies
+    /// of all that are called so are known.
+    pub routines: BTreeMap<(String, String), Vec<String>>,
+    /// Functions that the server may run on the columns of a relation without their names standing anywhere: casts that
+    /// are applied by themselves.
+    pub implicit: BTreeMap<u32, BTreeSet<(String, String)>>,
     /// The queries of views and materialised views.
     pub definitions: HashMap<u32, Definition>,
 }
@@ -131,10 +139,17 @@ pub(super) struct Names {
     classified: Arc<HashSet<ColumnRef>>,
     /// Schemas in which an unqualified name is looked up, in order.
     pub path: Vec<String>,
+    /// Whether functions still are what the catalogue says.
+    pub definitions: Arc<Definitions>,
 }
 
 impl Names {
     pub fn new(catalogue: Catalogue) -> Self {
+        Self::read(catalogue, Definitions::default())
+    }
+
+    /// A catalogue of a server.
+    pub fn read(catalogue: Catalogue, definitions: Definitions) -> Self {
         let path = with_server_schema(catalogue.search_path.clone());
         let mut by_schema: HashMap<String, HashMap<String, u32>> = HashMap::new();
         for relation in catalogue.relations.values() {
@@ -146,7 +161,13 @@ impl Names {
             .filter(|(_, column)| !column.classes.is_empty())
             .map(|(relation, column)| ColumnRef { relation, column: column.number })
             .collect();
-        Self { catalogue: Arc::new(catalogue), by_schema: Arc::new(by_schema), classified: Arc::new(classified), path }
+        Self {
+            catalogue: Arc::new(catalogue),
+            by_schema: Arc::new(by_schema),
+            classified: Arc::new(classified),
+            path,
+            definitions: Arc::new(definitions),
+        }
     }
 
     /// Where names are looked up under a path that a session has set, as the server reads it.

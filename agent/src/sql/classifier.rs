@@ -14,6 +14,7 @@ use super::{
     analysis::{Analysed, Analysis, Earlier, Remarks},
     cache::Cache,
     catalogue::Names,
+    definitions::Definitions,
     path::Path,
     scan,
 };
@@ -41,6 +42,16 @@ type Family = Mutex<HashMap<Vec<String>, Weak<Classifier>>>;
 impl Classifier {
     pub fn new(catalogue: Catalogue) -> Self {
         Self { names: Names::new(catalogue), cache: Cache::new(), family: Arc::default() }
+    }
+
+    /// A classifier for what a server holds.
+    pub fn surveyed(catalogue: Catalogue, definitions: Definitions) -> Self {
+        Self { names: Names::read(catalogue, definitions), ..Self::new(Catalogue::default()) }
+    }
+
+    /// What is known of the functions of its catalogue.
+    pub fn definitions(&self) -> &Definitions {
+        &self.names.definitions
     }
 
     /// The classifier for sessions on the same catalogue with this search path.

@@ -69,6 +69,10 @@ pub struct Statement {
     pub fills: BTreeSet<RelationName>,
     /// Whether it may put anything into any of them: it runs code that is not known.
     pub may_fill_all: bool,
+    /// Whether names of cursors and prepared statements may mean something else afterwards.
+    pub forgets_names: bool,
+    /// Whether it was judged by the bodies of functions that it calls, as they were then.
+    pub rests_on_bodies: bool,
     /// Relations that it makes for all to see once it is committed, with their columns where they are known.
     pub creates: BTreeMap<RelationName, Option<Vec<String>>>,
     /// Relations of the session's own that have other columns afterwards.

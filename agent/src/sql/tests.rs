@@ -49,8 +49,57 @@ fn shop() -> Catalogue {
     let audit_note = BTreeSet::from([("public".to_owned(), "audit_note".to_owned())]);
     catalogue.operators.insert("<~>".to_owned(), audit_note.clone());
     catalogue.casts.insert("loud".to_owned(), audit_note);
+    for (name, signature, rest) in ROUTINES {
+        catalogue.functions.entry(name.to_owned()).or_default().insert("public".to_owned());
+        let definition = format!("CREATE OR REPLACE FUNCTION public.{name}{signature} {rest}");
+        catalogue.routines.entry(("public".to_owned(), name.to_owned())).or_default().push(definition);
+    }
     catalogue
 }
+
+/// Functions of the shop: name, parameters and result, body.
+const ROUTINES: [(&str, &str, &str); 16] = [
+    ("add_one", "(n integer) RETURNS integer", "LANGUAGE sql IMMUTABLE AS $$ SELECT $1 + 1 $$"),
+    (
+        "spent",
+        "(who integer) RETURNS numeric",
+        "LANGUAGE sql AS $$ SELECT sum(total) FROM orders WHERE customer_id = who $$",
+    ),
+    ("atomic", "() RETURNS text", "LANGUAGE sql BEGIN ATOMIC SELECT customers.name FROM customers; END"),
+    ("peek", "(who integer) RETURNS text", "LANGUAGE sql AS $$ SELECT ssn FROM customers WHERE id = $1 $$"),
+    ("by_email", "(text) RETURNS integer", "LANGUAGE sql AS $$ SELECT id FROM customers WHERE email = $1 $$"),
+    ("overloaded", "(n integer) RETURNS integer", "LANGUAGE sql AS $$ SELECT $1 $$"),
+    ("overloaded", "(n text) RETURNS text", "LANGUAGE sql AS $$ SELECT ssn FROM customers WHERE name = n $$"),
+    (
+        "stamp",
+        "(note text) RETURNS void",
+        "LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit.log (message) VALUES (note); END $$",
+    ),
+    (
+        "purge",
+        "() RETURNS integer",
+        "LANGUAGE plpgsql AS $$ DECLARE n int; BEGIN DELETE FROM orders; GET DIAGNOSTICS n = ROW_COUNT; RETURN n; END $$",
+    ),
+    (
+        "tell",
+        "(guess text) RETURNS boolean",
+        "LANGUAGE plpgsql AS $$ BEGIN IF guess LIKE '1%' THEN RETURN true; END IF; RETURN false; END $$",
+    ),
+    ("any_text", "(query text) RETURNS void", "LANGUAGE plpgsql AS $$ BEGIN EXECUTE query; END $$"),
+    ("again", "(n integer) RETURNS integer", "LANGUAGE sql AS $$ SELECT again($1 - 1) $$"),
+    ("elsewhere", "() RETURNS SETOF text", "LANGUAGE sql SET search_path TO 'audit' AS $$ SELECT message FROM log $$"),
+    ("as_role", "() RETURNS integer", "LANGUAGE sql SET role TO 'admin' AS $$ SELECT 1 $$"),
+    (
+        "outs",
+        "(who integer, OUT a text, OUT b integer)",
+        "LANGUAGE plpgsql AS $$ BEGIN SELECT ssn, 1 INTO a, b FROM customers WHERE id = outs.who; END $$",
+    ),
+    (
+        "keeps_rows",
+        "() RETURNS trigger",
+        "LANGUAGE plpgsql AS $$ BEGIN INSERT INTO audit.log (message) VALUES (NEW::text); RETURN NEW; END $$",
+    ),
+];
 
 fn classifier() -> Classifier {
     Classifier::new(shop())
@@ -140,7 +189,7 @@ fn reviewed(name: &str, corpus: &str) {
     });
 }
 
-const CORPUS: [(&str, &str); 8] = [
+const CORPUS: [(&str, &str); 10] = [
     ("queries", include_str!("corpus/queries.sql")),
     ("flows", include_str!("corpus/flows.sql")),
     ("writes", include_str!("corpus/writes.sql")),
@@ -149,6 +198,8 @@ const CORPUS: [(&str, &str); 8] = [
     ("tricks", include_str!("corpus/tricks.sql")),
     ("predicates", include_str!("corpus/predicates.sql")),
     ("persisted", include_str!("corpus/persisted.sql")),
+    ("code", include_str!("corpus/code.sql")),
+    ("bodies", include_str!("corpus/bodies.sql")),
 ];
 
 #[test]

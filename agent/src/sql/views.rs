@@ -58,7 +58,8 @@ fn columns(names: &Names, oid: u32, definition: &Definition) -> Option<Vec<Trace
     let parsed = pg_query::parse(&definition.query, 0).ok()?.protobuf.stmts;
     let [query] = parsed.as_slice() else { return None };
     let (state, earlier) = (SessionState::default(), Earlier::default());
-    let Analysed { statement, footprint, .. } = Analysis::new(names, &state, &earlier).run(query.stmt.as_deref());
+    let Analysed { statement, footprint, .. } =
+        Analysis::new(names, &state, &earlier).for_later().run(query.stmt.as_deref());
     let is_unknown = |operation| operation == Operation::Sql(sql::Operation::Unknown);
     if statement.kind != StatementKind::Select || footprint.accesses.iter().any(|access| is_unknown(access.operation)) {
         return None;

@@ -5,7 +5,7 @@ use portcullis_tests::postgres;
 use super::*;
 
 /// Permits definitions and the shop's own functions, which the baseline does not.
-const DEFINITIONS: &str = r#"
+pub const DEFINITIONS: &str = r#"
 @id("definitions") permit (principal, action in Sql::Action::"ddl", resource);
 @id("temporary-tables") permit (principal, action, resource is Sql::Table) when { resource.schema == "pg_temp" };
 @id("own-functions") permit (principal, action == Sql::Action::"call", resource) when { resource.schema == "public" };
@@ -21,7 +21,7 @@ pub fn defining() -> Result<(tempfile::TempDir, Pair)> {
 }
 
 /// Has the gate read the catalogue again, as it does when a statement names what it does not know.
-fn survey(pair: &Pair) -> Result<()> {
+pub fn survey(pair: &Pair) -> Result<()> {
     pair.psql("select 1 from nowhere_at_all").map(drop)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_postgres::{Client, Config, Connection, NoTls, error::SqlState, tls::NoTlsStream};
+use tokio_postgres::{Client, Config, Connection, NoTls, error::SqlState, tls::NoTlsStream, types::FromSqlOwned};
 
 use super::{codec::write, comment::COMMENTED_MAX, seen::Seen};
 use crate::{
@@ -91,6 +91,46 @@ const CASTS: &str = "
     JOIN pg_catalog.pg_proc p ON p.oid = c.function
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     WHERE p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema')";
+
+/// Most functions of one database whose bodies are read, the longest of them and all together in bytes. The bodies of others
+/// are not known.
+pub const ROUTINES_MAX: usize = 20_000;
+pub const ROUTINE_BYTES_MAX: usize = 64 << 10;
+pub const ROUTINES_BYTES_MAX: usize = 8 << 20;
+
+/// Every function that does not come with the server, with how it is made where that can be read. What one statement of
+/// the server's own does not call is left out: aggregates, windows, trusted extensions' code.
+const ROUTINES: &str = "
+    SELECT n.nspname::text, p.proname::text,
+           CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.prokind IN ('f', 'p')
+                 AND octet_length(p.prosrc) <= $1::bigint
+                 AND sum(octet_length(p.prosrc)) OVER (ORDER BY p.oid) <= $2::bigint
+                THEN pg_catalog.pg_get_functiondef(p.oid) END
+    FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    WHERE (n.nspname <> 'pg_catalog' OR p.oid >= 16384) AND n.nspname <> 'information_schema'
+    ORDER BY p.oid
+    LIMIT $3::bigint";
+
+/// Whether a transaction of anybody is about to make functions anew.
+const MAKING: &str = "
+    SELECT EXISTS (
+        SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database
+        WHERE d.datname = pg_catalog.current_database() AND l.relation = 'pg_catalog.pg_proc'::regclass
+          AND l.mode IN ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))";
+
+/// Functions that run on columns of a relation by themselves: casts of or to the type of a column that need not be
+/// written, where the type is no server's own or both are.
+const IMPLICIT: &str = "
+    SELECT DISTINCT a.attrelid, n.nspname::text, p.proname::text
+    FROM pg_catalog.pg_cast k
+    JOIN pg_catalog.pg_attribute a ON a.attnum > 0 AND NOT a.attisdropped
+     AND (a.atttypid = k.castsource AND (k.castsource >= 16384 OR k.casttarget < 16384)
+          OR a.atttypid = k.casttarget AND (k.casttarget >= 16384 OR k.castsource < 16384))
+    JOIN pg_catalog.pg_proc p ON p.oid = k.castfunc
+    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    WHERE k.castcontext IN ('i', 'a') AND (p.oid >= 16384 OR n.nspname NOT IN ('pg_catalog', 'information_schema'))";
 
 /// The queries of views, from which the classes of their columns follow.
 const DEFINITIONS: &str = "
@@ -225,14 +265,29 @@ pub(super) async fn read(
     let place = client.query_one(DATABASE, &[]).await?;
     let (oid, release): (u32, i32) = (place.try_get(0)?, place.try_get(1)?);
     seen.begin(oid, target);
-    let (relations, views, children, definitions, functions, operators, casts, search_path, schemas, commented) = tokio::try_join!(
+    let (
+        relations,
+        views,
+        children,
+        definitions,
+        routines,
+        functions,
+        operators,
+        casts,
+        implicit,
+        search_path,
+        schemas,
+        commented,
+    ) = tokio::try_join!(
         client.query(RELATIONS, &[]),
         client.query(VIEWS, &[]),
         client.query(CHILDREN, &[]),
         definitions(client),
+        routines(client),
         client.query(FUNCTIONS, &[]),
         client.query(OPERATORS, &[]),
         client.query(CASTS, &[]),
+        client.query(IMPLICIT, &[]),
         client.query(SEARCH_PATH, &[]),
         client.query(SCHEMAS, &[]),
         client.query(COMMENTS, &[]),
@@ -281,7 +336,9 @@ pub(super) async fn read(
         relations: plan.draw(target),
         operators: behind(operators, &pure)?,
         casts: behind(casts, &pure)?,
+        implicit: behind(implicit, &pure)?,
         definitions,
+        routines: readable(routines)?,
         functions: by_name,
         pure,
     };
@@ -300,12 +357,40 @@ async fn definitions(client: &Client) -> Result<Vec<tokio_postgres::Row>, tokio_
     }
 }
 
+/// How functions are made; of none while somebody makes some anew, or one of the tables that they name is locked.
+async fn routines(client: &Client) -> Result<Vec<tokio_postgres::Row>, tokio_postgres::Error> {
+    if client.query_one(MAKING, &[]).await?.try_get(0)? {
+        return Ok(Vec::new());
+    }
+    let limits = [ROUTINE_BYTES_MAX as i64, ROUTINES_BYTES_MAX as i64, ROUTINES_MAX as i64 + 1];
+    match client.query(ROUTINES, &[&limits[0], &limits[1], &limits[2]]).await {
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(Vec::new()),
+        routines => routines,
+    }
+}
+
+/// The definitions by name, where all functions of a name have one.
+fn readable(rows: Vec<tokio_postgres::Row>) -> Result<BTreeMap<(String, String), Vec<String>>, SurveyError> {
+    let mut known: BTreeMap<(String, String), Option<Vec<String>>> = BTreeMap::new();
+    if rows.len() > ROUTINES_MAX {
+        return Ok(BTreeMap::new());
+    }
+    for row in rows {
+        let definitions = known.entry((row.try_get(0)?, row.try_get(1)?)).or_insert_with(|| Some(Vec::new()));
+        match (row.try_get(2)?, definitions.as_mut()) {
+            (Some(definition), Some(definitions)) => definitions.push(definition),
+            _ => *definitions = None,
+        }
+    }
+    Ok(known.into_iter().filter_map(|(name, definitions)| Some((name, definitions?))).collect())
+}
+
 /// Functions that run where others are named, leaving out those that do nothing else than compute.
-fn behind(
+fn behind<K: Ord + FromSqlOwned>(
     rows: Vec<tokio_postgres::Row>,
     pure: &BTreeSet<(String, String)>,
-) -> Result<BTreeMap<String, BTreeSet<(String, String)>>, SurveyError> {
-    let mut known: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+) -> Result<BTreeMap<K, BTreeSet<(String, String)>>, SurveyError> {
+    let mut known: BTreeMap<K, BTreeSet<(String, String)>> = BTreeMap::new();
     for row in rows {
         let function = (row.try_get(1)?, row.try_get(2)?);
         if !pure.contains(&function) {

@@ -23,6 +23,9 @@ use crate::{
     target::Class,
 };
 
+/// What is there cannot be made anew.
+const SERVER_SCHEMA: &str = "pg_catalog";
+
 /// An access that may still gain columns.
 #[derive(Debug)]
 pub enum Draft {
@@ -39,6 +42,13 @@ pub struct TableDraft {
     name: String,
     columns: BTreeSet<String>,
     facts: Facts,
+}
+
+impl TableDraft {
+    fn is_same(&self, other: &Self) -> bool {
+        (self.operation, self.relation, &self.facts, &self.name, &self.schema)
+            == (other.operation, other.relation, &other.facts, &other.name, &other.schema)
+    }
 }
 
 /// What the name of a relation means.
@@ -84,6 +94,88 @@ impl Draft {
         };
         bare(draft.operation, Resource::Table(table), counted(draft.facts))
     }
+}
+
+impl Draft {
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Other(access) if access.operation == request::Operation::Sql(Operation::Unknown))
+    }
+
+    /// The relation of the catalogue that it is an access to.
+    pub fn relation(&self) -> Option<u32> {
+        match self {
+            Self::Table(draft) => draft.relation,
+            Self::Other(_) => None,
+        }
+    }
+
+    /// The relation into which it puts rows.
+    pub fn written(&self) -> Option<u32> {
+        match self {
+            Self::Table(draft) if stores(draft.operation) => draft.relation,
+            Self::Table(_) | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether it names a column.
+    pub fn names(&self, column: &str) -> bool {
+        matches!(self, Self::Table(draft) if draft.columns.contains(column))
+    }
+
+    /// Whether names may mean something else after it.
+    pub fn redefines(&self) -> bool {
+        let operation = match self {
+            Self::Table(draft) => draft.operation,
+            Self::Other(Access { operation: request::Operation::Sql(operation), .. }) => *operation,
+        };
+        redefines(operation)
+    }
+}
+
+/// Whether names may mean something else after an operation.
+pub fn redefines(operation: Operation) -> bool {
+    match operation {
+        Operation::AlterTable
+        | Operation::DropTable
+        | Operation::CreateSchema
+        | Operation::AlterSchema
+        | Operation::DropSchema
+        | Operation::CreateObject
+        | Operation::AlterObject
+        | Operation::DropObject
+        | Operation::AlterDatabase
+        | Operation::Grant
+        | Operation::AlterRole
+        | Operation::DropRole
+        | Operation::Unknown => true,
+        Operation::Connect
+        | Operation::Select
+        | Operation::CopyOut
+        | Operation::Insert
+        | Operation::Update
+        | Operation::Delete
+        | Operation::Merge
+        | Operation::Truncate
+        | Operation::CopyIn
+        | Operation::Lock
+        | Operation::CreateTable
+        | Operation::CreateDatabase
+        | Operation::DropDatabase
+        | Operation::Maintain
+        | Operation::CreateRole
+        | Operation::SetRole
+        | Operation::AlterSystem
+        | Operation::CopyProgram
+        | Operation::CopyFile
+        | Operation::Call
+        | Operation::Set
+        | Operation::Notify => false,
+    }
+}
+
+/// Whether an operation puts rows into a table.
+fn stores(operation: Operation) -> bool {
+    matches!(operation, Operation::Insert | Operation::Update | Operation::Merge | Operation::CopyIn)
 }
 
 impl<'a> Analysis<'a> {
@@ -219,13 +311,25 @@ impl<'a> Analysis<'a> {
             }
         });
         let mut row = Row { slots: slots.collect(), rest: None };
+        self.run_implicitly(relation, &mut row);
         let key = || (relation.schema.clone(), relation.name.clone());
         let is_made_anew = |created: &BTreeSet<RelationName>| !created.is_empty() && created.contains(&key());
         let is_own = self.state.own(&relation.schema, &relation.name).is_some();
-        if self.earlier.redefined || is_own || is_made_anew(&self.earlier.created) {
+        let is_redefined = (self.earlier.redefined || self.is_redefined) && relation.schema != SERVER_SCHEMA;
+        if is_redefined || is_own || is_made_anew(&self.earlier.created) || self.creates.contains_key(&key()) {
             row.widen(&Flow::opaque());
         }
         Touched { access: Some(access), row }
+    }
+
+    /// The server may run functions on what the relation's columns hold, and on what becomes of it.
+    fn run_implicitly(&mut self, relation: &Relation, row: &mut Row) {
+        let names = self.names;
+        for (schema, name) in names.catalogue.implicit.get(&relation.oid).into_iter().flatten() {
+            let added = self.applied(&[schema, name], &row.whole());
+            let opaque = Flow { opaque: added.opaque, ..Flow::default() };
+            row.slots.iter_mut().for_each(|slot| slot.flow.absorb(&opaque));
+        }
     }
 
     fn meaning(&mut self, name: &RangeVar) -> Meaning<'a> {
@@ -286,7 +390,8 @@ impl<'a> Analysis<'a> {
             return Meaning::Own(own, schema.to_owned(), None);
         }
         let key = (schema.to_owned(), name.to_owned());
-        if self.earlier.created.contains(&key) { Meaning::Created(key.0) } else { Meaning::Missing }
+        let is_created = self.earlier.created.contains(&key) || self.creates.contains_key(&key);
+        if is_created { Meaning::Created(key.0) } else { Meaning::Missing }
     }
 
     /// Notes an access to a table, or finds the one of the same operation and level.
@@ -373,10 +478,29 @@ impl<'a> Analysis<'a> {
     pub(super) fn calls_unknown(&self) -> bool {
         self.accesses.iter().any(|draft| match draft {
             Draft::Other(Access { resource: Resource::Function(function), .. }) => {
-                function.schema != "pg_catalog" && !self.is_pure(&function.schema, &function.name)
+                function.schema != SERVER_SCHEMA
+                    && !self.is_pure(&function.schema, &function.name)
+                    && self.followed.get(&(function.schema.clone(), function.name.clone())) != Some(&true)
             }
             Draft::Other(_) | Draft::Table(_) => false,
         })
+    }
+
+    /// Notes an access that was collected elsewhere, with its columns.
+    pub(super) fn adopt_draft(&mut self, draft: Draft) {
+        let table = match draft {
+            Draft::Other(access) => return self.adopt(access),
+            Draft::Table(table) => table,
+        };
+        let is_same = |known: &Draft| matches!(known, Draft::Table(known) if known.is_same(&table));
+        match self.accesses.iter().position(is_same).and_then(|known| self.accesses.get_mut(known)) {
+            Some(Draft::Table(known)) => known.columns.extend(table.columns),
+            Some(Draft::Other(_)) | None => {
+                if self.has_room() {
+                    self.accesses.push(Draft::Table(table));
+                }
+            }
+        }
     }
 
     /// Notes an access as it stands, unless it is there already.

@@ -129,7 +129,7 @@ impl Analysis<'_> {
             NodeEnum::CreateConversionStmt(_) => self.simple("CREATE CONVERSION", Operation::CreateObject),
             NodeEnum::CreateCastStmt(_) => self.simple("CREATE CAST", Operation::CreateObject),
             NodeEnum::CreateTransformStmt(_) => self.simple("CREATE TRANSFORM", Operation::CreateObject),
-            NodeEnum::CreatePublicationStmt(_) => self.simple("CREATE PUBLICATION", Operation::CreateObject),
+            NodeEnum::CreatePublicationStmt(create) => self.create_publication(create),
             NodeEnum::CreateSubscriptionStmt(_) => self.simple("CREATE SUBSCRIPTION", Operation::CreateObject),
             NodeEnum::DefineStmt(define) => self.simple(Tags::of(define.kind()).create, Operation::CreateObject),
             NodeEnum::CreateFunctionStmt(create) => {
@@ -164,7 +164,7 @@ impl Analysis<'_> {
             NodeEnum::AlterTsconfigurationStmt(_) => {
                 self.simple("ALTER TEXT SEARCH CONFIGURATION", Operation::AlterObject)
             }
-            NodeEnum::AlterPublicationStmt(_) => self.simple("ALTER PUBLICATION", Operation::AlterObject),
+            NodeEnum::AlterPublicationStmt(alter) => self.alter_publication(alter),
             NodeEnum::AlterSubscriptionStmt(_) => self.simple("ALTER SUBSCRIPTION", Operation::AlterObject),
             NodeEnum::AlterFunctionStmt(alter) => {
                 self.routine_settings(&alter.actions);

@@ -53,7 +53,6 @@ impl Analysis<'_> {
             | NodeEnum::Boolean(_)
             | NodeEnum::String(_)
             | NodeEnum::BitString(_)
-            | NodeEnum::ParamRef(_)
             | NodeEnum::SetToDefault(_)
             | NodeEnum::CurrentOfExpr(_)
             | NodeEnum::SqlvalueFunction(_)
@@ -71,6 +70,8 @@ impl Analysis<'_> {
                 self.values(&function.args, scope);
                 Flow::default()
             }
+
+            NodeEnum::ParamRef(_) => self.arguments.clone(),
 
             // What is all of its parts.
             NodeEnum::List(list) => self.values(&list.items, scope),
@@ -156,7 +157,6 @@ impl Analysis<'_> {
         }
         match (is_system_column(name), found.possible) {
             (true, _) | (false, true) => flow,
-            (false, false) if self.parameters.contains(name) => flow,
             (false, false) => self.unresolved(scope),
         }
     }
@@ -165,8 +165,11 @@ impl Analysis<'_> {
         let Some(item) = scope.item(schema, table) else { return self.unresolved(scope) };
         let mut found = Found::default();
         let certain = found.look(&item.row, column);
+        if let Some(variable) = scope.variable(table).filter(|_| !item.is_variable) {
+            found.look(variable, column);
+        }
         let flow = self.named(&found);
-        if certain || is_system_column(column) {
+        if certain || is_system_column(column) || item.is_variable {
             return flow;
         }
         // Functional notation: `t.f` is `f(t)` when `t` has no column `f`.
@@ -265,7 +268,7 @@ impl Analysis<'_> {
     }
 
     /// What runs when a value becomes one of a type that is not the server's own.
-    fn cast(&mut self, name: Option<&TypeName>) -> Flow {
+    pub(super) fn cast(&mut self, name: Option<&TypeName>) -> Flow {
         let names = self.names;
         let kind = name.and_then(|name| strings(&name.names).pop());
         self.implied(kind.and_then(|kind| names.catalogue.casts.get(&kind)))
@@ -278,7 +281,7 @@ impl Analysis<'_> {
             match &step.node {
                 Some(NodeEnum::String(field))
                     if !has_field(indirection, &field.sval, scope)
-                        .unwrap_or_else(|| !self.is_function(&field.sval)) =>
+                        .unwrap_or_else(|| self.is_field(indirection, &field.sval)) =>
                 {
                     let added = self.applied(&[&field.sval], &flow);
                     flow = flow.and(&added).computed();
@@ -288,6 +291,21 @@ impl Analysis<'_> {
             }
         }
         flow
+    }
+
+    /// Whether a name behind a row whose columns are not known means one of them: it is no function that is known, and
+    /// none can have come since the catalogue was read, unless it is the server's own row.
+    fn is_field(&mut self, indirection: &AIndirection, field: &str) -> bool {
+        if self.is_function(field) {
+            return false;
+        }
+        let is_servers = matches!(
+            indirection.arg.as_ref().map(|arg| &arg.node),
+            Some(Some(NodeEnum::FuncCall(call)))
+                if self.is_server_function(&strings(&call.funcname).iter().map(String::as_str).collect::<Vec<_>>())
+        );
+        self.remarks.depends_on_session |= !is_servers;
+        is_servers || !self.may_be_new()
     }
 
     /// Walks a window: it decides on the order of rows, and its values go nowhere.

@@ -10,7 +10,7 @@ use pg_query::{
     protobuf::{FuncCall, Node, a_const::Val},
 };
 
-use super::{Analysis, flow::Flow, scope::Scope, strings, utility::is_setting_name};
+use super::{Analysis, flow::Flow, predicate::is_constant, scope::Scope, strings, utility::is_setting_name};
 use crate::sql::path::{PathChange, path_in};
 
 /// The schema of a function that is neither the server's own nor in the catalogue. No schema has this name.
@@ -53,7 +53,9 @@ impl<'a> Analysis<'a> {
         }
         let name = strings(&call.funcname);
         let parts: Vec<&str> = name.iter().map(String::as_str).collect();
+        self.is_constant_call = call.args.iter().all(is_constant);
         let added = self.applied(&parts, &arguments);
+        self.is_constant_call = false;
         if let Some(name) = parts.last() {
             self.telling_call(name, call, &arguments);
         }
@@ -72,7 +74,7 @@ impl<'a> Analysis<'a> {
 
     /// Notes a call with `arguments`. A function whose body is not known may keep them, or send them somewhere.
     pub(super) fn applied(&mut self, parts: &[&str], arguments: &Flow) -> Flow {
-        let added = self.function(parts);
+        let added = self.function(parts, arguments);
         if added.opaque {
             self.stored.columns.extend(&arguments.columns);
         }
@@ -80,12 +82,12 @@ impl<'a> Analysis<'a> {
     }
 
     /// Notes a call of the function that a name means, and says what its body may add.
-    fn function(&mut self, parts: &[&str]) -> Flow {
+    fn function(&mut self, parts: &[&str], arguments: &Flow) -> Flow {
         match *parts {
-            [name] => self.unqualified_function(name),
-            [schema, name] => self.qualified_function(schema, name),
+            [name] => self.unqualified_function(name, arguments),
+            [schema, name] => self.qualified_function(schema, name, arguments),
             [database, schema, name] if database == self.names.catalogue.database => {
-                self.qualified_function(schema, name)
+                self.qualified_function(schema, name, arguments)
             }
             [..] => {
                 self.unknown(format!("function {} is in another database", parts.join(".")));
@@ -102,7 +104,7 @@ impl<'a> Analysis<'a> {
     /// An unqualified name means the best match for its arguments among all schemas of the search path, so
     /// every one of them that has such a function must be permitted: unless it only computes, as the server's of that name
     /// does (`replace` of the extension citext).
-    fn unqualified_function(&mut self, name: &str) -> Flow {
+    fn unqualified_function(&mut self, name: &str, arguments: &Flow) -> Flow {
         let names = self.names;
         let mut flow = Flow::default();
         let mut resolved = false;
@@ -117,7 +119,9 @@ impl<'a> Analysis<'a> {
                 if !(resolved && is_pure) {
                     self.on_function(schema, name);
                 }
-                flow.opaque |= !is_pure;
+                if !is_pure {
+                    flow.absorb(&self.called(schema, name, arguments));
+                }
                 resolved = true;
             }
         }
@@ -128,14 +132,14 @@ impl<'a> Analysis<'a> {
         flow
     }
 
-    fn qualified_function(&mut self, schema: &str, name: &str) -> Flow {
+    fn qualified_function(&mut self, schema: &str, name: &str, arguments: &Flow) -> Flow {
         self.on_function(schema, name);
         let body = match schema {
             SERVER_SCHEMA => SERVER_FUNCTIONS.get(name).copied(),
             // JDBC takes index keys apart with it.
             "information_schema" if name == "_pg_expandarray" => Some(Body::Pure),
             _ if self.is_pure(schema, name) => Some(Body::Pure),
-            _ => None,
+            _ => return self.called(schema, name, arguments),
         };
         Flow { opaque: body != Some(Body::Pure), ..Flow::default() }
     }
@@ -155,7 +159,7 @@ impl<'a> Analysis<'a> {
         flow
     }
 
-    fn is_server_function(&self, parts: &[&str]) -> bool {
+    pub(super) fn is_server_function(&self, parts: &[&str]) -> bool {
         match *parts {
             [name] => SERVER_FUNCTIONS.contains_key(name) && !self.names.catalogue.functions.contains_key(name),
             [schema, name] => schema == SERVER_SCHEMA && SERVER_FUNCTIONS.contains_key(name),

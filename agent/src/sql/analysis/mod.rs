@@ -1,6 +1,8 @@
 //! One statement's tree to what it touches and what flows out of it.
 
 mod access;
+mod body;
+mod code;
 mod copy;
 mod definition;
 mod expression;
@@ -13,6 +15,7 @@ mod named;
 mod nodes;
 mod object;
 mod predicate;
+mod publication;
 mod query;
 mod routine;
 mod scope;
@@ -23,13 +26,17 @@ mod target;
 mod utility;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use pg_query::{NodeEnum, protobuf::Node};
 
 use self::{
     access::Draft,
     flow::{Flow, Row},
+    scope::Scope,
 };
 use super::{
     ColumnRef, Output, RelationName, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange,
@@ -70,12 +77,11 @@ impl Earlier {
     /// Takes note of one statement.
     pub fn note(&mut self, analysed: &Analysed) {
         self.created.extend(analysed.statement.creates.keys().cloned());
-        let harmless = |access: &Access| {
+        let redefines = |access: &Access| {
             let Operation::Sql(operation) = access.operation;
-            matches!(operation, sql::Operation::CreateTable | sql::Operation::Select | sql::Operation::Call)
+            access::redefines(operation)
         };
-        let definition = analysed.statement.kind == StatementKind::Define;
-        self.redefined |= definition && !analysed.footprint.accesses.iter().all(harmless);
+        self.redefined |= analysed.footprint.accesses.iter().any(redefines);
     }
 }
 
@@ -125,6 +131,24 @@ pub struct Analysis<'a> {
     fills: BTreeSet<RelationName>,
     /// Whether a statement that runs again may fill any.
     may_fill_all: bool,
+    /// Variables and parameters of the code that is walked, which names may mean in all its SQL.
+    around: Arc<Scope<'static>>,
+    /// Whether bodies of functions are looked into: what is judged now has to hold for now alone.
+    follows: bool,
+    /// Functions whose bodies are being walked.
+    calling: Vec<(String, String)>,
+    /// Functions that were called, and whether each of their calls was followed.
+    followed: BTreeMap<(String, String), bool>,
+    /// Whether the call at hand has constants for its arguments.
+    is_constant_call: bool,
+    /// What `$1` and its kind may hold there.
+    arguments: Flow,
+    /// Whether what is walked runs as often as code says.
+    is_in_code: bool,
+    /// Whether names may mean something else, since code has redefined them.
+    is_redefined: bool,
+    /// Whether names of cursors may mean something else.
+    forgets_names: bool,
     /// Relations that are made.
     creates: BTreeMap<RelationName, Option<Vec<String>>>,
     /// Relations of the session's own that get other columns.
@@ -135,8 +159,6 @@ pub struct Analysis<'a> {
     overturns: bool,
     /// Whether a temporary relation is named.
     names_temporary: bool,
-    /// Names that mean an argument of the function whose body is walked.
-    parameters: BTreeSet<String>,
     /// What the query level at hand is.
     level: Level,
     depth: usize,
@@ -147,6 +169,28 @@ pub struct Analysis<'a> {
     named_setting: Option<String>,
     /// What becomes of the search path.
     path_change: Option<PathChange>,
+    remarks: Remarks,
+}
+
+/// What a part of a statement was found to do, when it was analysed by itself.
+#[derive(Debug)]
+struct Done {
+    accesses: Vec<Draft>,
+    caveats: Vec<String>,
+    stored: Flow,
+    writes_within: bool,
+    predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
+    resumed: BTreeSet<Predicate>,
+    fills: BTreeSet<RelationName>,
+    creates: BTreeMap<RelationName, Option<Vec<String>>>,
+    reshapes: BTreeSet<RelationName>,
+    overturns: bool,
+    names_temporary: bool,
+    may_fill_all: bool,
+    forgets_names: bool,
+    is_redefined: bool,
+    followed: BTreeMap<(String, String), bool>,
+    steps: usize,
     remarks: Remarks,
 }
 
@@ -190,12 +234,20 @@ impl<'a> Analysis<'a> {
             resumed: BTreeSet::new(),
             fills: BTreeSet::new(),
             may_fill_all: false,
+            around: Arc::default(),
+            follows: true,
+            calling: Vec::new(),
+            followed: BTreeMap::new(),
+            is_constant_call: false,
+            arguments: Flow::default(),
+            is_in_code: false,
+            is_redefined: false,
+            forgets_names: false,
             creates: BTreeMap::new(),
             reshapes: BTreeSet::new(),
             keeps_made: false,
             overturns: false,
             names_temporary: false,
-            parameters: BTreeSet::new(),
             level: Level::default(),
             depth: 0,
             steps: 0,
@@ -204,6 +256,11 @@ impl<'a> Analysis<'a> {
             path_change: None,
             remarks: Remarks::default(),
         }
+    }
+
+    /// The same for what is judged once and runs later: functions may be made anew meanwhile.
+    pub fn for_later(self) -> Self {
+        Self { follows: false, ..self }
     }
 
     /// Analyses one statement.
@@ -219,6 +276,51 @@ impl<'a> Analysis<'a> {
         self.finish(effect)
     }
 
+    fn into_done(self) -> Done {
+        Done {
+            accesses: self.accesses,
+            caveats: self.caveats,
+            stored: self.stored,
+            writes_within: self.writes_within,
+            predicates: self.predicates,
+            resumed: self.resumed,
+            fills: self.fills,
+            creates: self.creates,
+            reshapes: self.reshapes,
+            overturns: self.overturns,
+            names_temporary: self.names_temporary,
+            may_fill_all: self.may_fill_all,
+            forgets_names: self.forgets_names,
+            is_redefined: self.is_redefined,
+            followed: self.followed,
+            steps: self.steps,
+            remarks: self.remarks,
+        }
+    }
+
+    /// Takes over all that a part of the statement does.
+    fn adopt_done(&mut self, done: Done) {
+        done.accesses.into_iter().for_each(|draft| self.adopt_draft(draft));
+        done.caveats.into_iter().for_each(|caveat| self.unknown(caveat));
+        self.stored.absorb(&done.stored);
+        self.writes_within |= done.writes_within;
+        self.predicates.extend(done.predicates);
+        self.resumed.extend(done.resumed);
+        self.fills.extend(done.fills);
+        self.creates.extend(done.creates);
+        self.reshapes.extend(done.reshapes);
+        self.overturns |= done.overturns;
+        self.names_temporary |= done.names_temporary;
+        self.may_fill_all |= done.may_fill_all;
+        self.forgets_names |= done.forgets_names;
+        self.is_redefined |= done.is_redefined;
+        for (function, is_followed) in done.followed {
+            *self.followed.entry(function).or_insert(true) &= is_followed;
+        }
+        self.steps = done.steps;
+        self.remarks.merge(done.remarks);
+    }
+
     fn finish(mut self, effect: Effect) -> Analysed {
         self.read_what_decides();
         let kind = self.path_change.take().map_or(effect.kind, StatementKind::SetSearchPath);
@@ -226,7 +328,7 @@ impl<'a> Analysis<'a> {
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
         let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
-        let may_overturn = self.may_overturn(&kind, effect.verb);
+        let may_overturn = self.may_overturn(&kind, effect.verb) || self.is_redefined;
         let statement = Statement {
             returns_rows: answered && kind != StatementKind::CopyOut,
             kind,
@@ -240,6 +342,8 @@ impl<'a> Analysis<'a> {
             opaque_flow: flow.opaque,
             fills: self.fills.clone(),
             may_fill_all: self.may_fill_all || self.calls_unknown(),
+            forgets_names: self.forgets_names,
+            rests_on_bodies: self.followed.values().any(|is_followed| *is_followed),
             outputs,
             creates: self.creates.clone(),
             reshapes: self.reshapes.clone(),
@@ -321,6 +425,10 @@ impl<'a> Analysis<'a> {
             self.caveats.push(caveat);
         }
         self.on_database(sql::Operation::Unknown);
+    }
+
+    fn is_unknown(&self) -> bool {
+        self.accesses.iter().any(Draft::is_unknown)
     }
 
     /// A statement that is not understood as a whole.

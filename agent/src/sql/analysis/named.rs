@@ -32,7 +32,7 @@ impl Analysis<'_> {
 
     /// Analyses a statement by itself, and takes over what is unknown about it.
     fn separately(&mut self, node: Option<&Node>) -> Prepared {
-        let mut analysis = Analysis::new(self.names, self.state, self.earlier);
+        let mut analysis = Analysis::new(self.names, self.state, self.earlier).for_later();
         (analysis.depth, analysis.steps) = (self.depth + 1, self.steps);
         let effect = analysis.inner(node);
         self.steps = analysis.steps;
@@ -78,6 +78,9 @@ impl Analysis<'_> {
             self.unknown(format!("{what} is not known"));
             return answer(kind, verb, Row::unknown(Flow::opaque()));
         };
+        if known.statement.rests_on_bodies {
+            self.unknown(format!("{what} calls functions that may have been made anew"));
+        }
         for caveat in &known.footprint.caveats {
             self.unknown(caveat.clone());
         }

@@ -65,7 +65,8 @@ impl Analysis<'_> {
 
     /// A comparison with constants: of a column as it stands, it tells only whether a guess is right.
     fn comparison(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
-        let mut kind = PredicateKind::Equality;
+        // Code may compare as often as it likes.
+        let mut kind = if self.is_in_code { PredicateKind::Filter } else { PredicateKind::Equality };
         let mut flow = self.check_operator(&expression.name);
         for side in [&expression.lexpr, &expression.rexpr].into_iter().flatten() {
             let own = self.value(side, scope);
@@ -89,7 +90,7 @@ impl Analysis<'_> {
             };
             match (&case.arg, &when.expr) {
                 (Some(_), Some(value)) => {
-                    let equality = is_constant(value) && !subject.computed;
+                    let equality = is_constant(value) && !subject.computed && !self.is_in_code;
                     let both = self.value(value, scope).and(&subject);
                     let kind = if equality { PredicateKind::Equality } else { PredicateKind::Filter };
                     self.decides(kind, &both);
@@ -242,7 +243,7 @@ fn compares_with_constants(expression: &AExpr) -> bool {
 }
 
 /// Whether a value stands in the statement or among its parameters, perhaps cast or in another case.
-fn is_constant(node: &Node) -> bool {
+pub fn is_constant(node: &Node) -> bool {
     match &node.node {
         Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_)) => true,
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_constant),

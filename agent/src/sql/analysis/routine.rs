@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use pg_query::{
-    NodeEnum,
-    protobuf::{CreateFunctionStmt, CreateTrigStmt, Node, ObjectType, RangeVar, RenameStmt, RuleStmt},
-};
+use pg_query::protobuf::{CreateFunctionStmt, CreateTrigStmt, Node, ObjectType, RangeVar, RenameStmt, RuleStmt};
 
 use super::{
-    Analysis, Effect,
+    Analysis, Done, Effect,
+    body::{is_trigger, language, path_of_body},
     flow::Flow,
     from::aliased,
     scope::{Item, Scope},
@@ -17,58 +15,39 @@ use super::{
 use crate::request::sql::Operation;
 
 impl Analysis<'_> {
-    /// A function in SQL is judged by its statements as if they ran, and what they read as if it were stored: whoever
-    /// calls it may not be whoever made it. Other languages may read anything.
+    /// A function is judged by its statements as if they ran, and what it answers as if it were stored: whoever calls
+    /// it may not be whoever made it. What is not understood may read anything.
     pub(super) fn routine_body(&mut self, create: &CreateFunctionStmt, verb: &'static str) {
         self.level.verb = verb;
-        self.parameters = create.parameters.iter().filter_map(parameter).collect();
-        let language = option(create, "language").and_then(|node| strings(std::slice::from_ref(node)).pop());
-        if let Some(body) = create.sql_body.as_deref() {
-            self.body(std::slice::from_ref(body));
-        } else if language.as_deref().is_some_and(|language| language.eq_ignore_ascii_case("sql")) {
-            let text = match option(create, "as").map(|node| &node.node) {
-                Some(Some(NodeEnum::List(list))) => strings(&list.items),
-                _ => Vec::new(),
-            };
-            match text.as_slice() {
-                [text] => self.sql_text(text),
-                [..] => self.unknown("the body of a function is not understood"),
+        let Some(path) = path_of_body(create) else {
+            return self.unknown("a setting under which a function would run is not understood");
+        };
+        let names = path.map(|path| self.names.under(self.names.effective(&path)));
+        let mut inner = self.inside(names.as_ref().unwrap_or(self.names));
+        let given = if self.replaces_trigger(create) { Flow::opaque() } else { Flow::default() };
+        let answer = inner.body(create, &given);
+        let is_sql = language(create).as_deref() == Some("sql");
+        let is_followed = answer.is_some() && !inner.is_unknown() && inner.path_change.is_none();
+        let done = inner.into_done();
+        match answer {
+            Some(answer) if is_followed || is_sql => {
+                // Nothing is read, sent or made anew before it is called.
+                self.adopt_done(Done { writes_within: false, forgets_names: false, is_redefined: false, ..done });
+                self.stored.absorb(&answer);
             }
-        } else {
-            self.stored.absorb(&Flow::opaque());
+            _ if is_sql => self.unknown("the body of a function is not understood"),
+            _ => {
+                self.steps = done.steps;
+                self.stored.absorb(&Flow::opaque());
+            }
         }
-        self.parameters.clear();
         self.level.verb = verb;
     }
 
-    fn sql_text(&mut self, text: &str) {
-        match pg_query::parse(text, 0) {
-            Ok(parsed) => parsed.protobuf.stmts.iter().for_each(|raw| {
-                self.body(raw.stmt.as_deref().map_or(&[], std::slice::from_ref));
-            }),
-            Err(_) => self.unknown("the body of a function does not parse"),
-        }
-    }
-
-    /// Statements of BEGIN ATOMIC stand in lists.
-    fn body(&mut self, nodes: &[Node]) {
-        for node in nodes {
-            match &node.node {
-                Some(NodeEnum::List(list)) if self.enter() => {
-                    self.body(&list.items);
-                    self.leave();
-                }
-                Some(NodeEnum::List(_)) => self.leave(),
-                Some(NodeEnum::ReturnStmt(returned)) => {
-                    let flow = self.maybe(&returned.returnval, &Scope::default());
-                    self.stored.absorb(&flow);
-                }
-                Some(_) | None => {
-                    let answer = self.inner(Some(node)).answer.unwrap_or_default();
-                    self.stored.absorb(&answer.whole());
-                }
-            }
-        }
+    /// Whether triggers that nobody looks at now would run the new body, with the rows of their tables.
+    fn replaces_trigger(&self, create: &CreateFunctionStmt) -> bool {
+        let is_known = strings(&create.funcname).pop().is_some_and(|name| self.is_function(&name));
+        create.replace && is_trigger(create) && is_known
     }
 
     /// A trigger's function is handed the rows of its table.
@@ -89,7 +68,8 @@ impl Analysis<'_> {
         if let Some(scope) = self.versions(rule.relation.as_ref()) {
             self.condition(&rule.where_clause, &scope);
         }
-        self.body(&rule.actions);
+        let answer = self.sql_statements(&rule.actions);
+        self.stored.absorb(&answer);
         self.level.verb = effect.verb;
         effect
     }
@@ -145,18 +125,4 @@ impl Analysis<'_> {
             _ => {}
         }
     }
-}
-
-fn parameter(node: &Node) -> Option<String> {
-    match &node.node {
-        Some(NodeEnum::FunctionParameter(parameter)) => Some(parameter.name.clone()),
-        _ => None,
-    }
-}
-
-fn option<'n>(create: &'n CreateFunctionStmt, name: &str) -> Option<&'n Node> {
-    create.options.iter().find_map(|node| match &node.node {
-        Some(NodeEnum::DefElem(option)) if option.defname == name => option.arg.as_deref(),
-        _ => None,
-    })
 }

@@ -12,6 +12,8 @@ pub struct Scope<'s> {
     pub star: Row,
     /// The queries of WITH.
     pub queries: Vec<(String, Row)>,
+    /// Whether its names are variables of code: they may be meant though a column of the same name is nearer.
+    pub is_code: bool,
 }
 
 /// A table, sub-query or function in FROM, by the name that columns are qualified with.
@@ -23,11 +25,13 @@ pub struct Item {
     pub row: Row,
     /// Whether only qualified names mean it.
     pub qualified_only: bool,
+    /// Whether it is a variable of code, whose fields are no functions.
+    pub is_variable: bool,
 }
 
 impl Item {
     pub fn new(name: impl Into<String>, row: Row) -> Self {
-        Self { name: name.into(), schema: None, row, qualified_only: false }
+        Self { name: name.into(), schema: None, row, qualified_only: false, is_variable: false }
     }
 
     pub fn qualified_only(mut self) -> Self {
@@ -65,7 +69,7 @@ impl<'s> Scope<'s> {
     /// The columns that an unqualified name may mean.
     pub fn column(&self, name: &str) -> Found {
         let mut found = Found::default();
-        for scope in self.levels() {
+        for scope in self.levels().filter(|scope| !scope.is_code) {
             let mut certain = false;
             for item in scope.items.iter().filter(|item| !item.qualified_only) {
                 certain |= found.look(&item.row, name);
@@ -75,7 +79,23 @@ impl<'s> Scope<'s> {
                 break;
             }
         }
+        if let Some(code) = self.code() {
+            code.items
+                .iter()
+                .filter(|item| !item.qualified_only)
+                .for_each(|item| found.certain |= found.look(&item.row, name));
+        }
         found
+    }
+
+    /// The variable that may be meant though a table of the same name is nearer.
+    pub fn variable(&self, name: &str) -> Option<&Row> {
+        let items = &self.code()?.items;
+        items.iter().find(|item| item.is_variable && item.name == name).map(|item| &item.row)
+    }
+
+    fn code(&self) -> Option<&Scope<'s>> {
+        self.levels().find(|scope| scope.is_code)
     }
 
     /// Everything that any name here could mean.

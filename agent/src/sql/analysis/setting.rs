@@ -62,27 +62,8 @@ impl Analysis<'_> {
         let name = name.to_ascii_lowercase();
         match name.as_str() {
             "role" => self.on_database(Operation::SetRole),
-            _ if self.keeps_reading(&name, values) => self.on_setting(&name),
+            _ if keeps_reading(&name, values) => self.on_setting(&name),
             _ => self.unknown(format!("setting \"{name}\" changes how statements are read or judged")),
-        }
-    }
-
-    /// Whether statements mean the same after a setting is changed.
-    fn keeps_reading(&self, name: &str, values: Option<&[String]>) -> bool {
-        match name {
-            "client_encoding" => values.is_some_and(|values| matches!(values, [encoding] if is_utf8(encoding))),
-            "standard_conforming_strings" => values.is_some_and(|values| matches!(values, [value] if is_true(value))),
-            // Where its change can be followed, it does not come here.
-            "search_path" => false,
-            "backslash_quote"
-            | "session_authorization"
-            | "session_replication_role"
-            | "allow_system_table_mods"
-            | "lo_compat_privileges"
-            | "dynamic_library_path"
-            | "local_preload_libraries"
-            | "session_preload_libraries" => false,
-            _ => true,
         }
     }
 
@@ -146,6 +127,25 @@ impl Analysis<'_> {
     }
 }
 
+/// Whether statements mean the same after a setting is changed.
+pub fn keeps_reading(name: &str, values: Option<&[String]>) -> bool {
+    match name {
+        "client_encoding" => values.is_some_and(|values| matches!(values, [encoding] if is_utf8(encoding))),
+        "standard_conforming_strings" => values.is_some_and(|values| matches!(values, [value] if is_true(value))),
+        // Where its change can be followed, it does not come here.
+        "search_path" => false,
+        "backslash_quote"
+        | "session_authorization"
+        | "session_replication_role"
+        | "allow_system_table_mods"
+        | "lo_compat_privileges"
+        | "dynamic_library_path"
+        | "local_preload_libraries"
+        | "session_preload_libraries" => false,
+        _ => true,
+    }
+}
+
 /// Whether SET or RESET makes the session act as whoever has logged in, as it does from the start unless the role is
 /// configured otherwise.
 fn goes_back(statement: &VariableSetStmt) -> bool {
@@ -159,7 +159,7 @@ fn goes_back(statement: &VariableSetStmt) -> bool {
 }
 
 /// A value of SET as it is written, without its quotes.
-fn literal(node: &Node) -> Option<String> {
+pub fn literal(node: &Node) -> Option<String> {
     let Some(NodeEnum::AConst(constant)) = &node.node else { return function::text(node).map(str::to_owned) };
     match constant.val.as_ref()? {
         Val::Sval(string) => Some(string.sval.clone()),

@@ -1,5 +1,7 @@
 //! Statements: which one it is, and those that neither query nor define.
 
+use std::sync::Arc;
+
 use pg_query::{
     NodeEnum,
     protobuf::{
@@ -14,7 +16,6 @@ use super::{
     function,
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
     query::into_clause,
-    scope::Scope,
     strings,
     table::slot_names,
 };
@@ -23,10 +24,11 @@ use crate::{request::sql::Operation, sql::StatementKind};
 impl Analysis<'_> {
     /// Any statement.
     pub(super) fn statement(&mut self, node: &NodeEnum) -> Effect {
-        let nothing = Scope::default();
+        let around = Arc::clone(&self.around);
+        let nothing = &*around;
         match node {
             NodeEnum::SelectStmt(select) => {
-                let row = self.select(select, &nothing);
+                let row = self.select(select, nothing);
                 match into_clause(select) {
                     Some(into) => {
                         let columns = slot_names(&row);
@@ -36,19 +38,19 @@ impl Analysis<'_> {
                 }
             }
             NodeEnum::InsertStmt(insert) => {
-                let row = self.insert(insert, &nothing);
+                let row = self.insert(insert, nothing);
                 returning(StatementKind::Insert, "INSERT", row, insert.returning_clause.is_some())
             }
             NodeEnum::UpdateStmt(update) => {
-                let row = self.update(update, &nothing);
+                let row = self.update(update, nothing);
                 returning(StatementKind::Update, "UPDATE", row, update.returning_clause.is_some())
             }
             NodeEnum::DeleteStmt(delete) => {
-                let row = self.delete(delete, &nothing);
+                let row = self.delete(delete, nothing);
                 returning(StatementKind::Delete, "DELETE", row, delete.returning_clause.is_some())
             }
             NodeEnum::MergeStmt(merge) => {
-                let row = self.merge(merge, &nothing);
+                let row = self.merge(merge, nothing);
                 returning(StatementKind::Merge, "MERGE", row, merge.returning_clause.is_some())
             }
             NodeEnum::CopyStmt(copy) => self.copy(copy),
@@ -80,10 +82,7 @@ impl Analysis<'_> {
             NodeEnum::LockStmt(lock) => self.lock(lock),
             NodeEnum::TruncateStmt(truncate) => self.truncate(truncate),
             NodeEnum::CallStmt(call) => self.call_procedure(call),
-            NodeEnum::DoStmt(_) => {
-                self.level.verb = "DO";
-                self.not_understood("the code of DO")
-            }
+            NodeEnum::DoStmt(code) => self.anonymous(code),
             NodeEnum::LoadStmt(_) => {
                 self.level.verb = "LOAD";
                 self.not_understood("what LOAD would run")
@@ -267,7 +266,7 @@ impl Analysis<'_> {
     fn call_procedure(&mut self, call: &CallStmt) -> Effect {
         self.level.verb = "CALL";
         let Some(function) = &call.funccall else { return self.not_understood("a form of CALL") };
-        let flow = self.call(function, &Scope::default()).and(&Flow::opaque());
+        let flow = self.call(function, &Arc::clone(&self.around));
         answer(StatementKind::Call, "CALL", Row::unknown(flow))
     }
 }

@@ -179,7 +179,7 @@ impl Analysis<'_> {
 
     /// Notes the columns that are written, and walks the subscripts that they are written at.
     pub(super) fn set_columns(&mut self, targets: &[Node], target: &Touched) {
-        let nothing = Scope::default();
+        let around = std::sync::Arc::clone(&self.around);
         for node in targets {
             let Some(NodeEnum::ResTarget(column)) = &node.node else {
                 self.unknown("a column that is written is not understood");
@@ -188,7 +188,7 @@ impl Analysis<'_> {
             if let Some(access) = target.access {
                 self.name_column(access, &column.name);
             }
-            self.values(&column.indirection, &nothing);
+            self.values(&column.indirection, &around);
         }
     }
 

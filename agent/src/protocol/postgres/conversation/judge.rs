@@ -209,7 +209,7 @@ impl Conversation {
             // Whatever policy says of what is unknown: this is not even a statement.
             return self.deny(subject.way(), reply::mistaken(mistake, ""), total, wire);
         }
-        if !Arc::ptr_eq(&classifier, &self.classifier) {
+        if !Arc::ptr_eq(&classifier, &self.classifier) || classified.depends_on_session() {
             // A person took their time and the catalogue has changed: the permit is for what was asked.
             self.state.path.pend(self.is_path_pending());
             let now = self.classify(&subject);

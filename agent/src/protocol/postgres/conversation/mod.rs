@@ -33,7 +33,7 @@ use crate::{
     gate::{Denial, Verdict},
     mask::Masker,
     protocol::{Output, Side},
-    sql::{Classified, Classifier, Path, SearchPath, SessionState},
+    sql::{Change, Classified, Classifier, Path, SearchPath, SessionState},
 };
 
 /// Most bytes of the workload that wait while a question is open.
@@ -78,6 +78,8 @@ pub struct Conversation {
     last_shield: Option<Arc<Shield>>,
     /// The shield of a change of masked data that may still be checked: what is said then may quote it.
     deferring: Option<Arc<Shield>>,
+    /// The definitions that the transaction may be changing.
+    change: Option<Change>,
     /// Whether functions ran that may have put values into the session's settings.
     settings_are_suspect: bool,
     /// The shield of the LISTEN that was permitted last.
@@ -179,6 +181,7 @@ impl Conversation {
             shields: Vec::new(),
             last_shield: None,
             deferring: None,
+            change: None,
             settings_are_suspect: false,
             listening: None,
             is_over: false,

@@ -7,15 +7,24 @@
 use std::sync::Arc;
 
 use super::Conversation;
-use crate::protocol::postgres::codec::backend::Status;
+use crate::protocol::postgres::{classify, codec::backend::Status};
 use crate::sql::{Classified, Classifier, Prepared, StatementKind};
 
 impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         self.record.sent(classified);
+        if classify::changes_catalogue(&classified.footprint) {
+            self.change.get_or_insert_with(|| self.surveyed.definitions().change());
+        }
+        if let Some(change) = &mut self.change {
+            change.stir();
+        }
         for statement in &classified.statements {
             self.state.announce(statement);
+            if statement.forgets_names {
+                self.forget_names();
+            }
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);
@@ -30,9 +39,7 @@ impl Conversation {
                     self.ledger.forget_portals();
                 }
                 StatementKind::Deallocate { name: None } | StatementKind::DiscardAll | StatementKind::Unknown => {
-                    self.state.prepared.clear();
-                    self.state.cursors.clear();
-                    self.ledger.forget_all();
+                    self.forget_names();
                 }
                 StatementKind::Select
                 | StatementKind::Insert
@@ -61,6 +68,12 @@ impl Conversation {
                 | StatementKind::Utility => {}
             }
         }
+    }
+
+    fn forget_names(&mut self) {
+        self.state.prepared.clear();
+        self.state.cursors.clear();
+        self.ledger.forget_all();
     }
 
     /// The server says that the statement at `index` is complete.

@@ -181,8 +181,14 @@ impl Conversation {
         if status == Status::Idle {
             self.note_transaction_end();
         }
+        if self.ledger.is_settled()
+            && let Some(change) = &mut self.change
+        {
+            change.rest();
+        }
         if status == Status::Idle && self.ledger.is_settled() {
             self.deferring = None;
+            self.change = None;
         }
         self.record.ready(status);
         if self.catalogue.is_uncommitted && status == Status::Idle {
