@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     future::Future,
     pin::Pin,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -26,7 +26,7 @@ use crate::{
         postgres::{self, Seen},
     },
     request::{Estimate, Request},
-    sql::{Catalogue, Classifier},
+    sql::{Catalogue, Changes, Classifier},
     target::{OriginalDestination, Verify},
     tls,
     upstream::Dialler,
@@ -65,6 +65,8 @@ struct Site {
     database: String,
     /// Held while a survey runs, so that many askers cause one survey.
     newest: tokio::sync::Mutex<Option<Taken>>,
+    /// How often sessions have changed what the database holds.
+    changes: Changes,
     listeners: Mutex<Vec<mpsc::UnboundedSender<Signal>>>,
     /// One connection for all estimates, while it works.
     planner: tokio::sync::Mutex<Option<postgres::Planner>>,
@@ -143,6 +145,7 @@ impl Surveys {
             dialler: session.dialler.clone(),
             database,
             newest: tokio::sync::Mutex::default(),
+            changes: Changes::default(),
             listeners: Mutex::default(),
             planner: tokio::sync::Mutex::default(),
             seen: self.seen.lock().entry(place.clone()).or_default().clone(),
@@ -173,16 +176,17 @@ async fn keep_fresh(surveys: Weak<Surveys>, place: Place, site: Weak<Site>) {
 }
 
 impl Site {
-    /// The catalogue, read from the server unless one at most `age` old is known.
+    /// The catalogue, read from the server unless one at most `age` old is known that no session has changed since.
     async fn survey(&self, age: Duration) -> Surveyed {
         let asked = Instant::now();
         let mut newest = self.newest.lock().await;
         if let Some(taken) = newest.as_ref()
             && taken.at + age > asked
+            && taken.classifier.read_at() == taken.classifier.changes()
         {
             return Ok(taken.classifier.clone());
         }
-        let at = Instant::now();
+        let (at, changes) = (Instant::now(), self.changes.load(Ordering::Acquire));
         let catalogue = tokio::time::timeout(SURVEY_TIMEOUT, self.read())
             .await
             .map_err(|_| format!("no answer within {} s", SURVEY_TIMEOUT.as_secs()))??;
@@ -190,9 +194,11 @@ impl Site {
             && *taken.classifier.catalogue() == catalogue
         {
             taken.at = at;
+            taken.classifier.note_reading(changes);
             return Ok(taken.classifier.clone());
         }
-        let classifier = Arc::new(Classifier::new(catalogue));
+        let classifier = Arc::new(Classifier::counting(catalogue, self.changes.clone()));
+        classifier.note_reading(changes);
         let replaced = newest.replace(Taken { at, classifier: classifier.clone() });
         drop(newest);
         if replaced.is_some() {

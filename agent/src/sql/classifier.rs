@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -34,13 +37,44 @@ pub struct Classifier {
     cache: Cache,
     /// Those of the same catalogue under other search paths, as long as sessions use them.
     family: Arc<Family>,
+    changes: Changes,
+    /// How many changes had been noted when the catalogue was last read.
+    read_at: AtomicU64,
 }
+
+/// How often sessions have changed what a database holds, counted over all of its catalogues.
+pub type Changes = Arc<AtomicU64>;
 
 type Family = Mutex<HashMap<Vec<String>, Weak<Classifier>>>;
 
 impl Classifier {
     pub fn new(catalogue: Catalogue) -> Self {
-        Self { names: Names::new(catalogue), cache: Cache::new(), family: Arc::default() }
+        Self::counting(catalogue, Changes::default())
+    }
+
+    /// A classifier whose sessions count their changes together with those of other catalogues of the same database.
+    pub fn counting(catalogue: Catalogue, changes: Changes) -> Self {
+        Self { names: Names::new(catalogue), cache: Cache::new(), family: Arc::default(), changes, read_at: AtomicU64::new(0) }
+    }
+
+    /// How many changes had been noted when the catalogue was last found to be as it is here.
+    pub fn read_at(&self) -> u64 {
+        self.read_at.load(Ordering::Acquire)
+    }
+
+    /// Takes note that a reading of the catalogue that began after so many changes found it as it is here.
+    pub fn note_reading(&self, changes: u64) {
+        self.read_at.fetch_max(changes, Ordering::AcqRel);
+    }
+
+    /// How many changes were noted so far. A catalogue that was read before the last one is out of date.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Notes that a session has changed what the database holds, or may have: the others look again.
+    pub fn note_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The classifier for sessions on the same catalogue with this search path.
@@ -55,7 +89,8 @@ impl Classifier {
         }
         family.retain(|_, classifier| classifier.strong_count() > 0);
         let (names, family_of) = (self.names.under(path.clone()), Arc::clone(&self.family));
-        let classifier = Arc::new(Self { names, cache: Cache::new(), family: family_of });
+        let changes = Arc::clone(&self.changes);
+        let classifier = Arc::new(Self { names, cache: Cache::new(), family: family_of, changes, read_at: AtomicU64::new(0) });
         family.insert(path, Arc::downgrade(&classifier));
         classifier
     }
@@ -68,7 +103,7 @@ impl Classifier {
     ///
     /// Text that cannot be read, parsed or understood gives an access [`sql::Operation::Unknown`] and a caveat.
     pub fn classify(&self, text: &Bytes, state: &SessionState) -> Arc<Classified> {
-        if state.path.now().is_none() || !state.created.is_empty() {
+        if state.path.now().is_none() || !state.created.is_empty() || state.brought_code {
             return Arc::new(self.classify_afresh(text, state));
         }
         if let Some(known) = self.cache.find(text)
@@ -98,7 +133,8 @@ impl Classifier {
         }
         // Later statements see what earlier ones have made.
         let mut state = state.clone();
-        let mut earlier = Earlier { created: state.created.clone(), ..Earlier::default() };
+        let mut earlier =
+            Earlier { created: state.created.clone(), brought_code: state.brought_code, ..Earlier::default() };
         let mut footprint = Footprint::default();
         let mut statements = Vec::with_capacity(parsed.len());
         let mut remarks = Remarks::default();

@@ -22,7 +22,7 @@ mod views;
 
 pub use analysis::{STEPS_MAX, TREE_DEPTH_MAX};
 pub use catalogue::{Catalogue, Column, Definition, Relation, RelationKind};
-pub use classifier::{Classifier, STATEMENTS_MAX};
+pub use classifier::{Changes, Classifier, STATEMENTS_MAX};
 pub use layout::{CopyFormat, CopyLayout, copy_layout};
 pub use path::{Path, SCHEMAS_MAX, SearchPath, path_in};
 pub use scan::{COMMENT_DEPTH_MAX, OPERATOR_RUN_MAX, STATEMENT_BYTES_MAX};

@@ -62,6 +62,8 @@ pub struct Statement {
     pub may_fill_all: bool,
     /// Tables and views that it makes, by schema and name.
     pub creates: BTreeSet<(String, String)>,
+    /// Whether it may make, or change, what runs where a cast, an operator, a domain or a function's name stands.
+    pub brings_code: bool,
     /// Each column of the answer in order; `None` when their number is not known.
     pub outputs: Option<Vec<Output>>,
 }
@@ -181,6 +183,9 @@ pub struct SessionState {
     pub temporary: HashMap<String, Temporary>,
     /// Tables and views that this transaction has made: no catalogue has them before it is committed.
     pub created: BTreeSet<(String, String)>,
+    /// Whether this transaction may have made functions that no catalogue has before it is committed: any value that a
+    /// statement computes with may be handed to one.
+    pub brought_code: bool,
     /// Where unqualified names are looked up.
     pub path: SearchPath,
 }

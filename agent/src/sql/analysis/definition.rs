@@ -2,19 +2,26 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{Node, RangeVar},
+    protobuf::{AlterDomainStmt, Node, RangeVar},
 };
 
 use super::{
     Analysis, Effect,
+    flow::Flow,
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
+    object::Object,
+    scope::Scope,
     tag::Tags,
 };
-use crate::{request::sql::Operation, sql::StatementKind};
+use crate::{
+    request::{PredicateKind, sql::Operation},
+    sql::StatementKind,
+};
 
 impl Analysis<'_> {
     /// A statement that defines, changes or removes something.
     pub(super) fn define(&mut self, node: &NodeEnum) -> Effect {
+        self.brings_code |= brings_code(node);
         match node {
             NodeEnum::CreateStmt(create) => self.create_table(create, "CREATE TABLE"),
             NodeEnum::CreateForeignTableStmt(create) => match &create.base_stmt {
@@ -138,7 +145,7 @@ impl Analysis<'_> {
             }
 
             NodeEnum::AlterCollationStmt(_) => self.simple("ALTER COLLATION", Operation::AlterObject),
-            NodeEnum::AlterDomainStmt(_) => self.simple("ALTER DOMAIN", Operation::AlterObject),
+            NodeEnum::AlterDomainStmt(alter) => self.alter_domain(alter),
             NodeEnum::AlterTableSpaceOptionsStmt(_) => self.simple("ALTER TABLESPACE", Operation::AlterObject),
             NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => {
                 self.simple("ALTER EXTENSION", Operation::AlterObject)
@@ -214,6 +221,25 @@ impl Analysis<'_> {
         }
     }
 
+    /// A check that is added to a domain, or validated, is made of every value that any table has of it.
+    fn alter_domain(&mut self, alter: &AlterDomainStmt) -> Effect {
+        let effect = self.simple("ALTER DOMAIN", Operation::AlterObject);
+        let check = match alter.def.as_ref().and_then(|def| def.node.as_ref()) {
+            Some(NodeEnum::Constraint(check)) => check.raw_expr.as_ref(),
+            _ => None,
+        };
+        self.parameters.insert("value".to_owned());
+        let flow = self.maybe(check, &Scope::default());
+        self.parameters.remove("value");
+        if flow.opaque {
+            self.stored.absorb(&flow);
+        }
+        if check.is_some() || alter.subtype == "V" {
+            self.decides(PredicateKind::Filter, &Flow::opaque());
+        }
+        effect
+    }
+
     pub(super) fn simple(&mut self, verb: &'static str, operation: Operation) -> Effect {
         self.level.verb = verb;
         self.on_database(operation);
@@ -266,4 +292,40 @@ impl Analysis<'_> {
             None => self.on_database(Operation::Maintain),
         }
     }
+}
+
+/// Whether a definition may make, or change, what runs where no function's name stands: a cast, an operator, the check of
+/// a domain, a type's input; or what a name of the server's own means, as another function of that name does.
+fn brings_code(node: &NodeEnum) -> bool {
+    matches!(
+        node,
+        NodeEnum::CreateFunctionStmt(_)
+            | NodeEnum::AlterFunctionStmt(_)
+            | NodeEnum::CreateCastStmt(_)
+            | NodeEnum::CreateTransformStmt(_)
+            | NodeEnum::CreateConversionStmt(_)
+            | NodeEnum::DefineStmt(_)
+            | NodeEnum::CreateDomainStmt(_)
+            | NodeEnum::AlterDomainStmt(_)
+            | NodeEnum::CreateRangeStmt(_)
+            | NodeEnum::AlterTypeStmt(_)
+            | NodeEnum::CreateOpClassStmt(_)
+            | NodeEnum::CreateOpFamilyStmt(_)
+            | NodeEnum::AlterOpFamilyStmt(_)
+            | NodeEnum::AlterOperatorStmt(_)
+            | NodeEnum::CreateAmStmt(_)
+            | NodeEnum::CreatePlangStmt(_)
+            | NodeEnum::CreateExtensionStmt(_)
+            | NodeEnum::AlterExtensionStmt(_)
+    ) || renames_code(node)
+}
+
+/// Whether something else than a relation or a part of one gets another name or schema.
+fn renames_code(node: &NodeEnum) -> bool {
+    let kind = match node {
+        NodeEnum::RenameStmt(rename) => rename.rename_type(),
+        NodeEnum::AlterObjectSchemaStmt(alter) => alter.object_type(),
+        _ => return false,
+    };
+    matches!(Object::of(kind), Object::Schema | Object::Other)
 }

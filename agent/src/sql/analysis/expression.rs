@@ -7,6 +7,7 @@ use pg_query::{
 
 use super::{
     Analysis,
+    early::stops_early,
     flow::Flow,
     nodes::{analysed_nodes, clause_nodes, from_nodes, statement_nodes},
     scope::{Found, Scope},
@@ -74,9 +75,9 @@ impl Analysis<'_> {
 
             // What is all of its parts.
             NodeEnum::List(list) => self.values(&list.items, scope),
-            NodeEnum::BoolExpr(node) => self.values(&node.args, scope).computed(),
+            NodeEnum::BoolExpr(node) => self.conjunction(node, scope),
             NodeEnum::RowExpr(node) => self.values(&node.args, scope),
-            NodeEnum::CoalesceExpr(node) => self.values(&node.args, scope),
+            NodeEnum::CoalesceExpr(node) => self.coalesce(&node.args, scope),
             NodeEnum::MinMaxExpr(node) => self.values(&node.args, scope).computed(),
             NodeEnum::AArrayExpr(node) => self.values(&node.elements, scope),
             NodeEnum::GroupingSet(node) => self.values(&node.content, scope),
@@ -230,6 +231,10 @@ impl Analysis<'_> {
             | SubLinkType::CteSublink
             | SubLinkType::Undefined => {
                 let flow = tested.and(&row.whole()).and(&operator);
+                if link.testexpr.is_some() {
+                    // Rows are taken until one decides.
+                    self.decides(PredicateKind::Filter, &flow);
+                }
                 if link.testexpr.is_some() { flow.computed() } else { flow }
             }
         }
@@ -243,7 +248,11 @@ impl Analysis<'_> {
         if matches!(strings(&expression.name).last().map(String::as_str), Some("/" | "%")) {
             self.decides(PredicateKind::Filter, &right);
         }
-        left.and(&right).and(&operator).computed()
+        let flow = left.and(&right).and(&operator);
+        if stops_early(expression) {
+            self.decides(PredicateKind::Filter, &flow);
+        }
+        flow.computed()
     }
 
     /// The server's own operators touch nothing but their operands. Where the catalogue has others of the same name,

@@ -3,6 +3,7 @@
 mod access;
 mod copy;
 mod definition;
+mod early;
 mod expression;
 mod flow;
 mod from;
@@ -62,6 +63,8 @@ pub struct Earlier {
     pub created: BTreeSet<(String, String)>,
     /// Whether names may mean something else now: a view was replaced, a column renamed.
     pub redefined: bool,
+    /// Whether casts, operators, domains and functions may run what no catalogue has.
+    pub brought_code: bool,
 }
 
 impl Earlier {
@@ -73,6 +76,7 @@ impl Earlier {
             matches!(operation, sql::Operation::CreateTable | sql::Operation::Select | sql::Operation::Call)
         };
         let definition = analysed.statement.kind == StatementKind::Define;
+        self.brought_code |= analysed.statement.brings_code;
         self.redefined |= definition && !analysed.footprint.accesses.iter().all(harmless);
     }
 }
@@ -135,6 +139,8 @@ pub struct Analysis<'a> {
     named_setting: Option<String>,
     /// What becomes of the search path.
     path_change: Option<PathChange>,
+    /// Whether it may make functions that run unseen.
+    brings_code: bool,
     remarks: Remarks,
 }
 
@@ -185,6 +191,7 @@ impl<'a> Analysis<'a> {
             is_bare_call: false,
             named_setting: None,
             path_change: None,
+            brings_code: false,
             remarks: Remarks::default(),
         }
     }
@@ -204,7 +211,11 @@ impl<'a> Analysis<'a> {
 
     fn finish(mut self, effect: Effect) -> Analysed {
         self.read_what_decides();
+        if self.earlier.brought_code {
+            self.store_what_is_named();
+        }
         let kind = self.path_change.take().map_or(effect.kind, StatementKind::SetSearchPath);
+        let kind_is_unknown = kind == StatementKind::Unknown;
         let answered = effect.answer.is_some();
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
@@ -224,6 +235,7 @@ impl<'a> Analysis<'a> {
             may_fill_all: self.may_fill_all || self.calls_unknown(),
             outputs,
             creates: self.remarks.created.clone(),
+            brings_code: self.brings_code || kind_is_unknown,
             flows: flow.columns,
         };
         let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());

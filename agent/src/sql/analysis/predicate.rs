@@ -242,7 +242,7 @@ fn compares_with_constants(expression: &AExpr) -> bool {
 }
 
 /// Whether a value stands in the statement or among its parameters, perhaps cast or in another case.
-fn is_constant(node: &Node) -> bool {
+pub fn is_constant(node: &Node) -> bool {
     match &node.node {
         Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_) | NodeEnum::SqlvalueFunction(_)) => true,
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(is_constant),
@@ -254,6 +254,26 @@ fn is_constant(node: &Node) -> bool {
                 && call.args.iter().all(is_constant)
         }
         _ => false,
+    }
+}
+
+/// Whether a WHERE clause chooses among rows: one that is made of constants alone takes all of them, or none.
+pub fn chooses(condition: Option<&Node>) -> bool {
+    condition.is_some_and(|condition| !is_fixed(condition))
+}
+
+fn is_fixed(node: &Node) -> bool {
+    let maybe = |node: &Option<Box<Node>>| node.as_deref().is_none_or(is_fixed);
+    match &node.node {
+        Some(NodeEnum::BoolExpr(tests)) => tests.args.iter().all(is_fixed),
+        Some(NodeEnum::NullTest(test)) => maybe(&test.arg),
+        Some(NodeEnum::BooleanTest(test)) => maybe(&test.arg),
+        Some(NodeEnum::AExpr(expression)) => maybe(&expression.lexpr) && maybe(&expression.rexpr),
+        Some(NodeEnum::FuncCall(call)) => call.args.iter().all(is_fixed),
+        Some(NodeEnum::CoalesceExpr(values)) => values.args.iter().all(is_fixed),
+        Some(NodeEnum::TypeCast(cast)) => maybe(&cast.arg),
+        Some(NodeEnum::List(list)) => list.items.iter().all(is_fixed),
+        _ => is_constant(node),
     }
 }
 
@@ -340,6 +360,8 @@ fn answers_with_rows(name: &str) -> bool {
             | "ts_parse"
             | "ts_debug"
             | "aclexplode"
+            | "_pg_expandarray"
+            | "pg_options_to_table"
     )
 }
 

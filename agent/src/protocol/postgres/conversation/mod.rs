@@ -125,6 +125,10 @@ struct Freshness {
     is_stale: bool,
     /// A change waits for its commit, after which nothing read before is new enough.
     is_uncommitted: bool,
+    /// A change was sent, and the server has not said what became of it.
+    is_changing: bool,
+    /// The changes by any session that were noted when it was asked for.
+    changes: u64,
 }
 
 impl Conversation {
@@ -256,6 +260,7 @@ impl Conversation {
     /// Has the catalogue read again.
     fn survey(&mut self, wire: &mut Wire) {
         self.is_surveying = true;
+        self.catalogue.changes = self.surveyed.changes();
         wire.want(Output::Survey { database: self.database.to_string() });
     }
 
@@ -263,6 +268,12 @@ impl Conversation {
         if !std::mem::replace(&mut self.is_over, true) {
             wire.want(Output::Close);
         }
+    }
+
+    /// Whether the catalogue at hand was read before the last change that this session or another has made.
+    fn is_outdated(&self) -> bool {
+        let known = self.catalogue.changes.max(self.surveyed.read_at());
+        self.catalogue.is_stale || known < self.surveyed.changes()
     }
 
     /// How the answer to what was just permitted has to be masked.
@@ -301,6 +312,15 @@ impl Conversation {
         let is_weaker = self.last_shield.as_ref().is_some_and(|last| last.is_sensitive() && !shield.is_sensitive());
         if !is_weaker || self.ledger.is_settled() {
             self.last_shield = Some(shield.clone());
+        }
+    }
+}
+
+impl Drop for Conversation {
+    /// The server may still do what this session has sent.
+    fn drop(&mut self) {
+        if self.catalogue.is_changing || self.catalogue.is_uncommitted {
+            self.surveyed.note_change();
         }
     }
 }

@@ -7,16 +7,18 @@
 use std::sync::Arc;
 
 use super::Conversation;
-use crate::protocol::postgres::codec::backend::Status;
+use crate::protocol::postgres::{classify, codec::backend::Status};
 use crate::sql::{Classified, Classifier, Prepared, StatementKind};
 
 impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         self.record.sent(classified);
+        self.catalogue.is_changing |= classify::changes_catalogue(&classified.footprint);
         for statement in &classified.statements {
             self.state.announce(statement);
             self.state.created.extend(statement.creates.iter().cloned());
+            self.state.brought_code |= statement.brings_code;
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
                     self.state.prepared.remove(name);

@@ -183,9 +183,12 @@ impl Conversation {
         }
         if status == Status::Idle && self.ledger.is_settled() {
             self.deferring = None;
+            self.state.brought_code = false;
+            self.catalogue.is_changing = false;
         }
         self.record.ready(status);
         if self.catalogue.is_uncommitted && status == Status::Idle {
+            self.surveyed.note_change();
             self.catalogue.is_stale = true;
             self.catalogue.is_uncommitted = false;
         }
