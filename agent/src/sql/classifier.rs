@@ -54,7 +54,13 @@ impl Classifier {
 
     /// A classifier whose sessions count their changes together with those of other catalogues of the same database.
     pub fn counting(catalogue: Catalogue, changes: Changes) -> Self {
-        Self { names: Names::new(catalogue), cache: Cache::new(), family: Arc::default(), changes, read_at: AtomicU64::new(0) }
+        Self {
+            names: Names::new(catalogue),
+            cache: Cache::new(),
+            family: Arc::default(),
+            changes,
+            read_at: AtomicU64::new(0),
+        }
     }
 
     /// How many changes had been noted when the catalogue was last found to be as it is here.
@@ -90,7 +96,8 @@ impl Classifier {
         family.retain(|_, classifier| classifier.strong_count() > 0);
         let (names, family_of) = (self.names.under(path.clone()), Arc::clone(&self.family));
         let changes = Arc::clone(&self.changes);
-        let classifier = Arc::new(Self { names, cache: Cache::new(), family: family_of, changes, read_at: AtomicU64::new(0) });
+        let classifier =
+            Arc::new(Self { names, cache: Cache::new(), family: family_of, changes, read_at: AtomicU64::new(0) });
         family.insert(path, Arc::downgrade(&classifier));
         classifier
     }

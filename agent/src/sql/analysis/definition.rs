@@ -2,7 +2,7 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{AlterDomainStmt, Node, RangeVar},
+    protobuf::{AlterDomainStmt, ClusterStmt, Node, RangeVar},
 };
 
 use super::{
@@ -176,7 +176,7 @@ impl Analysis<'_> {
             NodeEnum::VacuumStmt(vacuum) => {
                 self.maintain(if vacuum.is_vacuumcmd { "VACUUM" } else { "ANALYZE" }, &vacuum.rels)
             }
-            NodeEnum::ClusterStmt(cluster) => self.maintain_table("CLUSTER", cluster.relation.as_ref()),
+            NodeEnum::ClusterStmt(cluster) => self.cluster(cluster),
             NodeEnum::ReindexStmt(reindex) => self.maintain_table("REINDEX", reindex.relation.as_ref()),
             NodeEnum::RefreshMatViewStmt(refresh) => {
                 self.maintain_table("REFRESH MATERIALIZED VIEW", refresh.relation.as_ref())
@@ -279,13 +279,27 @@ impl Analysis<'_> {
         Effect::silent(StatementKind::Utility, verb)
     }
 
-    /// Indexes are no relations of the catalogue, so a name that it lacks counts as the whole database.
-    fn maintained(&mut self, table: Option<&RangeVar>) {
-        let known = table.is_some_and(|table| match &*table.schemaname {
+    /// CLUSTER sorts a table's rows, and leaves them where everybody reads them in that order. Which columns an index has is
+    /// not known.
+    fn cluster(&mut self, cluster: &ClusterStmt) -> Effect {
+        let effect = self.maintain_table("CLUSTER", cluster.relation.as_ref());
+        if let Some(table) = cluster.relation.as_ref().filter(|table| self.is_known(table)) {
+            let row = self.table(table, Operation::Maintain).row;
+            self.decides(PredicateKind::Order, &row.whole());
+        }
+        effect
+    }
+
+    fn is_known(&self, table: &RangeVar) -> bool {
+        match &*table.schemaname {
             "" => self.names.visible(&table.relname).is_some(),
             schema => self.names.relation(schema, &table.relname).is_some(),
-        });
-        match table.filter(|_| known) {
+        }
+    }
+
+    /// Indexes are no relations of the catalogue, so a name that it lacks counts as the whole database.
+    fn maintained(&mut self, table: Option<&RangeVar>) {
+        match table.filter(|table| self.is_known(table)) {
             Some(table) => {
                 self.table(table, Operation::Maintain);
             }

@@ -219,3 +219,7 @@ SELECT json_value(to_jsonb(ssn), '$' ERROR ON EMPTY), json_value(to_jsonb(ssn), 
 SELECT json_object(left(ssn, 1): 1, '1': 1 WITH UNIQUE KEYS) FROM customers
 
 SELECT information_schema._pg_expandarray(array_remove(ARRAY[ssn LIKE '1%'], false)) FROM customers
+
+CLUSTER customers USING customers_ssn
+
+CLUSTER orders USING orders_pkey
