@@ -64,13 +64,21 @@ struct Site {
     dialler: Arc<Dialler>,
     database: String,
     /// Held while a survey runs, so that many askers cause one survey.
-    newest: tokio::sync::Mutex<Option<Taken>>,
+    newest: tokio::sync::Mutex<Newest>,
     /// How often sessions have changed what the database holds.
     changes: Changes,
     listeners: Mutex<Vec<mpsc::UnboundedSender<Signal>>>,
     /// One connection for all estimates, while it works.
     planner: tokio::sync::Mutex<Option<postgres::Planner>>,
     seen: Arc<tokio::sync::Mutex<Seen>>,
+}
+
+/// How the last survey went.
+#[derive(Debug, Default)]
+struct Newest {
+    taken: Option<Taken>,
+    /// When it began, and why it failed.
+    failed: Option<(Instant, String)>,
 }
 
 #[derive(Debug)]
@@ -180,17 +188,24 @@ impl Site {
     async fn survey(&self, age: Duration) -> Surveyed {
         let asked = Instant::now();
         let mut newest = self.newest.lock().await;
-        if let Some(taken) = newest.as_ref()
+        if let Some(taken) = &newest.taken
             && taken.at + age > asked
             && taken.classifier.read_at() == taken.classifier.changes()
         {
             return Ok(taken.classifier.clone());
         }
+        // Whoever asked while it was tried need not wait for another try.
+        if let Some((at, reason)) = &newest.failed
+            && *at > asked
+        {
+            return Err(reason.clone());
+        }
         let (at, changes) = (Instant::now(), self.changes.load(Ordering::Acquire));
-        let catalogue = tokio::time::timeout(SURVEY_TIMEOUT, self.read())
-            .await
-            .map_err(|_| format!("no answer within {} s", SURVEY_TIMEOUT.as_secs()))??;
-        if let Some(taken) = newest.as_mut()
+        let read = tokio::time::timeout(SURVEY_TIMEOUT, self.read()).await;
+        let read = read.unwrap_or_else(|_| Err(format!("no answer within {} s", SURVEY_TIMEOUT.as_secs())));
+        newest.failed = read.as_ref().err().map(|reason| (at, reason.clone()));
+        let catalogue = read?;
+        if let Some(taken) = newest.taken.as_mut()
             && *taken.classifier.catalogue() == catalogue
         {
             taken.at = at;
@@ -199,7 +214,7 @@ impl Site {
         }
         let classifier = Arc::new(Classifier::counting(catalogue, self.changes.clone()));
         classifier.note_reading(changes);
-        let replaced = newest.replace(Taken { at, classifier: classifier.clone() });
+        let replaced = newest.taken.replace(Taken { at, classifier: classifier.clone() });
         drop(newest);
         if replaced.is_some() {
             self.tell(&classifier);

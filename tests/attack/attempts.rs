@@ -7,7 +7,7 @@ mod inbound;
 mod kernel;
 mod membership;
 mod namespace;
-mod needs;
+pub mod needs;
 mod packet;
 mod passed;
 mod process;

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     attacker::{self, Said},
-    attempts::{Attempt, Entry, Evidence},
+    attempts::{Attempt, Entry, Evidence, needs},
     field::{Callers, Field, Listeners},
     fuse::Served,
     outside::{Doors, Luggage, Squatters, USER, Victim},
@@ -25,6 +25,8 @@ use crate::{
     scene::{RESOLVER, Scene},
 };
 
+/// From here on `splice` sends as `sendmsg` does, so that security modules are asked.
+const SPLICES_ARE_SENT: (u32, u32) = (6, 5);
 /// How long helpers get to hear what was said to them.
 const SETTLE: Duration = Duration::from_millis(20);
 /// How much longer on a machine without acceleration.
@@ -74,6 +76,9 @@ impl Layers {
                 Some("lsm") | None => {}
                 Some(layer) => allowed.push(layer.to_owned()),
             }
+        }
+        if present.contains("lsm") && release().is_some_and(|release| release >= SPLICES_ARE_SENT) {
+            present.insert(needs::LSM_SEES_SPLICES.to_owned());
         }
         Ok(Self { present, allowed })
     }
@@ -163,6 +168,10 @@ impl Contest {
         // What is on the wire so far is the rig's own.
         self.field.pass_fence()?;
         self.field.ear.listen(&scene);
+        if attempt.entry == Entry::Moved {
+            // It connects while it is free; what it says counts.
+            self.field.ear.overlook_events();
+        }
         let callers = if called { Some(Callers::start(&self.field, scene.port)?) } else { None };
 
         let captured = &self.guard.captured;
@@ -295,6 +304,13 @@ impl Drop for Contest {
 fn difference(after: &Refusals, before: &Refusals) -> Refusals {
     let more = after.iter().map(|(name, count)| (name, count.saturating_sub(before.get(name).copied().unwrap_or(0))));
     more.filter(|(_, count)| *count > 0).map(|(name, count)| (name.clone(), count)).collect()
+}
+
+/// The first two numbers of the kernel's release.
+fn release() -> Option<(u32, u32)> {
+    let kernel = kernel();
+    let mut numbers = kernel.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The kernel's release.

@@ -22,6 +22,8 @@ pub struct Ear {
 struct State {
     /// Byte strings that nobody but the attacker would say.
     marks: Vec<Vec<u8>>,
+    /// Whether events count as well.
+    events: bool,
     heard: BTreeSet<String>,
     /// The newest fence that came through.
     fence: u64,
@@ -35,7 +37,13 @@ impl Ear {
     pub fn listen(&self, scene: &Scene) {
         let mut state = self.state();
         state.marks = vec![scene.marker().to_vec(), scene.group().octets().to_vec(), scene.group6().octets().to_vec()];
+        state.events = true;
         state.heard.clear();
+    }
+
+    /// For the rest of this attempt only bytes count.
+    pub fn overlook_events(&self) {
+        self.state().events = false;
     }
 
     /// Ends the attempt; answers where it was heard.
@@ -56,7 +64,7 @@ impl Ear {
     /// Takes note of an event that nobody but the attacker can have caused.
     pub fn notice(&self, event: &str) {
         let mut state = self.state();
-        if !state.marks.is_empty() {
+        if !state.marks.is_empty() && state.events {
             state.heard.insert(event.to_owned());
         }
     }
@@ -109,6 +117,20 @@ mod tests {
         ear.listen(&scene("marker-3"));
         ear.hear("wire", b"..marker-3..");
         assert_eq!(ear.close(), BTreeSet::from(["wire".to_owned()]));
+    }
+
+    #[test]
+    fn events_can_be_overlooked_and_bytes_cannot() {
+        let ear = Ear::default();
+        for overlooked in [false, true] {
+            ear.listen(&scene("marker"));
+            if overlooked {
+                ear.overlook_events();
+            }
+            ear.notice("a connect");
+            ear.hear("wire", b"marker");
+            assert_eq!(ear.close().contains("a connect"), !overlooked);
+        }
     }
 
     #[test]

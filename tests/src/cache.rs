@@ -26,6 +26,16 @@ pub fn node_modules() -> PathBuf {
     root().join("node/node_modules")
 }
 
+/// The folder with Prisma.
+pub fn tools_modules() -> PathBuf {
+    root().join("tools/node/node_modules")
+}
+
+/// The folder with Hibernate.
+pub fn tools_jars() -> PathBuf {
+    root().join("tools/java")
+}
+
 /// The built pgx client.
 pub fn pgx_client() -> PathBuf {
     root().join("pgx-client")

@@ -72,7 +72,7 @@ impl Client {
         self.program("client", place)
     }
 
-    /// The same for another of its programs: one that reads the vault is `vault`. Those in Rust and Go are one each.
+    /// The same for another of its programs: one that reads the vault is `vault`, a word for those in Rust and Go.
     pub fn program(self, name: &str, place: &Path) -> Result<Vec<OsString>> {
         let source = |file: &str| stage(&place::repository().join("tests/clients").join(self.name()).join(file), place);
         let words: Vec<PathBuf> = match self {
@@ -85,7 +85,7 @@ impl Client {
                 vec!["node".into(), source(&format!("{name}.js"))?]
             }
             Self::TokioPostgres | Self::Sqlx => {
-                vec![stage(&binary::example(&format!("client-{}", self.name()))?, place)?]
+                vec![stage(&binary::example(&format!("client-{}", self.name()))?, place)?, name.into()]
             }
             Self::Jdbc => vec![
                 "java".into(),
@@ -93,7 +93,7 @@ impl Client {
                 stage(&cache::maven(JDBC), place)?,
                 source(&format!("{}.java", if name == "client" { "Client" } else { "Vault" }))?,
             ],
-            Self::Pgx => vec![stage(&cache::pgx_client(), place)?],
+            Self::Pgx => vec![stage(&cache::pgx_client(), place)?, name.into()],
         };
         Ok(words.into_iter().map(PathBuf::into_os_string).collect())
     }

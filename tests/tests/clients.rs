@@ -61,7 +61,8 @@ fn read<'a>(said: &'a str, form: &str, column: &str) -> Option<(&'a str, &'a str
 #[test]
 fn masked_values_of_every_type_are_still_values_to_the_drivers() -> Result<()> {
     let (_policies, server, gate) = vault::start()?;
-    for client in [Client::Psycopg, Client::Asyncpg, Client::NodePostgres, Client::Jdbc] {
+    // psql has no types.
+    for client in Client::ALL.into_iter().filter(|client| *client != Client::Psql && possible(*client)) {
         let mut command = gate.workload(&server, client.program("vault", &gate.place())?);
         let said = succeeded(client.name(), command.output()?)?;
         for planted in vault::PLANTED {
@@ -77,7 +78,7 @@ fn masked_values_of_every_type_are_still_values_to_the_drivers() -> Result<()> {
             assert!(value("marker")?.1.contains("visible-marker"), "{said}");
             let digits = |column| Ok::<_, anyhow::Error>(value(column)?.1.trim_matches('"').to_owned());
             assert_eq!((digits("n4")?.parse::<i32>()?.to_string().len(), digits("n8")?.len()), (9, 16), "{said}");
-            assert!(digits("n2")?.parse::<i16>().is_ok() && digits("uid")?.len() == 36, "{said}");
+            assert!(digits("n2")?.parse::<i16>().is_ok() && matches!(digits("uid")?.len(), 32 | 36), "{said}");
             assert!(matches!(digits("born")?.as_str(), "None" | "null"), "{said}");
             assert!(value("words")?.1.contains("pii_"), "{said}");
         }

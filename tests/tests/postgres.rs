@@ -1,5 +1,7 @@
 //! PostgreSQL through the gate, end to end: a real server, a real daemon, workloads captured by the kernel.
 
+#[path = "postgres/ahead.rs"]
+mod ahead;
 #[path = "postgres/approval.rs"]
 mod approval;
 #[path = "postgres/channels.rs"]
@@ -10,6 +12,8 @@ mod classes;
 mod corpus;
 #[path = "postgres/denial.rs"]
 mod denial;
+#[path = "postgres/doors.rs"]
+mod doors;
 #[path = "postgres/honest.rs"]
 mod honest;
 #[path = "postgres/hostile.rs"]

@@ -1,11 +1,11 @@
 //! Tools that people and agents use on databases, unmodified, directly and through the gate.
 
+#[path = "tools/application.rs"]
+mod application;
 #[path = "tools/dump.rs"]
 mod dump;
 #[path = "tools/psql.rs"]
 mod psql;
-#[path = "tools/python.rs"]
-mod python;
 #[path = "tools/suite.rs"]
 mod suite;
 #[path = "tools/wire.rs"]
@@ -20,7 +20,7 @@ use anyhow::{Context, Result, ensure};
 use portcullis_tests::{
     gate::{Gate, Setup},
     place,
-    postgres::{self, PASSWORD, Postgres},
+    postgres::{self, PASSWORD, Postgres, Release, Tls},
 };
 use tempfile::TempDir;
 
@@ -36,7 +36,10 @@ struct Rig {
 
 impl Rig {
     fn start() -> Result<Self> {
-        let server = server()?;
+        Self::before(server()?)
+    }
+
+    fn before(server: Postgres) -> Result<Self> {
         let policies = policies()?;
         let gate = Gate::with(&server, &Setup { policies: Some(policies.path().to_owned()), ..Setup::default() })?;
         Ok(Self { gate, server, _policies: policies })
@@ -48,8 +51,9 @@ impl Rig {
     }
 }
 
+/// Some drivers speak TLS only if they are told to.
 fn server() -> Result<Postgres> {
-    let server = Postgres::start()?;
+    let server = Postgres::with(Release::Debian, Tls::Offered, &[])?;
     server.shop("grant create on schema public to app; grant select on all sequences in schema public to app")?;
     Ok(server)
 }

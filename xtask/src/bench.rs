@@ -92,11 +92,7 @@ fn served(programs: &[build::Program], areas: &[Area], rounds: Rounds, quick: bo
 
 /// The daemon and the relay, built together so that they share what they depend on.
 fn release_build() -> Result<Vec<build::Program>> {
-    let packages = ["--package", "portcullis", "--package", "portcullis-tests", "--features", "portcullis-tests/relay"];
-    let arguments =
-        [&["build", "--release"], &packages[..], &["--bin", "portcullis", "--bin", "relay", "--bin", "connects"]]
-            .concat();
-    build::cargo("building for release", &arguments)
+    build::release("building for release", &["--bin", "portcullis", "--bin", "relay", "--bin", "connects"])
 }
 
 /// Measures one scenario: every route in every round, so that what disturbs the machine disturbs them alike.

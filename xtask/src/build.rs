@@ -30,6 +30,13 @@ pub fn everything() -> Result<Vec<Program>> {
     cargo("building everything with its tests", &["build", "--workspace", "--all-targets"])
 }
 
+/// Builds programs of the daemon and of the tests as they are shipped. Always with the same features, so that what one
+/// command has built serves the next.
+pub fn release(title: &str, programs: &[&str]) -> Result<Vec<Program>> {
+    let packages = ["--package", "portcullis", "--package", "portcullis-tests", "--features", "portcullis-tests/relay"];
+    cargo(title, &[&["build", "--release"], &packages[..], programs].concat())
+}
+
 /// The program of that name, as people run it.
 pub fn find<'a>(programs: &'a [Program], name: &str) -> Result<&'a Path> {
     let found = programs.iter().find(|program| !program.test && program.name == name);

@@ -24,6 +24,8 @@ const BPF_LINKER: &str = "0.10.4";
 const CARGO_FUZZ: &str = "0.13.2";
 /// Fetches single artifacts from Maven Central.
 const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy";
+/// Fetches what a project depends on.
+const MAVEN_COPY_DEPENDENCIES: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies";
 /// SHA-256 of [`client::JDBC`].
 const JDBC_SHA256: &str = "73914527305a40cce504b0d3d90b23caf565136912d607ae8ae7c5895512332c";
 
@@ -196,7 +198,9 @@ fn clients() -> Result<()> {
     maven("org.postgresql:postgresql:42.7.14", client::JDBC, JDBC_SHA256)?;
     python(&cache::python_environment(), &clients.join("requirements.txt"))?;
     python(&cache::tools_environment(), &place::repository().join("tests/tools/requirements.txt"))?;
-    node(&clients.join("node-postgres"))?;
+    node(&cache::node_modules(), &clients.join("node-postgres"))?;
+    node(&cache::tools_modules(), &place::repository().join("tests/tools/prisma"))?;
+    jars(&cache::tools_jars(), &place::repository().join("tests/tools/hibernate"))?;
     if Client::Pgx.is_possible() {
         pgx(&clients.join("pgx"))?;
         pgx_suite(&clients.join("pgx"))?;
@@ -214,7 +218,7 @@ fn maven(artifact: &str, file: &str, sha256: &str) -> Result<()> {
     let mut fetch = Command::new("mvn");
     fetch.args(["--quiet", "--batch-mode", MAVEN_COPY]);
     fetch.arg(format!("-Dartifact={artifact}")).arg(format!("-DoutputDirectory={}", arriving.display()));
-    fetch.arg(format!("-Dmaven.repo.local={}", cache::root().join("maven/repository").display()));
+    fetch.arg(maven_repository());
     progress::run(&format!("fetching {artifact}"), &mut fetch)?;
 
     let arrived = arriving.join(file);
@@ -223,6 +227,24 @@ fn maven(artifact: &str, file: &str, sha256: &str) -> Result<()> {
         bail!("{} has another checksum than {sha256}", arrived.display());
     }
     std::fs::rename(arrived, place).context("keeping an artifact")
+}
+
+/// Where Maven keeps what it has fetched.
+fn maven_repository() -> String {
+    format!("-Dmaven.repo.local={}", cache::root().join("maven/repository").display())
+}
+
+/// Fetches what `project` depends on, and refuses it if it is not what was fetched when this was written.
+fn jars(folder: &Path, project: &Path) -> Result<()> {
+    unless_kept(folder, &project.join("SHA256SUMS"), || {
+        let mut fetch = Command::new("mvn");
+        fetch.args(["--quiet", "--batch-mode", MAVEN_COPY_DEPENDENCIES, "--file"]).arg(project.join("pom.xml"));
+        fetch.arg(format!("-DoutputDirectory={}", folder.display())).arg(maven_repository());
+        progress::run("fetching Hibernate", &mut fetch)?;
+        let mut check = Command::new("sha256sum");
+        check.args(["--check", "--strict", "--quiet"]).arg(project.join("SHA256SUMS")).current_dir(folder);
+        progress::run("checking Hibernate", &mut check)
+    })
 }
 
 fn python(environment: &Path, requirements: &Path) -> Result<()> {
@@ -234,14 +256,14 @@ fn python(environment: &Path, requirements: &Path) -> Result<()> {
     })
 }
 
-fn node(package: &Path) -> Result<()> {
-    let folder = cache::root().join("node");
-    unless_kept(&folder, &package.join("package-lock.json"), || {
+fn node(modules: &Path, package: &Path) -> Result<()> {
+    let folder = modules.parent().context("a folder of modules")?;
+    unless_kept(folder, &package.join("package-lock.json"), || {
         for file in ["package.json", "package-lock.json"] {
             std::fs::copy(package.join(file), folder.join(file))?;
         }
         let install = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
-        progress::run("npm ci", Command::new("npm").args(install).current_dir(&folder))
+        progress::run("npm ci", Command::new("npm").args(install).current_dir(folder))
     })
 }
 

@@ -47,8 +47,7 @@ const STEPS: [Step; 4] = [
 ];
 
 /// The daemon, the attack table and the tests of capture.
-const BUILD: [&str; 8] =
-    ["build", "--package", "portcullis", "--package", "portcullis-tests", "--bins", "--test", "capture"];
+const BUILD: [&str; 3] = ["--bins", "--test", "capture"];
 
 /// The kernel of an ordinary test run.
 const TESTED: &str = "newest";
@@ -78,7 +77,7 @@ pub struct Arguments {
     /// Print everything that the guests said, for programs.
     #[arg(long)]
     json: bool,
-    /// Write the table to `agent/docs/kernels.md`.
+    /// Write the table to `agent/docs/kernels.md`, in which kernels that were not booted keep their rows.
     #[arg(long)]
     write: bool,
 }
@@ -103,7 +102,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         false => arguments.kernels.iter().map(|name| Source::named(name)).collect::<Result<_>>()?,
     };
     prerequisites::install(&[Need::Build, Need::Vm])?;
-    let programs = build::cargo("building what the guests run", &BUILD)?;
+    let programs = build::release("building what the guests run, for release", &BUILD)?;
     let modules = match arguments.bpf_lsm {
         Some(Switch::On) => &[true][..],
         Some(Switch::Off) => &[false],
@@ -116,7 +115,8 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     rows.iter().filter_map(Row::complaint).for_each(|complaint| eprintln!("{complaint}\n"));
     if arguments.write {
-        Quote::of("agent/docs/kernels.md", "matrix").write(&matrix::markdown(&rows))?;
+        let quote = Quote::of("agent/docs/kernels.md", "matrix");
+        quote.write(&matrix::renewed(&quote.read()?, &rows))?;
     }
     Ok(rows.iter().all(Row::holds))
 }

@@ -14,6 +14,26 @@ const HIDDEN: &str = "***";
 /// Spaces and dashes stay where they are, so that a card still looks like a card, and so does the
 /// number of characters. A value of fewer than eight letters and digits is masked whole.
 pub(super) fn last4(text: &str) -> String {
+    // Whole scans of cards and numbers end here, and they are ASCII, where a character is a byte.
+    if text.is_ascii() { last4_of_ascii(text) } else { last4_of_any(text) }
+}
+
+fn last4_of_ascii(text: &str) -> String {
+    let mut masked = text.as_bytes().to_vec();
+    let total = masked.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+    let mut shown = if total < LAST4_MIN { 0 } else { KEPT };
+    for byte in masked.iter_mut().rev() {
+        if byte.is_ascii_alphanumeric() && shown > 0 {
+            shown -= 1;
+        } else if !matches!(byte, b' ' | b'-') {
+            *byte = b'*';
+        }
+    }
+    // Stars in the place of ASCII are ASCII.
+    String::from_utf8(masked).unwrap_or_default()
+}
+
+fn last4_of_any(text: &str) -> String {
     let total = text.chars().filter(|c| c.is_alphanumeric()).count();
     let hidden = if total < LAST4_MIN { total } else { total.saturating_sub(KEPT) };
     let mut seen = 0;
@@ -90,6 +110,16 @@ mod tests {
             ("Grüße-äöüß1", "*****-*öüß1"),
         ] {
             assert_eq!(last4(text), masked, "{text}");
+        }
+    }
+
+    #[test]
+    fn ascii_is_masked_like_any_text() {
+        for length in 0..24 {
+            for text in ["4111-1111 1111.1111x", "----------", "a1b2c3d4e5f6g7h8i9j0", "       7       "] {
+                let text: String = text.chars().cycle().take(length).collect();
+                assert_eq!(last4_of_ascii(&text), last4_of_any(&text), "{text}");
+            }
         }
     }
 

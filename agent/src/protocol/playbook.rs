@@ -93,6 +93,11 @@ impl Playbook {
         self.input(Input::Verdict(verdict));
     }
 
+    /// Whether the workload is not to be heard for now.
+    pub fn is_full(&self) -> bool {
+        self.session.is_full()
+    }
+
     /// Drops what was said so far.
     pub fn forget(&mut self) {
         self.downstream.clear();

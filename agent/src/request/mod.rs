@@ -49,13 +49,28 @@ impl fmt::Debug for Summary {
     }
 }
 
-/// Values that a statement runs with, kept as they came and read only when a person has to judge them.
+/// Values that a statement runs with.
 #[derive(Clone, Debug)]
-pub struct Arguments {
-    /// The bytes of the message that carries them.
-    pub bytes: Bytes,
-    /// Reads them: one line for each.
-    pub read: fn(&[u8]) -> Vec<String>,
+pub enum Arguments {
+    /// As they came, and read only when a person has to judge them.
+    Message {
+        /// The bytes of the message that carries them.
+        bytes: Bytes,
+        /// Reads them: one line for each.
+        read: fn(&[u8]) -> Vec<String>,
+    },
+    /// Too long to be kept: what people are shown, and a digest that stands for all of them.
+    Digest { shown: Arc<[String]>, digest: [u8; 32] },
+}
+
+impl Arguments {
+    /// Bytes that are kept of them.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Message { bytes, .. } => bytes.len(),
+            Self::Digest { shown, .. } => shown.iter().map(String::len).sum(),
+        }
+    }
 }
 
 /// When a request takes effect.
@@ -152,18 +167,31 @@ impl Summary {
 impl Request {
     /// What a grant is bound to: the exact text and values.
     pub fn digest(&self) -> [u8; 32] {
-        let arguments = self.arguments.as_ref().map_or(&[][..], |arguments| &arguments.bytes);
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&(self.summary.0.len() as u64).to_le_bytes()).update(&self.summary.0).update(arguments);
+        hasher.update(&(self.summary.0.len() as u64).to_le_bytes()).update(&self.summary.0);
+        match &self.arguments {
+            None => &mut hasher,
+            Some(Arguments::Message { bytes, .. }) => hasher.update(bytes),
+            // Another word than any message begins with.
+            Some(Arguments::Digest { digest, .. }) => hasher.update(b"digest ").update(digest),
+        };
         *hasher.finalize().as_bytes()
     }
 
     /// The text and its values, for the person who judges them.
     pub fn described(&self) -> String {
         let mut text = self.summary.bounded();
-        if let Some(arguments) = &self.arguments {
-            for (number, value) in (arguments.read)(&arguments.bytes).iter().enumerate() {
-                text.push_str(&format!("\n  ${} = {value}", number + 1));
+        match &self.arguments {
+            None => {}
+            Some(Arguments::Message { bytes, read }) => {
+                for (number, value) in read(bytes).iter().enumerate() {
+                    text.push_str(&format!("\n  ${} = {value}", number + 1));
+                }
+            }
+            Some(Arguments::Digest { shown, .. }) => {
+                for line in shown.iter() {
+                    text.push_str(&format!("\n  {line}"));
+                }
             }
         }
         text

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ColumnRef,
+    ColumnRef, mistake,
     path::{self, Path},
 };
 use crate::target::Class;
@@ -15,6 +15,8 @@ use crate::target::Class;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalogue {
     pub database: String,
+    /// The server's major release; `None`: not known.
+    pub release: Option<u32>,
     /// Schemas in which an unqualified name is looked up, in order: `pg_catalog` first, as the server does
     /// (`current_schemas(true)` without the temporary schema).
     pub search_path: Vec<String>,
@@ -22,6 +24,10 @@ pub struct Catalogue {
     pub usable: BTreeSet<String>,
     /// The upstream user.
     pub user: String,
+    /// Whether a session begins as another role than the one that logs in: `ALTER ROLE … SET role`.
+    pub acts_as_another: bool,
+    /// Views of `pg_settings`, and views of those: whoever updates one changes settings.
+    pub settings: BTreeSet<u32>,
     /// By object identifier.
     pub relations: HashMap<u32, Relation>,
     /// The database's own object identifier: those below are of this one, and of none that has its name later.
@@ -70,6 +76,7 @@ impl Catalogue {
             .collect();
         Self {
             database: database.to_owned(),
+            release: Some(mistake::GRAMMAR),
             search_path: search_path.iter().map(|&schema| schema.to_owned()).collect(),
             usable,
             user: String::new(),
@@ -172,6 +179,12 @@ impl Names {
         self.path.iter().find_map(|schema| self.relation(schema, name))
     }
 
+    /// Whether an update of this relation changes settings of the session.
+    pub fn is_settings(&self, relation: &Relation) -> bool {
+        let is_own = relation.schema == path::SERVER && relation.name == SETTINGS;
+        is_own || self.catalogue.settings.contains(&relation.oid)
+    }
+
     /// Whether anything in this database is classified.
     pub fn has_classes(&self) -> bool {
         !self.classified.is_empty()
@@ -211,6 +224,10 @@ impl Names {
         schemas.next().is_none().then_some(first)
     }
 }
+
+/// The server's view of the settings, which sets one that is updated there.
+/// <https://www.postgresql.org/docs/current/view-pg-settings.html>
+pub const SETTINGS: &str = "pg_settings";
 
 /// The server looks into its own schema first where a path does not name it.
 fn with_server_schema(mut schemas: Vec<String>) -> Vec<String> {

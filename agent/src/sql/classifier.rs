@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
-    Catalogue, Classified, SessionState,
+    Catalogue, Classified, Mistake, SessionState,
     analysis::{Analysed, Analysis, Earlier, Remarks},
     cache::Cache,
     catalogue::Names,
@@ -110,16 +110,16 @@ impl Classifier {
     ///
     /// Text that cannot be read, parsed or understood gives an access [`sql::Operation::Unknown`] and a caveat.
     pub fn classify(&self, text: &Bytes, state: &SessionState) -> Arc<Classified> {
-        if state.path.now().is_none() || !state.created.is_empty() || state.brought_code {
+        if state.path.now().is_none() || state.brought_code {
             return Arc::new(self.classify_afresh(text, state));
         }
         if let Some(known) = self.cache.find(text)
-            && holds(&known, state)
+            && !state.has_own(&known.named)
         {
             return known;
         }
         let classified = Arc::new(self.classify_afresh(text, state));
-        if !classified.depends_on_session && state.temporary.is_empty() {
+        if !classified.depends_on_session && !state.has_own(&classified.named) {
             self.cache.keep(text, &classified);
         }
         classified
@@ -129,19 +129,21 @@ impl Classifier {
     pub fn classify_afresh(&self, text: &[u8], state: &SessionState) -> Classified {
         let text = match scan::readable(text) {
             Ok(text) => text,
-            Err(reason) => return self.unknown(reason.to_string()),
+            Err(reason) => return self.unreadable(reason.to_string(), Mistake::unreadable(reason)),
         };
         let parsed = match pg_query::parse(text, 0) {
             Ok(parsed) => parsed.protobuf.stmts,
-            Err(reason) => return self.unknown(explained(&reason)),
+            Err(reason) => {
+                let mistake = Mistake::unparsed(&reason, text, self.names.catalogue.release);
+                return self.unreadable(explained(&reason), mistake);
+            }
         };
         if parsed.len() > STATEMENTS_MAX {
-            return self.unknown(format!("the text has more than {STATEMENTS_MAX} statements"));
+            return self.unreadable(format!("the text has more than {STATEMENTS_MAX} statements"), None);
         }
         // Later statements see what earlier ones have made.
         let mut state = state.clone();
-        let mut earlier =
-            Earlier { created: state.created.clone(), brought_code: state.brought_code, ..Earlier::default() };
+        let mut earlier = Earlier { brought_code: state.brought_code, ..Earlier::default() };
         let mut footprint = Footprint::default();
         let mut statements = Vec::with_capacity(parsed.len());
         let mut remarks = Remarks::default();
@@ -152,6 +154,7 @@ impl Classifier {
             let Analysed { statement, footprint: touched, remarks: noted } = analysed;
             if state.path.now().is_none() && touched.accesses.iter().any(looks_up) {
                 self.unite(&mut footprint, self.unknown_footprint(LOST_PATH.to_owned()));
+                remarks.is_premature = true;
             }
             self.unite(&mut footprint, touched);
             let before = state.path.now().cloned();
@@ -165,15 +168,17 @@ impl Classifier {
         Classified {
             footprint: Arc::new(footprint),
             statements,
+            mistake: None,
             unknown_relations: remarks.unknown_relations,
-            unqualified: remarks.unqualified,
+            is_premature: remarks.is_premature,
+            named: remarks.named,
             depends_on_session: remarks.depends_on_session,
             numbers_inert: !remarks.numbers_matter,
         }
     }
 
-    fn unknown(&self, caveat: String) -> Classified {
-        Classified { footprint: Arc::new(self.unknown_footprint(caveat)), ..Classified::default() }
+    fn unreadable(&self, caveat: String, mistake: Option<Mistake>) -> Classified {
+        Classified { footprint: Arc::new(self.unknown_footprint(caveat)), mistake, ..Classified::default() }
     }
 
     fn unknown_footprint(&self, caveat: String) -> Footprint {
@@ -218,11 +223,6 @@ const LOST_PATH: &str = "the search path is not known any more: set it again";
 /// Whether an access may be to something else under another search path.
 fn looks_up(access: &Access) -> bool {
     !matches!(access.resource, Resource::Setting(_))
-}
-
-/// Whether an answer from the cache holds for a session: none of its names is a temporary relation there.
-fn holds(known: &Classified, state: &SessionState) -> bool {
-    state.temporary.is_empty() || !state.temporary.keys().any(|name| known.unqualified.contains(name))
 }
 
 /// Says why a text could not be parsed, in few words: the decoder of trees names every level of a deep one.

@@ -13,6 +13,7 @@ mod cache;
 mod catalogue;
 mod classifier;
 mod layout;
+mod mistake;
 mod path;
 mod scan;
 mod statement;
@@ -21,10 +22,14 @@ mod tests;
 mod views;
 
 pub use analysis::{STEPS_MAX, TREE_DEPTH_MAX};
-pub use catalogue::{Catalogue, Column, Definition, Relation, RelationKind};
+pub use catalogue::{Catalogue, Column, Definition, Relation, RelationKind, SETTINGS};
 pub use classifier::{Changes, Classifier, STATEMENTS_MAX};
 pub use layout::{CopyFormat, CopyLayout, copy_layout};
+pub use mistake::Mistake;
 pub use path::{Path, SCHEMAS_MAX, SearchPath, path_in};
 pub use scan::{COMMENT_DEPTH_MAX, OPERATOR_RUN_MAX, STATEMENT_BYTES_MAX};
-pub use statement::{Classified, ColumnRef, Output, Prepared, SessionState, Statement, StatementKind, Temporary};
+pub use statement::{
+    Classified, ColumnRef, Output, Own, Prepared, RelationName, SessionState, Statement, StatementKind,
+    TEMPORARY_SCHEMA,
+};
 pub use views::VIEW_DEPTH_MAX;

@@ -1,11 +1,14 @@
 //! What classification says of a text and of each of its statements.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use super::path::{PathChange, SearchPath};
+use super::{
+    Mistake,
+    path::{PathChange, SearchPath},
+};
 use crate::{request::Footprint, target::Class};
 
 /// A text, understood as far as it can be: what it touches, and its statements in order.
@@ -14,10 +17,16 @@ pub struct Classified {
     /// The accesses of all statements together, and why any of them is unknown.
     pub footprint: Arc<Footprint>,
     pub statements: Vec<Statement>,
+    /// Set where the server would refuse the text as well, before it looked anything up.
+    pub mistake: Option<Mistake>,
     /// Whether a relation was missing from the catalogue: after a new survey the answer may differ.
     pub unknown_relations: bool,
-    /// Unqualified relation names: an answer from the cache does not hold where one of them is temporary.
-    pub(super) unqualified: BTreeSet<String>,
+    /// Whether a name, a table of the session's own or the search path was not known: what earlier requests are still to
+    /// be answered may tell.
+    pub is_premature: bool,
+    /// The names of relations without their schemas: an answer from the cache does not hold where a session has one of
+    /// its own by such a name.
+    pub(super) named: BTreeSet<String>,
     /// Whether the answer depends on the session's prepared statements, cursors or temporary relations.
     pub(super) depends_on_session: bool,
     /// Whether other integers in the same places would give the same answer.
@@ -56,12 +65,16 @@ pub struct Statement {
     pub stored_classes: BTreeSet<Class>,
     /// Whether values of unknown origin are stored so, in a database that has classified ones.
     pub stored_opaque: bool,
-    /// Temporary relations into which it may put what it stores.
-    pub fills: BTreeSet<String>,
-    /// Whether it may put anything into any temporary relation: it runs code that is not known.
+    /// Relations of the session's own into which it may put what it stores.
+    pub fills: BTreeSet<RelationName>,
+    /// Whether it may put anything into any of them: it runs code that is not known.
     pub may_fill_all: bool,
-    /// Tables and views that it makes, by schema and name.
-    pub creates: BTreeSet<(String, String)>,
+    /// Relations that it makes for all to see once it is committed, with their columns where they are known.
+    pub creates: BTreeMap<RelationName, Option<Vec<String>>>,
+    /// Relations of the session's own that have other columns afterwards.
+    pub reshapes: BTreeSet<RelationName>,
+    /// Whether a relation that the transaction has made may be another one afterwards, or show what others hold.
+    pub may_overturn: bool,
     /// Whether it may make, or change, what runs where a cast, an operator, a domain or a function's name stands.
     pub brings_code: bool,
     /// Each column of the answer in order; `None` when their number is not known.
@@ -154,6 +167,8 @@ pub enum StatementKind {
     CreateTemporary {
         name: String,
         columns: Option<Vec<String>>,
+        /// Whether it shows what others hold, now and later.
+        is_view: bool,
     },
     /// Anything that changes what the catalogue holds.
     Define,
@@ -163,6 +178,12 @@ pub enum StatementKind {
     /// What is not understood.
     Unknown,
 }
+
+/// A relation's schema and name; the schema of those that are temporary is [`TEMPORARY_SCHEMA`].
+pub type RelationName = (String, String);
+
+/// The schema under which temporary relations are named, whatever the server calls it.
+pub const TEMPORARY_SCHEMA: &str = "pg_temp";
 
 /// A statement that waits under a name, with what it touches when it runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -180,9 +201,9 @@ pub struct SessionState {
     /// Cursors by DECLARE and portals by the protocol's Bind.
     pub cursors: HashMap<String, Arc<Prepared>>,
     /// Temporary relations by name.
-    pub temporary: HashMap<String, Temporary>,
-    /// Tables and views that this transaction has made: no catalogue has them before it is committed.
-    pub created: BTreeSet<(String, String)>,
+    pub temporary: HashMap<String, Own>,
+    /// Relations that this transaction has made: no catalogue has them before it is committed.
+    pub made: BTreeMap<RelationName, Own>,
     /// Whether this transaction may have made functions that no catalogue has before it is committed: any value that a
     /// statement computes with may be handed to one.
     pub brought_code: bool,
@@ -190,9 +211,9 @@ pub struct SessionState {
     pub path: SearchPath,
 }
 
-/// A temporary relation of one session, which no catalogue knows.
+/// A relation of one session, which no catalogue knows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Temporary {
+pub struct Own {
     /// In order; `None`: not known.
     pub columns: Option<Vec<String>>,
     /// What any of them may hold. `opaque` where code that is not known may have filled it.
@@ -201,7 +222,11 @@ pub struct Temporary {
     pub is_announced: bool,
 }
 
-impl Temporary {
+impl Own {
+    fn announced() -> Self {
+        Self { is_announced: true, ..Self::default() }
+    }
+
     fn fill(&mut self, statement: &Statement) {
         if statement.sink {
             self.held.columns.extend(&statement.flows);
@@ -209,27 +234,64 @@ impl Temporary {
             self.held.computed = true;
         }
     }
+
+    fn make(&mut self, columns: &Option<Vec<String>>, statement: &Statement) {
+        self.columns.clone_from(columns);
+        self.is_announced = false;
+        self.fill(statement);
+    }
 }
 
 impl SessionState {
     /// Takes note of a statement that may run from now on.
     pub fn announce(&mut self, statement: &Statement) {
-        self.fill(statement);
+        self.change_own(statement);
         if let StatementKind::CreateTemporary { name, .. } = &statement.kind {
-            self.temporary
-                .entry(name.clone())
-                .or_insert_with(|| Temporary { is_announced: true, ..Temporary::default() });
+            self.temporary.entry(name.clone()).or_insert_with(Own::announced);
+        }
+        for name in statement.creates.keys() {
+            self.made.entry(name.clone()).or_insert_with(Own::announced);
         }
     }
 
-    fn fill(&mut self, statement: &Statement) {
+    /// The relation of the session's own that has this name, where no catalogue is asked.
+    pub(super) fn own(&self, schema: &str, name: &str) -> Option<&Own> {
+        match schema {
+            TEMPORARY_SCHEMA => self.temporary.get(name),
+            _ if self.made.is_empty() => None,
+            _ => self.made.get(&(schema.to_owned(), name.to_owned())),
+        }
+    }
+
+    /// Whether any relation of the session's own is named so, in whatever schema.
+    pub(super) fn has_own(&self, names: &BTreeSet<String>) -> bool {
+        self.temporary.keys().chain(self.made.keys().map(|(_, name)| name)).any(|name| names.contains(name))
+    }
+
+    fn own_mut(&mut self, (schema, name): &RelationName) -> Option<&mut Own> {
+        match schema.as_str() {
+            TEMPORARY_SCHEMA => self.temporary.get_mut(name),
+            _ => self.made.get_mut(&(schema.clone(), name.clone())),
+        }
+    }
+
+    /// What becomes of the relations that there are.
+    fn change_own(&mut self, statement: &Statement) {
         for name in &statement.fills {
-            if let Some(temporary) = self.temporary.get_mut(name) {
-                temporary.fill(statement);
+            if let Some(own) = self.own_mut(name) {
+                own.fill(statement);
+            }
+        }
+        for name in &statement.reshapes {
+            if let Some(own) = self.own_mut(name) {
+                own.columns = None;
             }
         }
         if statement.may_fill_all {
-            self.temporary.values_mut().for_each(|temporary| temporary.held.opaque = true);
+            self.temporary.values_mut().for_each(|own| own.held.opaque = true);
+        }
+        if statement.may_fill_all || statement.may_overturn {
+            self.made.values_mut().for_each(|own| own.held.opaque = true);
         }
     }
 
@@ -238,7 +300,12 @@ impl SessionState {
     /// A transaction that is rolled back leaves names behind here; they only ever make the answer wider,
     /// because a name that is also in the catalogue is judged as both.
     pub fn apply(&mut self, statement: &Statement) {
-        self.fill(statement);
+        for (name, columns) in &statement.creates {
+            let own = self.made.entry(name.clone()).or_default();
+            own.make(columns, statement);
+            own.held.opaque |= columns.is_none();
+        }
+        self.change_own(statement);
         match &statement.kind {
             StatementKind::Prepare { name, statement } => {
                 self.prepared.insert(name.clone(), Arc::clone(statement));
@@ -255,11 +322,10 @@ impl SessionState {
             }
             StatementKind::Close { name: None } => self.cursors.clear(),
             // What stood there may stand there again after a rollback, so that its values stay among those held.
-            StatementKind::CreateTemporary { name, columns } => {
-                let made = self.temporary.entry(name.clone()).or_default();
-                made.columns.clone_from(columns);
-                made.is_announced = false;
-                made.fill(statement);
+            StatementKind::CreateTemporary { name, columns, is_view } => {
+                let own = self.temporary.entry(name.clone()).or_default();
+                own.make(columns, statement);
+                own.held.opaque |= *is_view;
             }
             StatementKind::DiscardAll => {
                 self.path.reset();
@@ -268,11 +334,11 @@ impl SessionState {
             StatementKind::SetSearchPath(change) => self.path.change(change),
             StatementKind::ResetAll => self.path.reset(),
             StatementKind::Commit => {
-                self.created.clear();
+                self.made.clear();
                 self.path.commit();
             }
             StatementKind::Rollback => {
-                self.created.clear();
+                self.made.clear();
                 self.path.roll_back();
             }
             StatementKind::Savepoint if statement.verb == "ROLLBACK" => self.path.roll_back_to(),

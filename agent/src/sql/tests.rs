@@ -258,6 +258,102 @@ fn a_temporary_table_holds_what_was_put_into_it_and_nothing_else() {
     assert!(run("SELECT n FROM u").unknown_relations);
 }
 
+/// What a query of `t (a, b)` is once these were run in the transaction that makes it.
+fn made_and(statements: &[&str]) -> std::sync::Arc<Classified> {
+    let classifier = classifier();
+    let mut state = SessionState::default();
+    let mut run = |text: &str| {
+        let classified = classifier.classify(&Bytes::copy_from_slice(text.as_bytes()), &state);
+        classified.statements.iter().for_each(|statement| state.apply(statement));
+        classified
+    };
+    run("BEGIN; CREATE TABLE t (a int PRIMARY KEY, b text)");
+    statements.iter().for_each(|statement| drop(run(statement)));
+    run("SELECT b, a FROM t WHERE a = 1 ORDER BY b")
+}
+
+/// Whether every column of the answer and every predicate is known to be of no class.
+fn is_known_clean(classified: &Classified) -> bool {
+    let outputs = classified.statements[0].outputs.as_deref().unwrap_or_default();
+    let is_clean = |output: &Output| output.is_temporary && !output.opaque && output.classes.is_empty();
+    outputs.len() == 2 && outputs.iter().all(is_clean) && classified.footprint.predicates.is_empty()
+}
+
+#[test]
+fn a_table_is_known_to_the_transaction_that_makes_it() {
+    for statements in [
+        &[][..],
+        &["INSERT INTO t VALUES (1, 'x')", "INSERT INTO public.t SELECT id, name FROM customers"],
+        &[
+            "CREATE INDEX ON t (b)",
+            "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)",
+            "ALTER TABLE t ALTER b SET NOT NULL",
+        ],
+        &["CREATE TABLE u (a int REFERENCES t (a))", "COMMENT ON TABLE t IS 'x'", "GRANT SELECT ON t TO public"],
+        &["SAVEPOINT s", "RELEASE s", "COPY t FROM STDIN", "UPDATE t SET b = 'y'"],
+        &["ALTER TABLE orders ADD COLUMN more text", "CREATE SEQUENCE s", "CREATE TYPE e AS ENUM ('x')"],
+        &["ALTER TABLE t ADD COLUMN c int"],
+        &["ALTER TABLE t RENAME COLUMN b TO c"],
+    ] {
+        assert!(is_known_clean(&made_and(statements)), "{statements:?}: {:?}", made_and(statements));
+    }
+}
+
+#[test]
+fn a_table_holds_what_its_transaction_has_put_into_it() {
+    let made = made_and(&["INSERT INTO t (b) SELECT ssn FROM customers"]);
+    assert_eq!(made.statements[0].flow_classes, [Class::from("ssn")].into());
+    assert_eq!(made.footprint.predicates.len(), 2);
+}
+
+#[test]
+fn a_table_that_may_be_another_one_may_hold_anything() {
+    for statement in [
+        "DROP TABLE t",
+        "ALTER TABLE customers RENAME TO c",
+        "ALTER TABLE t RENAME TO u",
+        "ALTER TABLE orders INHERIT t",
+        "CREATE TABLE u (c int) INHERITS (t)",
+        "CREATE TABLE u (b text REFERENCES customers (name) ON UPDATE CASCADE)",
+        "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION audit_note()",
+        "CREATE RULE r AS ON INSERT TO t DO ALSO SELECT 1",
+        "ROLLBACK TO s",
+        "DO $$ begin end $$",
+        "CALL audit_note('x')",
+        "SELECT audit_note('x')",
+        "COPY t FROM '/tmp/x'",
+        "CREATE TABLE IF NOT EXISTS t (a int, b text)",
+        "ALTER SCHEMA audit RENAME TO other",
+    ] {
+        assert!(!is_known_clean(&made_and(&[statement])), "{statement}");
+    }
+}
+
+#[test]
+fn what_a_view_of_a_transactions_own_table_shows_is_not_known() {
+    for view in ["CREATE VIEW v AS SELECT b FROM t", "CREATE MATERIALIZED VIEW v AS SELECT b FROM t"] {
+        let classifier = classifier();
+        let text = format!("BEGIN; CREATE TABLE t (a int, b text); {view}; SELECT b FROM v");
+        let classified = classifier.classify(&Bytes::from(text), &SessionState::default());
+        assert!(classified.statements[3].opaque_flow, "{view}");
+    }
+    let text = "CREATE TEMP TABLE t (b text); CREATE VIEW v AS SELECT b FROM t; SELECT b FROM v";
+    assert!(classify(&classifier(), text).statements[2].opaque_flow);
+}
+
+#[test]
+fn a_table_of_a_schema_that_is_looked_in_first_is_the_one_that_is_meant() {
+    let classifier = std::sync::Arc::new(classifier());
+    let path: std::sync::Arc<[String]> = ["audit".to_owned(), "public".to_owned()].into();
+    let mut state = SessionState::default();
+    let made = classifier.under(&Some(path.clone()));
+    let text = Bytes::from_static(b"CREATE TABLE orders (id int)");
+    made.classify(&text, &state).statements.iter().for_each(|statement| state.apply(statement));
+    let found = report(&made, "SELECT id FROM orders", &state);
+    assert!(found.contains("audit.orders") && !found.contains("public.orders"), "{found}");
+    assert!(report(&made, "SELECT id FROM orders", &SessionState::default()).contains("public.orders"));
+}
+
 #[test]
 fn a_temporary_table_that_is_only_announced_may_hold_anything() {
     let classifier = classifier();

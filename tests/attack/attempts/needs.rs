@@ -8,10 +8,15 @@ pub struct Needs {
 }
 
 const LSM: &[&str] = &["lsm"];
+/// A layer of the table's own: security hooks on a kernel whose `splice` sends as `sendmsg` does.
+pub const LSM_SEES_SPLICES: &str = "lsm that sees splices";
 
 pub const LAUNCHER: Needs = Needs { what: "the launcher, which closes what is inherited, or BPF LSM", layers: LSM };
-/// Below Linux 6.11 `splice` and `sendfile` reach the hook of no sender.
-pub const LAUNCHER_ALONE: Needs = Needs { what: "the launcher, which closes what is inherited", layers: &[] };
+/// Below Linux 6.5 `splice` and `sendfile` ask no security module.
+pub const LAUNCHER_OR_SPLICES: Needs = Needs {
+    what: "the launcher, which closes what is inherited, or BPF LSM of Linux 6.5",
+    layers: &[LSM_SEES_SPLICES],
+};
 pub const DOORS: Needs = Needs { what: "the jail, the Unix hooks of Linux 6.7, or BPF LSM", layers: &["unix", "lsm"] };
 pub const OWN_USER: Needs = Needs { what: "a user and a PID namespace of its own, or BPF LSM", layers: LSM };
 pub const ENROL: Needs = Needs { what: "`portcullis enrol`, which destroys what it finds", layers: LSM };

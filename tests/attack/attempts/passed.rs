@@ -45,12 +45,12 @@ pub const ALL: &[Attempt] = &[
         tcp::spliced(scene, &sys::inherited(INHERITED_ESTABLISHED).at("inherited")?)
     })
     .entering(Entry::WithSockets)
-    .needs(needs::LAUNCHER_ALONE),
+    .needs(needs::LAUNCHER_OR_SPLICES),
     Attempt::new("inherited-sendfile", "the same by sendfile", |scene| {
         tcp::file_sent(scene, &sys::inherited(INHERITED_ESTABLISHED).at("inherited")?)
     })
     .entering(Entry::WithSockets)
-    .needs(needs::LAUNCHER_ALONE),
+    .needs(needs::LAUNCHER_OR_SPLICES),
     Attempt::new("inherited-write", "the same by write(2)", |scene| {
         sys::write_all(&sys::inherited(INHERITED_ESTABLISHED).at("inherited")?, scene.marker()).at("write")
     })

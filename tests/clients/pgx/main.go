@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const slow = "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b"
@@ -23,6 +25,10 @@ func main() {
 		log.Fatal(err)
 	}
 	defer conn.Close(ctx)
+	if len(os.Args) > 1 && os.Args[1] == "vault" {
+		vault(conn)
+		return
+	}
 
 	fmt.Println("connect", text(conn, "select current_database()"))
 	rows, err := conn.Query(ctx, "select id, name from customers order by id limit 3")
@@ -119,4 +125,46 @@ func refused(conn *pgx.Conn, sql string) string {
 		return refusal.Code
 	}
 	return fmt.Sprint(err)
+}
+
+// vault reads every column of the vault in both formats: one line each, format, column, type and what the driver made
+// of it.
+func vault(conn *pgx.Conn) {
+	for form, mode := range map[string]pgx.QueryExecMode{"binary": pgx.QueryExecModeDescribeExec, "text": pgx.QueryExecModeSimpleProtocol} {
+		for _, name := range names(conn) {
+			rows, _ := conn.Query(context.Background(), "select "+name+" from vault where id = $1", mode, 7)
+			values, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) ([]any, error) { return row.Values() })
+			if err != nil {
+				log.Fatal(name, ": ", err)
+			}
+			fmt.Printf("%s\t%s\t%T\t%s\n", form, name, values[0], shown(values[0]))
+		}
+	}
+}
+
+func names(conn *pgx.Conn) (names []string) {
+	statement, err := conn.Prepare(context.Background(), "vault", "select * from vault where id = 0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, field := range statement.Fields {
+		names = append(names, field.Name)
+	}
+	return names
+}
+
+func shown(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case []byte:
+		return string(value)
+	case [16]byte:
+		return fmt.Sprintf("%x", value)
+	case pgtype.Numeric:
+		text, _ := value.Value()
+		return fmt.Sprint(text)
+	default:
+		return fmt.Sprint(value)
+	}
 }

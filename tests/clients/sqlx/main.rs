@@ -1,5 +1,7 @@
 //! sqlx, configured by the environment alone.
 
+mod vault;
+
 use anyhow::Result;
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
@@ -9,6 +11,9 @@ const SLOW: &str = "select count(*) from generate_series(1, 100000) a, generate_
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut connection = PgConnection::connect_with(&PgConnectOptions::new()).await?;
+    if std::env::args().nth(1).as_deref() == Some("vault") {
+        return vault::read(&mut connection).await;
+    }
     read(&mut connection).await?;
     transaction(&mut connection).await?;
     copy(&mut connection).await?;

@@ -1,5 +1,7 @@
 //! tokio-postgres, as its documentation shows it.
 
+mod vault;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,6 +20,9 @@ async fn main() -> Result<()> {
     }
     let (mut client, connection) = config.connect(NoTls).await?;
     let driver = tokio::spawn(connection);
+    if std::env::args().nth(1).as_deref() == Some("vault") {
+        return vault::read(&client).await;
+    }
 
     read(&client).await?;
     transaction(&mut client).await?;

@@ -252,7 +252,7 @@ fn set(socket: &impl AsRawFd, level: i32, name: i32, value: &[u8]) -> io::Result
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
+pub fn socket(family: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
     // SAFETY: a new descriptor that is ours.
     unsafe {
         let socket = libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol);

@@ -59,7 +59,6 @@ fn a_savepoint_survives_a_denial() -> Result<()> {
 fn what_cannot_be_understood_is_refused() -> Result<()> {
     let pair = Pair::start()?;
     for sql in [
-        "selekt 1",
         "do $$ begin execute 'drop table orders'; end $$",
         "select pg_read_file('/etc/passwd')",
         "copy orders to program 'cat'",
@@ -77,6 +76,23 @@ fn what_cannot_be_understood_is_refused() -> Result<()> {
         contains(&pair.psql(&format!("{sql};\nselect 'usable';"))?, "42501").map_err(|error| error.context(sql))?;
     }
     Ok(())
+}
+
+#[test]
+fn what_postgresql_could_not_parse_is_said_in_its_own_code() -> Result<()> {
+    let pair = Pair::start()?;
+    for (sql, code) in [
+        ("selekt 1", "42601"),
+        ("select 1 from where", "42601"),
+        ("begin;\nselekt 1;\nselect 'never seen';\nrollback", "42601"),
+    ] {
+        let said = pair.psql(&format!("{sql};\nselect 'usable';"))?;
+        contains(&said, code).and_then(|()| contains(&said, "usable")).and_then(|()| lacks(&said, "never seen"))?;
+    }
+    lacks(&pair.server.log().to_lowercase(), "selekt")?;
+    pair.gate.ended_sessions(3, &["--denied"])?;
+    let shown = pair.gate.ask(["sessions", "replay", "latest", "--instant"])?;
+    contains(&shown, "no-unknown").and_then(|()| contains(&shown, "syntax error at or near"))
 }
 
 /// adminpack puts its functions into `pg_catalog`, where only the server's own are known to be harmless.

@@ -6,7 +6,7 @@ use portcullis_tests::place;
 use super::*;
 
 /// Everything that policy can permit, so that masking alone stands between the workload and the values.
-const OPEN: &str = r#"
+pub const OPEN: &str = r#"
 @id("open-tables") permit (principal, action, resource is Sql::Table) when { resource.name like "*" };
 @id("open-functions") permit (principal, action, resource is Sql::Function) when { resource.name like "*" };
 @id("open-settings") permit (principal, action, resource is Sql::Setting) when { resource.name like "*" };

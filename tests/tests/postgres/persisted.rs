@@ -12,7 +12,7 @@ const DEFINITIONS: &str = r#"
 "#;
 
 /// A gate whose role may define things in the shop.
-fn defining() -> Result<(tempfile::TempDir, Pair)> {
+pub fn defining() -> Result<(tempfile::TempDir, Pair)> {
     let (kept, directory) = reload::policies()?;
     std::fs::write(directory.join("definitions.cedar"), DEFINITIONS)?;
     let pair = Pair::with(&Setup { policies: Some(directory), ..Setup::default() })?;

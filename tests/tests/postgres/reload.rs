@@ -31,14 +31,14 @@ pub fn policies() -> Result<(TempDir, PathBuf)> {
 }
 
 /// A psql that stays, so that its session lives through what happens.
-struct Live {
+pub struct Live {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Live {
-    fn start(pair: &Pair) -> Result<Self> {
+    pub fn start(pair: &Pair) -> Result<Self> {
         // Errors and rows in one stream, each statement followed by a marker.
         let words = ["sh", "-c", "exec psql -X -q -t -A -v VERBOSITY=verbose 2>&1"];
         let mut child = pair.gate.workload(&pair.server, words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -48,7 +48,7 @@ impl Live {
     }
 
     /// What one statement gives; the end of the output when the session was ended.
-    fn ask(&mut self, sql: &str) -> Result<String> {
+    pub fn ask(&mut self, sql: &str) -> Result<String> {
         writeln!(self.input, "{sql};\n\\echo done")?;
         let mut said = String::new();
         loop {

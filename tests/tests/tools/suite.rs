@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use portcullis_tests::{
     cache,
     client::{Client, PGX_SUITE, pgx_program, stage},
-    postgres::{Release, Tls},
 };
 
 use super::{wire::open_policies, *};

@@ -78,7 +78,10 @@ impl Guest {
     fn qemu(&self, initramfs: &Path, console: &Path, said: &Path) -> Result<Child> {
         let modules = if self.bpf_lsm { "landlock,lockdown,yama,bpf" } else { "landlock,lockdown,yama" };
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg,thread=single", "-icount", CLOCK, "-cpu", "max", "-smp", "2"]);
+        qemu.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2"]);
+        if self.kernel.source.counts_instructions {
+            qemu.args(["-icount", CLOCK]);
+        }
         qemu.args(["-m", &MEMORY_MIB.to_string()]);
         qemu.args(["-display", "none", "-no-reboot", "-nodefaults", "-net", "none"]);
         qemu.arg("-serial").arg(format!("file:{}", console.display()));

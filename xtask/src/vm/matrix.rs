@@ -1,10 +1,13 @@
 //! What the guests said, as a table for people and as JSON for programs.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use serde_json::{Value, json};
 
-use super::findings::{Daemon, Findings, Table, Tests};
+use super::{
+    findings::{Daemon, Findings, Table, Tests},
+    source::Source,
+};
 
 /// One guest's row.
 #[derive(Clone, Debug)]
@@ -16,11 +19,38 @@ pub struct Row {
     pub findings: Result<Findings, String>,
 }
 
+type Cells = [String; 7];
+
 const COLUMNS: [&str; 7] = ["kernel", "release", "BPF LSM", "missing layers", "daemon", "tests of capture", "attacks"];
 
 /// As Markdown, which people read as well.
 pub fn markdown(rows: &[Row]) -> String {
-    let cells: Vec<_> = rows.iter().map(cells).collect();
+    aligned(&rows.iter().map(cells).collect::<Vec<_>>())
+}
+
+/// A table of an earlier run with the rows of this one, in the order of the sources: each guest is known by its kernel
+/// and whether it had BPF LSM.
+pub fn renewed(earlier: &str, rows: &[Row]) -> String {
+    let mut all: Vec<_> = earlier.lines().filter_map(read).chain(rows.iter().map(cells)).collect();
+    // Of several rows of one guest the last is kept.
+    let guest = |row: &Cells| (row[0].clone(), row[2].clone());
+    let mut known = BTreeSet::new();
+    all.reverse();
+    all.retain(|row| known.insert(guest(row)));
+    let place = |row: &Cells| (Source::ALL.iter().position(|source| source.name == row[0]), row[2] == "no");
+    all.sort_by_key(place);
+    aligned(&all)
+}
+
+/// The cells of a row that names one of the kernels.
+fn read(line: &str) -> Option<Cells> {
+    let cells: Vec<_> =
+        line.trim().strip_prefix('|')?.strip_suffix('|')?.split('|').map(|it| it.trim().to_owned()).collect();
+    let cells = Cells::try_from(cells).ok()?;
+    Source::ALL.iter().any(|source| source.name == cells[0]).then_some(cells)
+}
+
+fn aligned(cells: &[Cells]) -> String {
     let width = |column: usize| {
         let titles = COLUMNS.get(column).into_iter().map(|title| title.chars().count());
         cells.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).chain(titles).max().unwrap_or(0)
@@ -35,7 +65,7 @@ pub fn markdown(rows: &[Row]) -> String {
     table
 }
 
-fn cells(row: &Row) -> [String; 7] {
+fn cells(row: &Row) -> Cells {
     let lsm = if row.bpf_lsm { "yes" } else { "no" }.to_owned();
     let (layers, daemon, tests, attacks) = match &row.findings {
         Ok(found) => (layers(found), daemon(&found.daemon), tests(found.tests.as_ref()), attacks(found.table.as_ref())),
@@ -126,5 +156,25 @@ impl Row {
         };
         let lsm = if self.bpf_lsm { "with" } else { "without" };
         Some(format!("{} {lsm} BPF LSM: {why}", self.release))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(kernel: &'static str, bpf_lsm: bool, release: &str) -> Row {
+        Row { kernel, release: release.into(), bpf_lsm, findings: Err("why".into()) }
+    }
+
+    #[test]
+    fn a_guest_replaces_its_own_row_and_leaves_the_others() {
+        let earlier = markdown(&[failed("6.12", true, "6.12.1"), failed("6.12", false, "6.12.1")]);
+        let new = [failed("6.1", true, "6.1.9"), failed("6.12", false, "6.12.2")];
+        let table = renewed(&earlier, &new);
+        let told: Vec<_> = table.lines().filter_map(read).map(|row| (row[1].clone(), row[2].clone())).collect();
+        let row = |release: &str, lsm: &str| (release.to_owned(), lsm.to_owned());
+        assert_eq!(told, [row("6.1.9", "yes"), row("6.12.1", "yes"), row("6.12.2", "no")]);
+        assert_eq!(renewed("No run stands here yet.\n", &new[..1]), markdown(&new[..1]));
     }
 }

@@ -12,6 +12,8 @@ pub struct Source {
     pub suites: &'static [Suite],
     /// The package that depends on the current kernel.
     pub package: &'static str,
+    /// Whether its clock may count instructions; a kernel that waits for another clock as it starts stands still.
+    pub counts_instructions: bool,
     /// Why this kernel is here.
     pub reason: &'static str,
 }
@@ -24,6 +26,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("bullseye"), Suite::security("bullseye-security")],
             package: "linux-image-amd64",
+            counts_instructions: false,
             reason: "Debian 11; older than what capture needs: the daemon must refuse to start",
         },
         Self {
@@ -31,6 +34,7 @@ impl Source {
             archive: Archive::Ubuntu,
             suites: &[Suite::of("jammy"), Suite::of("jammy-updates"), Suite::of("jammy-security")],
             package: "linux-image-generic",
+            counts_instructions: true,
             reason: "Ubuntu 22.04; the oldest that capture supports, and Debian never released it",
         },
         Self {
@@ -38,6 +42,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("bookworm"), Suite::security("bookworm-security")],
             package: "linux-image-amd64",
+            counts_instructions: true,
             reason: "Debian 12",
         },
         Self {
@@ -45,6 +50,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("trixie"), Suite::security("trixie-security")],
             package: "linux-image-amd64",
+            counts_instructions: true,
             reason: "Debian 13",
         },
         Self {
@@ -52,6 +58,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("trixie-backports")],
             package: "linux-image-amd64",
+            counts_instructions: true,
             reason: "the newest that Debian offers to users of its stable release",
         },
     ];

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::codec::{Fields, HEAD};
+use super::codec::{
+    Fields, HEAD,
+    long_bind::{Digested, Start},
+};
 use crate::{
     request::{Access, Arguments, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
     sql::Classified,
@@ -32,10 +35,37 @@ pub fn statement(text: Bytes, classified: &Classified, stage: Stage, standing: S
     Request { summary: Summary(text), arguments: None, stage, footprint: classified.footprint.clone(), standing }
 }
 
-/// May this prepared statement run with the arguments of this Bind message?
-pub fn execution(text: Bytes, classified: &Classified, bind: Bytes, standing: Standing) -> Request {
-    let arguments = Some(Arguments { bytes: bind, read: arguments });
-    Request { arguments, ..statement(text, classified, Stage::Execute, standing) }
+/// May this prepared statement run with these arguments?
+pub fn execution(text: Bytes, classified: &Classified, bound: Arguments, standing: Standing) -> Request {
+    Request { arguments: Some(bound), ..statement(text, classified, Stage::Execute, standing) }
+}
+
+/// The arguments of a Bind message.
+pub fn bound(message: Bytes) -> Arguments {
+    Arguments::Message { bytes: message, read: arguments }
+}
+
+/// The arguments of a Bind message that was not held.
+pub fn digested(bound: &Digested) -> Arguments {
+    let Digested { starts, unlisted, digest } = bound;
+    let mut shown: Vec<_> =
+        starts.iter().enumerate().map(|(index, start)| format!("${} = {}", index + 1, begun(start))).collect();
+    if *unlisted > 0 {
+        shown.push(format!("and {unlisted} more"));
+    }
+    shown.push(format!("all of them: BLAKE3 {}", hex::encode(digest)));
+    Arguments::Digest { shown: shown.into(), digest: *digest }
+}
+
+/// An argument of which only the start may be known.
+fn begun(start: &Start) -> String {
+    let Start { is_binary, length, bytes } = start;
+    match length {
+        Some(length) if *length > bytes.len() => {
+            format!("{}… ({length} bytes in all)", argument(*is_binary, Some(bytes)))
+        }
+        _ => argument(*is_binary, length.map(|_| &bytes[..])),
+    }
 }
 
 /// The arguments of a Bind message for people: text as it stands, anything else in hexadecimal.
@@ -52,16 +82,17 @@ fn read_arguments(message: &[u8]) -> Option<Vec<String>> {
     let mut shown = Vec::new();
     for index in 0..fields.count().ok()? {
         let is_binary = formats.get(index).or(if formats.len() == 1 { formats.first() } else { None }) == Some(&1);
-        shown.push(match fields.value().ok()? {
-            None => "NULL".to_owned(),
-            Some(value) if is_binary => match binary(value) {
-                Some(text) => text,
-                None => format!("\\x{}", hex::encode(value)),
-            },
-            Some(value) => format!("'{}'", String::from_utf8_lossy(value)),
-        });
+        shown.push(argument(is_binary, fields.value().ok()?));
     }
     Some(shown)
+}
+
+fn argument(is_binary: bool, value: Option<&[u8]>) -> String {
+    match value {
+        None => "NULL".to_owned(),
+        Some(value) if is_binary => binary(value).unwrap_or_else(|| format!("\\x{}", hex::encode(value))),
+        Some(value) => format!("'{}'", String::from_utf8_lossy(value)),
+    }
 }
 
 /// What bytes of unknown type most likely are: readable text; numbers are left in hexadecimal with their value.

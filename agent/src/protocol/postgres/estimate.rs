@@ -14,12 +14,12 @@ use tokio_postgres::{
 };
 
 use super::{
-    codec::{CodecError, HEAD, frontend},
+    codec::{BIND_WHOLE_MAX, CodecError, HEAD, frontend},
     survey::{self, SurveyError},
 };
 use crate::{
     credential::Credential,
-    request::{Estimate, Request},
+    request::{Arguments, Estimate, Request},
 };
 
 /// For the server to plan one statement.
@@ -34,6 +34,8 @@ pub enum EstimateError {
     Connection(#[from] SurveyError),
     #[error("the server does not plan it: {0}")]
     Server(#[from] tokio_postgres::Error),
+    #[error("the arguments are longer than {BIND_WHOLE_MAX} bytes and were not kept")]
+    Long,
     #[error("the arguments cannot be read: {0}")]
     Arguments(#[from] CodecError),
     #[error("the statement is not UTF-8")]
@@ -80,7 +82,8 @@ impl Planner {
     pub async fn estimate(&self, request: &Request) -> Result<Estimate, EstimateError> {
         let text = str::from_utf8(&request.summary.0).map_err(|_| EstimateError::Text)?;
         let arguments = match &request.arguments {
-            Some(arguments) => frontend::arguments(arguments.bytes.get(HEAD..).unwrap_or_default())?,
+            Some(Arguments::Message { bytes, .. }) => frontend::arguments(bytes.get(HEAD..).unwrap_or_default())?,
+            Some(Arguments::Digest { .. }) => return Err(EstimateError::Long),
             None => Vec::new(),
         };
         let arguments: Vec<Argument> =

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::codec::{CodecError, write};
-use crate::{gate::Denial, protocol::Side};
+use crate::{gate::Denial, protocol::Side, sql::Mistake};
 
 /// `insufficient_privilege`, for whatever the gate denies.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
@@ -104,6 +104,15 @@ pub fn denied(denial: &Denial, severity: Severity, sqlstate: &str) -> Bytes {
             (b'R', b"portcullis"),
         ],
     )
+}
+
+/// What the server would say of a text that it cannot parse, to which it is not sent.
+pub fn mistaken(mistake: &Mistake, reference: &str) -> Bytes {
+    let detail = match reference {
+        "" => "The gate has not sent it on.".to_owned(),
+        reference => format!("The gate has not sent it on. Reference: {reference}."),
+    };
+    error_in_detail(mistake.sqlstate, &mistake.message, &detail, "")
 }
 
 /// An error that is the session's own and no denial of a rule.

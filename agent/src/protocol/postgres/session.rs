@@ -305,6 +305,6 @@ impl Session for PostgresSession {
     }
 
     fn is_full(&self) -> bool {
-        matches!(&self.phase, Phase::Talking(conversation) if conversation.is_full())
+        matches!(&self.phase, Phase::Talking(conversation) if conversation.is_full(self.wire.down.unread().len()))
     }
 }

@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Config, Connection, NoTls, error::SqlState, tls::No
 use super::{codec::write, comment::COMMENTED_MAX, seen::Seen};
 use crate::{
     credential::Credential,
-    sql::{Catalogue, Column, ColumnRef, Definition, Relation, RelationKind},
+    sql::{Catalogue, Column, ColumnRef, Definition, Relation, RelationKind, SETTINGS},
     target::{Class, ColumnName, Target},
 };
 
@@ -100,7 +100,9 @@ const DEFINITIONS: &str = "
 /// survey.
 const LOCKS: &str = "SET lock_timeout = '500ms'";
 
-const DATABASE: &str = "SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+const DATABASE: &str = "
+    SELECT d.oid, pg_catalog.current_setting('server_version_num')::int / 10000, current_user <> session_user
+    FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 /// Columns of the server's own relations that hold values of tables: statistics, large objects, other people's
 /// statements, defaults of columns that were added later.
@@ -143,7 +145,7 @@ const SCHEMAS: &str = "
 /// Why a database could not be surveyed.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
-    #[error("failed to read the catalogue: {0}")]
+    #[error("failed to read the catalogue: {}", explained(.0))]
     Server(#[from] tokio_postgres::Error),
     #[error("the server closed the connection")]
     Closed,
@@ -157,6 +159,14 @@ pub enum SurveyError {
     Views,
     #[error("more than {COMMENTED_MAX} columns have classes by comment")]
     TooManyComments,
+}
+
+/// What the server said, or how the connection to it ended.
+fn explained(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        None => error.to_string(),
+    }
 }
 
 /// Asks the server for TLS; the handshake may begin afterwards.
@@ -209,7 +219,8 @@ pub(super) async fn read(
     seen: &mut Seen,
 ) -> Result<Catalogue, SurveyError> {
     client.batch_execute(LOCKS).await?;
-    let oid = client.query_one(DATABASE, &[]).await?.try_get(0)?;
+    let place = client.query_one(DATABASE, &[]).await?;
+    let (oid, release): (u32, i32) = (place.try_get(0)?, place.try_get(1)?);
     seen.begin(oid, target);
     let (relations, views, children, definitions, functions, operators, casts, search_path, schemas, commented) = tokio::try_join!(
         client.query(RELATIONS, &[]),
@@ -256,9 +267,12 @@ pub(super) async fn read(
     let definitions = plan.definitions(definitions)?;
     let catalogue = Catalogue {
         database: database.to_owned(),
+        release: u32::try_from(release).ok(),
         oid,
         usable: schemas.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         // `pg_catalog` is always usable, so that there is a row.
+        acts_as_another: place.try_get(2)?,
+        settings: plan.settings(),
         user: schemas.first().map(|row| row.try_get(1)).transpose()?.unwrap_or_default(),
         search_path: search_path.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
         relations: plan.draw(target),
@@ -354,6 +368,21 @@ impl Plan {
 
     fn sees(&mut self, view: u32, base: u32, column: i32) {
         self.sights.push((view, base, column));
+    }
+
+    /// Views through which settings are changed.
+    fn settings(&self) -> BTreeSet<u32> {
+        let is_server = |relation: &&Relation| relation.schema == "pg_catalog" && relation.name == SETTINGS;
+        let mut found: BTreeSet<u32> = self.relations.values().filter(is_server).map(|relation| relation.oid).collect();
+        loop {
+            let known = found.len();
+            let views = self.sights.iter().filter(|(_, base, _)| found.contains(base)).map(|(view, ..)| *view);
+            let views: Vec<u32> = views.collect();
+            found.extend(views);
+            if found.len() == known {
+                return found;
+            }
+        }
     }
 
     fn shares_rows(&mut self, child: u32, parent: u32) {

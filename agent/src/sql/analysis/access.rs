@@ -17,14 +17,11 @@ use crate::{
         sql::{Database, Function, Operation, Setting, Table},
     },
     sql::{
-        ColumnRef, Temporary,
+        ColumnRef, Own, RelationName, TEMPORARY_SCHEMA,
         catalogue::{Names, Relation},
     },
     target::Class,
 };
-
-/// The schema of a session's temporary relations, as policy sees it.
-pub const TEMPORARY_SCHEMA: &str = "pg_temp";
 
 /// An access that may still gain columns.
 #[derive(Debug)]
@@ -47,9 +44,10 @@ pub struct TableDraft {
 /// What the name of a relation means.
 enum Meaning<'a> {
     Known(&'a Relation),
-    /// A temporary relation; where the catalogue has one of the same name too, either may be meant.
-    Temporary(&'a Temporary, Option<&'a Relation>),
-    /// A table that an earlier statement of the same text creates.
+    /// A relation of the session's own, and its schema; where the catalogue has one of the name of a temporary one too,
+    /// either may be meant.
+    Own(&'a Own, String, Option<&'a Relation>),
+    /// A relation that an earlier statement of the same text has created, and committed since.
     Created(String),
     Missing,
     Foreign,
@@ -95,7 +93,7 @@ impl<'a> Analysis<'a> {
         self.relations = self.relations.saturating_add(u32::from(operation != Operation::Lock));
         match self.meaning(name) {
             Meaning::Known(relation) => self.known(relation, operation),
-            Meaning::Temporary(temporary, shadowed) => self.temporary(name, temporary, shadowed, operation),
+            Meaning::Own(own, schema, shadowed) => self.own((schema, name.relname.clone()), own, shadowed, operation),
             Meaning::Created(schema) => {
                 let access = self.draft(operation, None, &schema, &name.relname);
                 Touched { access: Some(access), row: Row::unknown(Flow::opaque()) }
@@ -112,22 +110,18 @@ impl<'a> Analysis<'a> {
     }
 
     /// What this session knows of its own relation; where the catalogue has one of the same name, either may be meant.
-    fn temporary(
-        &mut self,
-        name: &RangeVar,
-        temporary: &Temporary,
-        shadowed: Option<&'a Relation>,
-        operation: Operation,
-    ) -> Touched {
+    fn own(&mut self, name: RelationName, own: &Own, shadowed: Option<&'a Relation>, operation: Operation) -> Touched {
         self.remarks.depends_on_session = true;
+        self.remarks.is_premature |= own.is_announced;
+        self.names_temporary |= name.0 == TEMPORARY_SCHEMA;
+        let access = self.draft(operation, None, &name.0, &name.1);
         if matches!(operation, Operation::Insert | Operation::Update | Operation::Merge | Operation::AlterTable) {
-            self.fills.insert(name.relname.clone());
+            self.fills.insert(name);
         }
-        let access = self.draft(operation, None, TEMPORARY_SCHEMA, &name.relname);
-        let held = &temporary.held;
+        let held = &own.held;
         let mut flow = Flow {
             columns: held.columns.clone(),
-            opaque: held.opaque || temporary.is_announced,
+            opaque: held.opaque || own.is_announced,
             computed: held.computed,
             temporary: true,
         };
@@ -136,8 +130,8 @@ impl<'a> Analysis<'a> {
             self.name_all(&known.row);
             flow = Flow { opaque: true, ..flow.and(&known.row.whole()) };
         }
-        let row = match &temporary.columns {
-            Some(columns) if shadowed.is_none() && !temporary.is_announced => {
+        let row = match &own.columns {
+            Some(columns) if shadowed.is_none() && !own.is_announced => {
                 let slots = columns.iter().map(|column| {
                     let column: Arc<str> = column.as_str().into();
                     Slot { name: Some(column.clone()), flow: flow.clone(), origin: Some(Origin { access, column }) }
@@ -249,8 +243,9 @@ impl<'a> Analysis<'a> {
         });
         let mut row = Row { slots: slots.collect(), rest: None };
         let key = || (relation.schema.clone(), relation.name.clone());
-        let earlier = self.earlier;
-        if earlier.redefined || (!earlier.created.is_empty() && earlier.created.contains(&key())) {
+        let is_made_anew = |created: &BTreeSet<RelationName>| !created.is_empty() && created.contains(&key());
+        let is_own = self.state.own(&relation.schema, &relation.name).is_some();
+        if self.earlier.redefined || is_own || is_made_anew(&self.earlier.created) {
             row.widen(&Flow::opaque());
         }
         Touched { access: Some(access), row }
@@ -260,9 +255,10 @@ impl<'a> Analysis<'a> {
         if !name.catalogname.is_empty() && name.catalogname != self.names.catalogue.database {
             return Meaning::Foreign;
         }
+        self.remarks.named.insert(name.relname.clone());
         if name.schemaname == TEMPORARY_SCHEMA {
-            let temporary = self.state.temporary.get(&name.relname);
-            return temporary.map_or(Meaning::Missing, |temporary| Meaning::Temporary(temporary, None));
+            let own = self.state.own(TEMPORARY_SCHEMA, &name.relname);
+            return own.map_or(Meaning::Missing, |own| Meaning::Own(own, TEMPORARY_SCHEMA.to_owned(), None));
         }
         if !name.schemaname.is_empty() {
             return match self.names.relation(&name.schemaname, &name.relname) {
@@ -270,19 +266,48 @@ impl<'a> Analysis<'a> {
                 None => self.created(&name.schemaname, &name.relname),
             };
         }
-        self.remarks.unqualified.insert(name.relname.clone());
-        let visible = self.names.visible(&name.relname);
-        if let Some(temporary) = self.state.temporary.get(&name.relname) {
-            return Meaning::Temporary(temporary, visible);
+        let names = self.names;
+        if let Some(own) = self.state.own(TEMPORARY_SCHEMA, &name.relname) {
+            return Meaning::Own(own, TEMPORARY_SCHEMA.to_owned(), names.visible(&name.relname));
         }
-        match (visible, self.names.creation_schema()) {
-            (Some(relation), _) => Meaning::Known(relation),
-            (None, Some(schema)) => self.created(schema, &name.relname),
-            (None, None) => Meaning::Missing,
+        for schema in &names.path {
+            let meaning = match names.relation(schema, &name.relname) {
+                Some(relation) => Meaning::Known(relation),
+                None => self.created(schema, &name.relname),
+            };
+            if !matches!(meaning, Meaning::Missing) {
+                return meaning;
+            }
+        }
+        Meaning::Missing
+    }
+
+    /// Whether an access is to the server's view of settings, or to a view of it.
+    pub(super) fn is_settings(&self, access: usize) -> bool {
+        let relation = match self.accesses.get(access) {
+            Some(Draft::Table(draft)) => draft.relation.and_then(|oid| self.names.catalogue.relations.get(&oid)),
+            Some(Draft::Other(_)) | None => None,
+        };
+        relation.is_some_and(|relation| self.names.is_settings(relation))
+    }
+
+    /// Whether any access is.
+    pub(super) fn names_settings(&self) -> bool {
+        (0..self.accesses.len()).any(|access| self.is_settings(access))
+    }
+
+    /// Notes that a relation gets other columns, if it is the session's own.
+    pub(super) fn reshaped(&mut self, name: &RangeVar) {
+        if let Meaning::Own(_, schema, _) = self.meaning(name) {
+            self.reshapes.insert((schema, name.relname.clone()));
         }
     }
 
+    /// What was made and is in no catalogue yet.
     fn created(&self, schema: &str, name: &str) -> Meaning<'a> {
+        if let Some(own) = self.state.own(schema, name) {
+            return Meaning::Own(own, schema.to_owned(), None);
+        }
         let key = (schema.to_owned(), name.to_owned());
         if self.earlier.created.contains(&key) { Meaning::Created(key.0) } else { Meaning::Missing }
     }

@@ -2,7 +2,7 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{AlterDomainStmt, ClusterStmt, Node, RangeVar},
+    protobuf::{AlterDomainStmt, ClusterStmt, Node, ObjectType, RangeVar},
 };
 
 use super::{
@@ -22,6 +22,7 @@ impl Analysis<'_> {
     /// A statement that defines, changes or removes something.
     pub(super) fn define(&mut self, node: &NodeEnum) -> Effect {
         self.brings_code |= brings_code(node);
+        self.keeps_made = leaves_relations(node);
         match node {
             NodeEnum::CreateStmt(create) => self.create_table(create, "CREATE TABLE"),
             NodeEnum::CreateForeignTableStmt(create) => match &create.base_stmt {
@@ -41,6 +42,10 @@ impl Analysis<'_> {
                 let object = rename.object.as_deref().or_else(|| (!rename.subname.is_empty()).then_some(&name));
                 let effect = self.alter_object(rename.rename_type(), relation, object);
                 self.renamed(rename);
+                if let (ObjectType::ObjectColumn, Some(table)) = (rename.rename_type(), relation) {
+                    self.reshaped(table);
+                    self.keeps_made = true;
+                }
                 effect
             }
             NodeEnum::AlterObjectSchemaStmt(alter) => {
@@ -136,6 +141,7 @@ impl Analysis<'_> {
             NodeEnum::DefineStmt(define) => self.simple(Tags::of(define.kind()).create, Operation::CreateObject),
             NodeEnum::CreateFunctionStmt(create) => {
                 let verb = if create.is_procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" };
+                self.routine_settings(&create.options);
                 self.routine_body(create, verb);
                 self.simple(verb, Operation::CreateObject)
             }
@@ -167,7 +173,10 @@ impl Analysis<'_> {
             }
             NodeEnum::AlterPublicationStmt(_) => self.simple("ALTER PUBLICATION", Operation::AlterObject),
             NodeEnum::AlterSubscriptionStmt(_) => self.simple("ALTER SUBSCRIPTION", Operation::AlterObject),
-            NodeEnum::AlterFunctionStmt(alter) => self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject),
+            NodeEnum::AlterFunctionStmt(alter) => {
+                self.routine_settings(&alter.actions);
+                self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject)
+            }
 
             NodeEnum::DropTableSpaceStmt(_) => self.simple("DROP TABLESPACE", Operation::DropObject),
             NodeEnum::DropUserMappingStmt(_) => self.simple("DROP USER MAPPING", Operation::DropObject),
@@ -342,4 +351,20 @@ fn renames_code(node: &NodeEnum) -> bool {
         _ => return false,
     };
     matches!(Object::of(kind), Object::Schema | Object::Other)
+}
+
+/// Whether what a definition makes or changes is beside all relations: it neither runs, shows nor renames any.
+const fn leaves_relations(node: &NodeEnum) -> bool {
+    matches!(
+        node,
+        NodeEnum::CommentStmt(_)
+            | NodeEnum::GrantStmt(_)
+            | NodeEnum::AlterOwnerStmt(_)
+            | NodeEnum::CreateEnumStmt(_)
+            | NodeEnum::CompositeTypeStmt(_)
+            | NodeEnum::CreateRangeStmt(_)
+            | NodeEnum::CreateDomainStmt(_)
+            | NodeEnum::CreateStatsStmt(_)
+            | NodeEnum::AlterSeqStmt(_)
+    )
 }

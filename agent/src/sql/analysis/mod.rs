@@ -32,7 +32,9 @@ use self::{
     access::Draft,
     flow::{Flow, Row},
 };
-use super::{ColumnRef, Output, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange};
+use super::{
+    ColumnRef, Output, RelationName, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange,
+};
 use crate::{
     request::{Access, Facts, Footprint, Operation, Predicate, PredicateKind, Resource, sql},
     target::Class,
@@ -59,8 +61,8 @@ pub struct Analysed {
 /// What earlier statements of the same text have done to the catalogue.
 #[derive(Debug, Default)]
 pub struct Earlier {
-    /// Tables that they create, by schema and name, and that earlier texts of the transaction have created.
-    pub created: BTreeSet<(String, String)>,
+    /// Relations that they create.
+    pub created: BTreeSet<RelationName>,
     /// Whether names may mean something else now: a view was replaced, a column renamed.
     pub redefined: bool,
     /// Whether casts, operators, domains and functions may run what no catalogue has.
@@ -70,7 +72,7 @@ pub struct Earlier {
 impl Earlier {
     /// Takes note of one statement.
     pub fn note(&mut self, analysed: &Analysed) {
-        self.created.extend(analysed.remarks.created.iter().cloned());
+        self.created.extend(analysed.statement.creates.keys().cloned());
         let harmless = |access: &Access| {
             let Operation::Sql(operation) = access.operation;
             matches!(operation, sql::Operation::CreateTable | sql::Operation::Select | sql::Operation::Call)
@@ -85,21 +87,21 @@ impl Earlier {
 #[derive(Debug, Default)]
 pub struct Remarks {
     pub unknown_relations: bool,
-    pub unqualified: BTreeSet<String>,
+    pub is_premature: bool,
+    /// The names of relations without their schemas.
+    pub named: BTreeSet<String>,
     pub depends_on_session: bool,
     /// Whether integers decide what a column of the answer or a setting is.
     pub numbers_matter: bool,
-    /// Tables that the statement creates, by schema and name.
-    pub created: BTreeSet<(String, String)>,
 }
 
 impl Remarks {
     pub fn merge(&mut self, other: Self) {
         self.unknown_relations |= other.unknown_relations;
+        self.is_premature |= other.is_premature;
         self.depends_on_session |= other.depends_on_session;
         self.numbers_matter |= other.numbers_matter;
-        self.unqualified.extend(other.unqualified);
-        self.created.extend(other.created);
+        self.named.extend(other.named);
     }
 }
 
@@ -123,10 +125,20 @@ pub struct Analysis<'a> {
     predicates: BTreeSet<(PredicateKind, Option<ColumnRef>)>,
     /// Those of statements that were analysed before, and run again.
     resumed: BTreeSet<Predicate>,
-    /// Temporary relations that are written.
-    fills: BTreeSet<String>,
+    /// Relations of the session's own that are written.
+    fills: BTreeSet<RelationName>,
     /// Whether a statement that runs again may fill any.
     may_fill_all: bool,
+    /// Relations that are made.
+    creates: BTreeMap<RelationName, Option<Vec<String>>>,
+    /// Relations of the session's own that get other columns.
+    reshapes: BTreeSet<RelationName>,
+    /// Whether what a definition changes is known to leave the relations of this transaction what they are.
+    keeps_made: bool,
+    /// Whether they may be others, or show what others hold, whatever else is known.
+    overturns: bool,
+    /// Whether a temporary relation is named.
+    names_temporary: bool,
     /// Names that mean an argument of the function whose body is walked.
     parameters: BTreeSet<String>,
     /// What the query level at hand is.
@@ -184,6 +196,11 @@ impl<'a> Analysis<'a> {
             resumed: BTreeSet::new(),
             fills: BTreeSet::new(),
             may_fill_all: false,
+            creates: BTreeMap::new(),
+            reshapes: BTreeSet::new(),
+            keeps_made: false,
+            overturns: false,
+            names_temporary: false,
             parameters: BTreeSet::new(),
             level: Level::default(),
             depth: 0,
@@ -220,6 +237,7 @@ impl<'a> Analysis<'a> {
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
         let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
+        let may_overturn = self.may_overturn(&kind, effect.verb);
         let statement = Statement {
             returns_rows: answered && kind != StatementKind::CopyOut,
             kind,
@@ -234,7 +252,9 @@ impl<'a> Analysis<'a> {
             fills: self.fills.clone(),
             may_fill_all: self.may_fill_all || self.calls_unknown(),
             outputs,
-            creates: self.remarks.created.clone(),
+            creates: self.creates.clone(),
+            reshapes: self.reshapes.clone(),
+            may_overturn,
             brings_code: self.brings_code || kind_is_unknown,
             flows: flow.columns,
         };
@@ -245,6 +265,42 @@ impl<'a> Analysis<'a> {
             self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
         let footprint = Footprint { accesses, predicates, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
+    }
+
+    /// Whether relations of this transaction may be others afterwards, or show what others hold.
+    fn may_overturn(&self, kind: &StatementKind, verb: &str) -> bool {
+        match kind {
+            StatementKind::Unknown | StatementKind::Call | StatementKind::CopyServer => true,
+            StatementKind::Define => self.overturns || !self.keeps_made,
+            // What a savepoint brings back is not remembered.
+            StatementKind::Savepoint => verb == "ROLLBACK",
+            StatementKind::Select
+            | StatementKind::Insert
+            | StatementKind::Update
+            | StatementKind::Delete
+            | StatementKind::Merge
+            | StatementKind::CopyOut
+            | StatementKind::CopyIn
+            | StatementKind::Begin
+            | StatementKind::Commit
+            | StatementKind::Rollback
+            | StatementKind::Prepare { .. }
+            | StatementKind::Execute { .. }
+            | StatementKind::Deallocate { .. }
+            | StatementKind::Declare { .. }
+            | StatementKind::Fetch { .. }
+            | StatementKind::Close { .. }
+            | StatementKind::Set
+            | StatementKind::SetSearchPath(_)
+            | StatementKind::Show
+            | StatementKind::ResetAll
+            | StatementKind::CreateTemporary { .. }
+            | StatementKind::DiscardAll
+            | StatementKind::DiscardTemporary
+            | StatementKind::DiscardOther
+            | StatementKind::Explain { .. }
+            | StatementKind::Utility => false,
+        }
     }
 
     fn output(&self, flow: &Flow) -> Output {

@@ -74,6 +74,7 @@ impl Analysis<'_> {
         self.remarks.depends_on_session = true;
         self.level.verb = verb;
         let Some(known) = known else {
+            self.remarks.is_premature = true;
             self.unknown(format!("{what} is not known"));
             return answer(kind, verb, Row::unknown(Flow::opaque()));
         };

@@ -35,6 +35,10 @@ impl Analysis<'_> {
         if statement.name.eq_ignore_ascii_case(SEARCH_PATH) {
             return self.set_path(statement, verb);
         }
+        if goes_back(statement) && !self.names.catalogue.acts_as_another {
+            self.on_setting(&statement.name.to_ascii_lowercase());
+            return Effect::silent(StatementKind::Set, verb);
+        }
         match statement.kind() {
             VariableSetKind::VarSetValue => {
                 let values: Option<Vec<String>> = statement.args.iter().map(literal).collect();
@@ -110,6 +114,22 @@ impl Analysis<'_> {
         Effect::silent(StatementKind::Set, verb)
     }
 
+    /// The settings under which a function runs: its body was read under those of this session.
+    pub(super) fn routine_settings(&mut self, options: &[Node]) {
+        for node in options {
+            let Some(NodeEnum::DefElem(option)) = &node.node else { continue };
+            let Some(NodeEnum::VariableSetStmt(set)) = option.arg.as_deref().and_then(|node| node.node.as_ref()) else {
+                continue;
+            };
+            let values: Option<Vec<String>> = set.args.iter().map(literal).collect();
+            match (set.name.to_ascii_lowercase().as_str(), values.as_deref().and_then(path_of)) {
+                (SEARCH_PATH, Some(path)) if self.names.effective(&Some(path.clone())) == self.names.path => {}
+                (SEARCH_PATH, _) => self.unknown("a function that looks names up elsewhere is not understood"),
+                (name, _) => self.setting(name, values.as_deref()),
+            }
+        }
+    }
+
     /// DISCARD.
     pub(super) fn discard(&mut self, statement: &DiscardStmt) -> Effect {
         self.level.verb = "DISCARD";
@@ -123,6 +143,18 @@ impl Analysis<'_> {
             DiscardMode::Undefined => return self.not_understood("a form of DISCARD"),
         };
         Effect::silent(kind, "DISCARD")
+    }
+}
+
+/// Whether SET or RESET makes the session act as whoever has logged in, as it does from the start unless the role is
+/// configured otherwise.
+fn goes_back(statement: &VariableSetStmt) -> bool {
+    let is_default = matches!(statement.kind(), VariableSetKind::VarSetDefault | VariableSetKind::VarReset);
+    let is_none = || statement.args.iter().map(literal).eq([Some("none".to_owned())]);
+    match statement.name.to_ascii_lowercase().as_str() {
+        "role" => is_default || is_none(),
+        "session_authorization" => is_default,
+        _ => false,
     }
 }
 

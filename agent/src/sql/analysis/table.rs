@@ -10,7 +10,7 @@ use pg_query::{
 
 use super::{
     Analysis, Effect,
-    access::{self, TEMPORARY_SCHEMA, Touched},
+    access::{self, Touched},
     flow::{Flow, Row},
     from::aliased,
     nodes::expression_nodes,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     request::{PredicateKind, sql::Operation},
-    sql::StatementKind,
+    sql::{StatementKind, TEMPORARY_SCHEMA},
 };
 
 impl Analysis<'_> {
@@ -53,7 +53,11 @@ impl Analysis<'_> {
         if !self.calls_unknown() {
             self.predicates.retain(|predicate| predicate.1.is_some() || decided.contains(predicate));
         }
-        let columns = self.declared(create);
+        // Its rows show through its parents.
+        self.overturns |= !create.inh_relations.is_empty();
+        // What exists already, or elsewhere, is something else than the statement says.
+        let is_foreign = verb != "CREATE TABLE";
+        let columns = self.declared(create).filter(|_| !create.if_not_exists && !is_foreign);
         self.made(StatementKind::Define, verb, Some(name), columns)
     }
 
@@ -110,6 +114,8 @@ impl Analysis<'_> {
         for name in strings(&constraint.fk_attrs) {
             scope.column(&name).slots.iter().for_each(|slot| flow.absorb(&slot.flow));
         }
+        // Its rows change with those that they refer to.
+        self.overturns |= constraint.fk_upd_action == CASCADE;
         // Whoever refers to a table learns which values it holds.
         if let Some(table) = &constraint.pktable {
             let touched = self.table(table, Operation::Select);
@@ -164,7 +170,7 @@ impl Analysis<'_> {
             self.creation(name);
         }
         let named = create.into.as_ref().map(|into| strings(&into.col_names)).filter(|names| !names.is_empty());
-        let columns = slot_names(&source.rename(&named.unwrap_or_default()));
+        let columns = slot_names(&source.rename(&named.unwrap_or_default())).filter(|_| !view && !create.if_not_exists);
         self.made(StatementKind::Define, verb, Some(name), columns)
     }
 
@@ -190,11 +196,14 @@ impl Analysis<'_> {
             }
             _ => return self.not_understood("the query of a view"),
         }
+        if self.names_settings() {
+            self.unknown("settings would be changed through a view of pg_settings");
+        }
         let effect = self.simple("CREATE VIEW", Operation::CreateObject);
         // A view of anything temporary is temporary, whether it says so or not.
         match &view.view {
-            Some(name) if self.remarks.depends_on_session => {
-                let kind = StatementKind::CreateTemporary { name: name.relname.clone(), columns: None };
+            Some(name) if self.names_temporary || is_temporary(name) => {
+                let kind = StatementKind::CreateTemporary { name: name.relname.clone(), columns: None, is_view: true };
                 Effect::silent(kind, effect.verb)
             }
             name => self.made(effect.kind, effect.verb, name.as_ref(), None),
@@ -203,6 +212,7 @@ impl Analysis<'_> {
 
     pub(super) fn create_index(&mut self, index: &IndexStmt) -> Effect {
         let effect = self.on_tables("CREATE INDEX", index.relation.as_ref());
+        self.keeps_made = true;
         if let Some(table) = &index.relation {
             let mut scope = Scope::default();
             let touched = self.table(table, Operation::AlterTable);
@@ -241,6 +251,7 @@ impl Analysis<'_> {
             return self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject);
         };
         self.level.verb = "ALTER TABLE";
+        self.keeps_made = true;
         let Some(name) = &alter.relation else { return self.not_understood("ALTER TABLE") };
         let table = self.defined(name, Operation::AlterTable);
         let access = table.access;
@@ -252,6 +263,11 @@ impl Analysis<'_> {
             };
             if let Some(access) = access.filter(|_| !command.name.is_empty()) {
                 self.name_column(access, &command.name);
+            }
+            match changed_by(command.subtype()) {
+                Changed::Checks => {}
+                Changed::Columns => self.reshaped(name),
+                Changed::Anything => self.overturns = true,
             }
             match command.def.as_ref().and_then(|node| node.node.as_ref()) {
                 // Another table: INHERIT, ATTACH PARTITION.
@@ -356,7 +372,8 @@ impl Analysis<'_> {
         Some(name.schemaname.clone())
     }
 
-    /// What remains when a relation has been made: a temporary name, or a table for later statements.
+    /// What remains when a relation has been made: a temporary name, or a table for later statements, which is opaque to
+    /// them where its columns are not known.
     pub(super) fn made(
         &mut self,
         kind: StatementKind,
@@ -366,14 +383,53 @@ impl Analysis<'_> {
     ) -> Effect {
         let Some(name) = name else { return Effect::silent(kind, verb) };
         if is_temporary(name) {
-            return Effect::silent(StatementKind::CreateTemporary { name: name.relname.clone(), columns }, verb);
+            let kind = StatementKind::CreateTemporary { name: name.relname.clone(), columns, is_view: false };
+            return Effect::silent(kind, verb);
         }
+        self.keeps_made = true;
         if let Some(schema) = self.creation_schema(name) {
-            self.remarks.created.insert((schema, name.relname.clone()));
+            self.creates.insert((schema, name.relname.clone()), columns);
         }
         Effect::silent(StatementKind::Define, verb)
     }
 }
+
+/// What a command of ALTER TABLE changes of a table.
+enum Changed {
+    /// What rows it takes, who may use it, or how they are stored.
+    Checks,
+    Columns,
+    /// What its name means, or whose rows it shows.
+    Anything,
+}
+
+/// A command that is not listed may change anything.
+fn changed_by(command: AlterTableType) -> Changed {
+    use AlterTableType as Type;
+    match command {
+        Type::AtColumnDefault
+        | Type::AtDropNotNull
+        | Type::AtSetNotNull
+        | Type::AtSetStatistics
+        | Type::AtSetStorage
+        | Type::AtSetCompression
+        | Type::AtAddConstraint
+        | Type::AtValidateConstraint
+        | Type::AtAddIndexConstraint
+        | Type::AtDropConstraint
+        | Type::AtChangeOwner
+        | Type::AtClusterOn
+        | Type::AtSetRelOptions
+        | Type::AtReplicaIdentity
+        | Type::AtAddIdentity
+        | Type::AtSetIdentity => Changed::Checks,
+        Type::AtAddColumn | Type::AtDropColumn | Type::AtAlterColumnType => Changed::Columns,
+        _ => Changed::Anything,
+    }
+}
+
+/// `FKCONSTR_ACTION_CASCADE` of PostgreSQL's `nodes/parsenodes.h`.
+const CASCADE: &str = "c";
 
 /// Whether a node is a storage parameter with a value that computes nothing.
 fn is_option(node: &Node) -> bool {

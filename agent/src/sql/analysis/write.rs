@@ -16,7 +16,10 @@ use super::{
     predicate::chooses,
     scope::{Item, Scope},
 };
-use crate::request::{PredicateKind, sql::Operation};
+use crate::{
+    request::{PredicateKind, sql::Operation},
+    sql::SETTINGS,
+};
 
 impl Analysis<'_> {
     pub(super) fn insert(&mut self, insert: &InsertStmt, outer: &Scope<'_>) -> Row {
@@ -133,7 +136,7 @@ impl Analysis<'_> {
             analysis.with(update.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);
             let target = analysis.table(name, Operation::Update);
-            if name.relname == "pg_settings" {
+            if name.relname == SETTINGS || target.access.is_some_and(|access| analysis.is_settings(access)) {
                 analysis.unknown("an update of pg_settings changes settings");
             }
             scope.items.push(aliased(name, target.row.clone()));

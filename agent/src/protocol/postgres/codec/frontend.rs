@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{BIND_MAX, CodecError, FRAME_MAX, Fields, Head, NAMING_MAX, STARTUP_MAX, TEXT_MAX};
+use super::{BIND_WHOLE_MAX, CodecError, FRAME_MAX, Fields, Head, NAMING_MAX, STARTUP_MAX, TEXT_MAX};
 
 /// The request for TLS before the startup packet.
 pub const SSL_REQUEST: u32 = 80_877_103;
@@ -40,7 +40,7 @@ impl Tag {
         let (tag, kind, max) = match head.tag {
             b'Q' => (Self::Query, "Query", TEXT_MAX),
             b'P' => (Self::Parse, "Parse", TEXT_MAX),
-            b'B' => (Self::Bind, "Bind", BIND_MAX),
+            b'B' => (Self::Bind, "Bind", BIND_WHOLE_MAX),
             b'D' => (Self::Describe, "Describe", NAMING_MAX),
             b'E' => (Self::Execute, "Execute", NAMING_MAX),
             b'C' => (Self::Close, "Close", NAMING_MAX),
@@ -66,11 +66,15 @@ impl Tag {
         let (max, is_simple) = match head.tag {
             b'Q' | b'F' => (TEXT_MAX, true),
             b'P' => (TEXT_MAX, false),
-            b'B' => (BIND_MAX, false),
             _ => return None,
         };
         let length = head.total - 1;
         (length > max).then_some(Oversized { length, max, is_simple })
+    }
+
+    /// Whether it is a Bind that passes in pieces.
+    pub const fn is_long_bind(head: Head) -> bool {
+        head.tag == b'B' && head.total > BIND_WHOLE_MAX
     }
 }
 
@@ -173,6 +177,15 @@ pub enum Formats {
 }
 
 impl Formats {
+    /// As a Bind lists them: none is all in text, one is that of all.
+    pub fn of(each: Vec<bool>) -> Self {
+        match each.as_slice() {
+            [] | [false] => Self::Text,
+            [true] => Self::Binary,
+            _ => Self::Each(each),
+        }
+    }
+
     /// Whether the column at `index` comes in binary.
     pub fn is_binary(&self, index: usize) -> bool {
         match self {
@@ -180,6 +193,17 @@ impl Formats {
             Self::Binary => true,
             Self::Each(each) => each.get(index).copied().unwrap_or(false),
         }
+    }
+}
+
+/// Portal and statement of a Bind of which the start has come, and how many bytes they take; at most [`NAMING_MAX`].
+pub fn bind_names(start: &[u8]) -> Result<Option<(&[u8], &[u8], usize)>, CodecError> {
+    let start = start.get(..NAMING_MAX).unwrap_or(start);
+    let mut fields = Fields::new("Bind", start);
+    match (fields.text(), fields.text()) {
+        (Ok(portal), Ok(statement)) => Ok(Some((portal, statement, start.len() - fields.rest().len()))),
+        _ if start.len() < NAMING_MAX => Ok(None),
+        _ => Err(CodecError::Value("Bind")),
     }
 }
 
@@ -192,14 +216,9 @@ pub fn bind(body: &[u8]) -> Result<Bind<'_>, CodecError> {
     for _ in 0..fields.count()? {
         fields.value()?;
     }
-    let formats = match fields.count()? {
-        0 => Formats::Text,
-        1 if format(&mut fields)? => Formats::Binary,
-        1 => Formats::Text,
-        count => Formats::Each((0..count).map(|_| format(&mut fields)).collect::<Result<_, _>>()?),
-    };
+    let formats = (0..fields.count()?).map(|_| format(&mut fields)).collect::<Result<_, _>>()?;
     fields.end()?;
-    Ok(Bind { portal, statement, formats })
+    Ok(Bind { portal, statement, formats: Formats::of(formats) })
 }
 
 /// The arguments of a Bind in order: whether each is in binary, and its value.

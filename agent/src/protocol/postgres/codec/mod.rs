@@ -7,6 +7,7 @@ pub mod backend;
 mod fields;
 pub mod frontend;
 mod inbox;
+pub mod long_bind;
 pub mod write;
 
 pub use fields::Fields;
@@ -18,8 +19,8 @@ pub const STARTUP_MAX: usize = 10_000;
 /// Longest message that carries SQL text: Query and Parse.
 pub const TEXT_MAX: usize = 1 << 20;
 
-/// Longest Bind: it is held whole, because the formats of its results stand at its end.
-pub const BIND_MAX: usize = 64 << 20;
+/// Longest Bind that is held whole; longer ones are read as they pass.
+pub const BIND_WHOLE_MAX: usize = 1 << 20;
 
 /// Longest of the messages that only name something: Describe, Execute, Close, CopyFail.
 pub const NAMING_MAX: usize = 16 << 10;

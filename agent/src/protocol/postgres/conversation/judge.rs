@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{
     Conversation, Skip,
     replies::only_reads,
-    running::{Expected, Portal, Prepared, Running},
+    running::{Expected, Load, Portal, Prepared, Running},
 };
 use crate::{
     gate::{Denial, Permit, Verdict},
@@ -46,7 +46,7 @@ enum Awaits {
         classified: Arc<Classified>,
         classifier: Arc<Classifier>,
     },
-    /// The answers to all that was sent before: then the gate is asked.
+    /// The answers to all that was sent before: then it is classified anew, and the gate is asked.
     Answers,
     /// The end of what runs: it is permitted, and runs with nothing beside it.
     Quiet {
@@ -122,6 +122,11 @@ impl Conversation {
         }
         self.state.path.pend(self.is_path_pending());
         let classified = self.classify(&waiting.subject);
+        if classified.is_premature && !self.ledger.is_settled() {
+            // What it names may be made by what was sent before: nobody guesses whether that succeeds.
+            self.waiting = Some(Waiting { is_surveyed: false, awaits: Awaits::Answers, ..waiting });
+            return self.have_answered(wire);
+        }
         if classified.unknown_relations && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
@@ -190,7 +195,10 @@ impl Conversation {
         let permit = match verdict {
             Verdict::Forward(permit) => permit,
             Verdict::Block(denial) => {
-                let error = reply::denied(&denial, Severity::Error, DENIED);
+                let error = match &classified.mistake {
+                    Some(mistake) => reply::mistaken(mistake, &denial.reference),
+                    None => reply::denied(&denial, Severity::Error, DENIED),
+                };
                 return self.deny(subject.way(), error, total, wire);
             }
             Verdict::Settle => {
@@ -198,6 +206,10 @@ impl Conversation {
                 return self.go_on(wire);
             }
         };
+        if let Some(mistake) = &classified.mistake {
+            // Whatever policy says of what is unknown: this is not even a statement.
+            return self.deny(subject.way(), reply::mistaken(mistake, ""), total, wire);
+        }
         if !Arc::ptr_eq(&classifier, &self.classifier) {
             // A person took their time and the catalogue has changed: the permit is for what was asked.
             self.state.path.pend(self.is_path_pending());
@@ -265,8 +277,8 @@ impl Conversation {
             // The server plans when it binds, and runs functions that it believes immutable: what an error
             // quotes then falls under this statement's masks before anything of it is executed.
             let shield = self.shield(&classified, obligations);
-            let (classifier, description) = (self.classifier.clone(), Arc::default());
-            self.ledger.prepare(&name, Prepared { text, types, classified, classifier, shield, description })?;
+            let (classifier, description, load) = (self.classifier.clone(), Arc::default(), Load::default());
+            self.ledger.prepare(&name, Prepared { text, types, classified, classifier, shield, description, load })?;
             self.forward(total, wire);
             return Ok(());
         }

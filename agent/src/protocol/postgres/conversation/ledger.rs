@@ -2,21 +2,30 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use bytes::Bytes;
 
-use super::running::{Expected, Portal, Prepared};
-use crate::protocol::{
-    Side,
-    postgres::{codec::frontend::Formats, reply::Fatal},
+use super::running::{Expected, Load, Portal, Prepared};
+use crate::{
+    protocol::{
+        Side,
+        postgres::{codec::frontend::Formats, reply::Fatal},
+    },
+    request::Arguments,
 };
 
 /// Most statements that one session may have prepared at a time.
 pub const STATEMENTS_MAX: usize = 10_000;
 /// Most portals that one session may have open at a time.
 pub const PORTALS_MAX: usize = 10_000;
+/// Most bytes of texts and arguments that its statements and portals may hold. Those that were replaced count until
+/// the server has answered; the workload is not heard meanwhile.
+pub const HELD_MAX: usize = 128 << 20;
 /// Most messages that may wait for their answers; the workload is not heard until some are answered.
 pub const EXPECTED_MAX: usize = 1 << 17;
 /// What one more message of the workload may add: itself, a Describe of the gate's own, a Sync.
@@ -45,6 +54,8 @@ pub struct Ledger {
     path_changes: usize,
     /// Portals in the order of their batches; some of them may have been replaced.
     portals_by_batch: VecDeque<(u64, Bytes)>,
+    /// Bytes of all statements and arguments that are not gone, those too that were replaced and may come back.
+    held: Arc<AtomicUsize>,
     /// Entries that were visited where a message visits more than its own.
     #[cfg(test)]
     visited: usize,
@@ -120,6 +131,15 @@ impl Ledger {
         self.expected.len() >= EXPECTED_MAX - EXPECTED_RESERVE
     }
 
+    /// Whether statements and arguments take so much that no more may be added.
+    pub fn is_laden(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > HELD_MAX
+    }
+
+    fn check_load(&self) -> Result<(), Fatal> {
+        if self.is_laden() { Err(too_many("bytes of open statements and arguments", HELD_MAX)) } else { Ok(()) }
+    }
+
     pub fn expect(&mut self, expected: Expected) -> Result<(), Fatal> {
         if self.expected.len() >= EXPECTED_MAX {
             return Err(Fatal::broken(
@@ -193,11 +213,13 @@ impl Ledger {
 
     /// Parse was sent.
     pub fn prepare(&mut self, name: &[u8], prepared: Prepared) -> Result<(), Fatal> {
+        self.check_load()?;
         if self.statements.len() >= STATEMENTS_MAX {
             return Err(too_many("prepared statements", STATEMENTS_MAX));
         }
         let name = Bytes::copy_from_slice(name);
-        let replaced = self.statements.insert(name.clone(), Arc::new(prepared));
+        let load = Load::new(&self.held, prepared.text.len());
+        let replaced = self.statements.insert(name.clone(), Arc::new(Prepared { load, ..prepared }));
         self.expect(Expected::Parse { name, replaced })
     }
 
@@ -207,15 +229,17 @@ impl Ledger {
         name: &[u8],
         statement: Arc<Prepared>,
         formats: Formats,
-        arguments: Bytes,
+        arguments: Arguments,
     ) -> Result<(), Fatal> {
+        self.check_load()?;
         if self.portals.len() >= PORTALS_MAX {
             return Err(too_many("portals", PORTALS_MAX));
         }
         let name = Bytes::copy_from_slice(name);
         let (description, batch) = (Arc::default(), self.batches_sent);
         let meter = Arc::default();
-        let portal = Arc::new(Portal { statement, formats, arguments, meter, description, batch });
+        let load = Load::new(&self.held, arguments.held());
+        let portal = Arc::new(Portal { statement, formats, arguments, meter, description, batch, load });
         let replaced = self.portals.insert(name.clone(), portal);
         self.portals_by_batch.push_back((batch, name.clone()));
         self.tidy_batches();

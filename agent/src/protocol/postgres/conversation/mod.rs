@@ -1,8 +1,9 @@
 //! The conversation after login: requests are judged and forwarded, answers are masked and forwarded.
 //!
-//! [`requests`] reads what the workload says, [`judge`] takes it to the gate, [`replies`] reads what the server
+//! [`requests`] reads what the workload says, [`binding`] the arguments in it, [`judge`] takes it to the gate, [`replies`] reads what the server
 //! says and [`results`] masks it, [`limits`] cuts it where it is too long, and the [`ledger`] knows which answer belongs to which request that is [`running`].
 
+mod binding;
 mod judge;
 mod ledger;
 mod limits;
@@ -23,8 +24,8 @@ use self::{
 };
 use super::{
     cancel::Lease,
-    codec::{BIND_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
-    reply::Fatal,
+    codec::{BIND_WHOLE_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
+    reply::{self, Fatal},
     rows::Shield,
     wire::Wire,
 };
@@ -36,7 +37,7 @@ use crate::{
 };
 
 /// Most bytes of the workload that wait while a question is open.
-pub const PENDING_MAX: usize = BIND_MAX + TEXT_MAX;
+pub const PENDING_MAX: usize = BIND_WHOLE_MAX + TEXT_MAX;
 /// Most bytes of the server that wait while the catalogue is read again.
 pub const HELD_BACK_MAX: usize = 2 * REPLY_MAX;
 /// Most shields that one session remembers.
@@ -61,8 +62,10 @@ pub struct Conversation {
     /// Whether what is kept for the server must not wait for a verdict on what comes next.
     is_urgent: bool,
     from_workload: Rest,
-    /// What the message is that is being dropped because it is too long.
-    oversized: Option<Oversized>,
+    /// The long Bind that passes.
+    binding: Option<binding::Binding>,
+    /// The answer to the long message that is being dropped.
+    refusal: Option<Refusal>,
     from_server: Rest,
     catalogue: Freshness,
     /// Whether answers wait for a newer catalogue.
@@ -118,6 +121,23 @@ struct Rest {
     is_dropped: bool,
 }
 
+/// An error that is spoken once the last byte of its message has come.
+struct Refusal {
+    way: judge::Way,
+    error: Bytes,
+}
+
+impl From<Oversized> for Refusal {
+    fn from(oversized: Oversized) -> Self {
+        let Oversized { length, max, is_simple } = oversized;
+        let message =
+            format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
+        let hint = "send it in parts, with values as arguments, or load rows with COPY … FROM STDIN";
+        let way = if is_simple { judge::Way::Simple } else { judge::Way::Extended };
+        Self { way, error: reply::error(reply::TOO_LONG, &message, hint) }
+    }
+}
+
 /// How much the catalogue at hand is worth after what this session did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Freshness {
@@ -154,7 +174,8 @@ impl Conversation {
             copy_in: None,
             is_urgent: false,
             from_workload: Rest::default(),
-            oversized: None,
+            binding: None,
+            refusal: None,
             from_server: Rest::default(),
             catalogue: Freshness::default(),
             is_held_back: false,
@@ -222,6 +243,7 @@ impl Conversation {
         }
         if std::mem::take(&mut self.is_held_back) {
             self.hear_server(wire)?;
+            self.go_on(wire)?;
         }
         self.hear_workload(wire)
     }
@@ -236,7 +258,7 @@ impl Conversation {
 
     /// The gate ends the session.
     pub fn terminate(&mut self, denial: &Denial, wire: &mut Wire) {
-        let spoken = super::reply::denied(denial, super::reply::Severity::Fatal, super::reply::ENDED);
+        let spoken = reply::denied(denial, reply::Severity::Fatal, reply::ENDED);
         self.say_last(spoken, wire);
     }
 
@@ -252,9 +274,17 @@ impl Conversation {
         self.end(wire);
     }
 
-    /// Whether nothing more can be sent to the server before it answers.
-    pub fn is_full(&self) -> bool {
-        self.ledger.is_full()
+    /// Whether the workload is not to be heard before the server answers; `unread` bytes of it wait.
+    ///
+    /// Data that is copied in is always heard: the server waits for it.
+    pub fn is_full(&self, unread: usize) -> bool {
+        let is_waiting = self.waiting.is_some() || self.in_flight.is_some();
+        self.ledger.is_full() || self.copy_in.is_none() && (self.is_laden() || is_waiting && unread > PENDING_MAX / 2)
+    }
+
+    /// Whether so much is held that answers have to come first, which give some of it back.
+    fn is_laden(&self) -> bool {
+        self.ledger.is_laden() && !self.ledger.is_settled()
     }
 
     /// Has the catalogue read again.

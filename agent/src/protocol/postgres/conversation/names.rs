@@ -17,7 +17,6 @@ impl Conversation {
         self.catalogue.is_changing |= classify::changes_catalogue(&classified.footprint);
         for statement in &classified.statements {
             self.state.announce(statement);
-            self.state.created.extend(statement.creates.iter().cloned());
             self.state.brought_code |= statement.brings_code;
             match &statement.kind {
                 StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
@@ -123,7 +122,7 @@ impl Conversation {
 
     /// The transaction is over, by itself or by COMMIT or ROLLBACK.
     pub(super) fn note_transaction_end(&mut self) {
-        self.state.created.clear();
+        self.state.made.clear();
         self.state.path.commit();
         self.follow_path();
     }

@@ -295,10 +295,17 @@ impl Conversation {
     /// Whether the catalogue at hand still holds after what was done.
     pub(super) fn note_catalogue(&mut self, classified: &crate::sql::Classified) {
         if classify::changes_catalogue(&classified.footprint) {
-            self.catalogue.is_stale = true;
             self.catalogue.is_uncommitted = true;
         }
+        // No survey sees what is not committed, so that none is worth its time before.
+        let is_committed = classified.statements.iter().any(|statement| may_commit(&statement.kind));
+        self.catalogue.is_stale |= self.catalogue.is_uncommitted && is_committed;
     }
+}
+
+/// Whether the transaction may be another one when a statement of this kind is complete.
+const fn may_commit(kind: &StatementKind) -> bool {
+    matches!(kind, StatementKind::Commit | StatementKind::Call | StatementKind::Unknown)
 }
 
 /// Whether a statement of this kind never makes the server check what others changed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Conversation, CopyIn, PENDING_MAX, Rest, Skip,
+    Conversation, CopyIn, PENDING_MAX, Refusal, Rest, Skip,
     judge::{Subject, Way},
     running::{Expected, Portal},
 };
@@ -14,7 +14,7 @@ use crate::protocol::{
     postgres::{
         codec::{
             self, HEAD,
-            frontend::{self, Named, Oversized, Tag},
+            frontend::{self, Named, Tag},
             write,
         },
         reply::{self, DENIED, Fatal, by_workload},
@@ -22,29 +22,42 @@ use crate::protocol::{
     },
 };
 
-/// Longest Bind that is copied, so that its portal does not hold on to everything that arrived with it.
-const BIND_COPY_MAX: usize = 4096;
-
 impl Conversation {
     /// Reads on as far as whole messages are there and nothing has to be waited for.
     pub(super) fn hear_workload(&mut self, wire: &mut Wire) -> Result<(), Fatal> {
         while !self.is_over && self.waiting.is_none() && !self.ledger.is_full() {
             if self.from_workload.count > 0 {
-                if !self.pass_rest(wire) {
+                if !self.pass_rest(wire)? {
                     break;
                 }
                 continue;
             }
-            if let Some(oversized) = self.oversized.take() {
-                self.refuse_oversized(oversized, wire)?;
+            if let Some(binding) = self.binding.take() {
+                self.end_long_bind(binding)?;
+                continue;
+            }
+            if let Some(Refusal { way, error }) = self.refusal.take() {
+                if self.skip == Skip::Nothing {
+                    self.deny(way, error, 0, wire)?;
+                }
                 continue;
             }
             let Some(head) = codec::head(wire.down.unread()).map_err(by_workload)? else { break };
             if self.copy_in.is_none()
                 && let Some(oversized) = Tag::oversized(head)
             {
-                self.oversized = Some(oversized);
+                self.refusal = Some(Refusal::from(oversized));
                 self.from_workload = Rest { count: head.total, is_dropped: true };
+                continue;
+            }
+            if self.copy_in.is_none() && Tag::is_long_bind(head) {
+                if self.must_wait(Tag::Bind, wire) {
+                    break;
+                }
+                self.begin_long_bind(head, wire)?;
+                if self.from_workload.count == 0 {
+                    break;
+                }
                 continue;
             }
             let tag = Tag::of(head).map_err(by_workload)?;
@@ -56,14 +69,16 @@ impl Conversation {
                 self.is_urgent = true;
                 continue;
             }
-            if self.is_behind_limited(tag) {
-                self.have_answered(wire);
+            if self.must_wait(tag, wire) {
                 break;
             }
             if wire.down.unread().len() < head.total {
                 break;
             }
             self.hear(tag, head.total, wire)?;
+        }
+        if self.is_laden() {
+            self.have_answered(wire);
         }
         if self.waiting.is_none() {
             self.is_urgent = false;
@@ -77,28 +92,27 @@ impl Conversation {
         Ok(())
     }
 
+    /// Whether a request may not be read before others are answered; then the server is asked to answer them.
+    fn must_wait(&mut self, tag: Tag, wire: &mut Wire) -> bool {
+        let must_wait = self.is_behind_limited(tag) || matches!(tag, Tag::Parse | Tag::Bind) && self.is_laden();
+        if must_wait {
+            self.have_answered(wire);
+        }
+        must_wait
+    }
+
     /// Passes or drops what there is of a message that goes in pieces; false when there is nothing.
-    fn pass_rest(&mut self, wire: &mut Wire) -> bool {
+    fn pass_rest(&mut self, wire: &mut Wire) -> Result<bool, Fatal> {
         let count = wire.down.unread().len().min(self.from_workload.count);
         match self.from_workload.is_dropped {
             true => wire.drop_down(count),
-            false => wire.down.keep(count),
+            false => {
+                self.read_binding(wire.down.unread().get(..count).unwrap_or_default()).map_err(by_workload)?;
+                wire.down.keep(count);
+            }
         }
         self.from_workload.count -= count;
-        count > 0
-    }
-
-    /// The last byte of a request is dropped that was too long to be judged.
-    fn refuse_oversized(&mut self, oversized: Oversized, wire: &mut Wire) -> Result<(), Fatal> {
-        let Oversized { length, max, is_simple } = oversized;
-        let way = if is_simple { Way::Simple } else { Way::Extended };
-        if self.skip != Skip::Nothing {
-            return Ok(());
-        }
-        let message =
-            format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
-        let hint = "send it in parts, or load rows with COPY … FROM STDIN";
-        self.deny(way, reply::error(reply::TOO_LONG, &message, hint), 0, wire)
+        Ok(count > 0)
     }
 
     fn hear(&mut self, tag: Tag, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
@@ -201,26 +215,6 @@ impl Conversation {
         self.is_urgent = true;
         wire.down.keep(total);
         self.ledger.expect(Expected::Sync)
-    }
-
-    fn bind(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
-        let message = wire.down.slice(0..total);
-        let body = message.get(HEAD..).unwrap_or_default();
-        let bind = frontend::bind(body).map_err(by_workload)?;
-        let Some(statement) = self.ledger.statement(bind.statement).cloned() else {
-            let name = String::from_utf8_lossy(bind.statement);
-            let message = format!("prepared statement \"{name}\" does not exist");
-            let hint = "the gate knows the statements that were prepared by Parse in this session";
-            return self.deny(Way::Extended, reply::error("26000", &message, hint), total, wire);
-        };
-        let arguments = if total <= BIND_COPY_MAX { Bytes::copy_from_slice(&message) } else { message.clone() };
-        self.note_binding(bind.portal);
-        if let Some(shield) = &statement.shield {
-            self.note_shield(shield);
-        }
-        self.ledger.bind(bind.portal, statement, bind.formats, arguments)?;
-        self.forward(total, wire);
-        Ok(())
     }
 
     fn describe(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {

@@ -1,6 +1,9 @@
 //! What was sent to the server, until it is answered or gone.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
 
@@ -11,6 +14,7 @@ use crate::{
         copy::CopyData,
         rows::{Columns, Shield},
     },
+    request::Arguments,
     sql::{Classified, Classifier, CopyLayout},
 };
 
@@ -26,19 +30,42 @@ pub struct Prepared {
     pub shield: Option<Arc<Shield>>,
     /// The body of the RowDescription that the server gave for it.
     pub description: Arc<OnceLock<Bytes>>,
+    #[expect(dead_code, reason = "it is given back by being dropped")]
+    pub load: Load,
 }
 
 /// A prepared statement bound to its arguments.
 pub struct Portal {
     pub statement: Arc<Prepared>,
     pub formats: Formats,
-    /// The Bind message.
-    pub arguments: Bytes,
+    pub arguments: Arguments,
     /// How much was read from it.
     pub meter: Arc<Meter>,
     pub description: Arc<OnceLock<Bytes>>,
     /// How many batches were sent before the one that binds it.
     pub batch: u64,
+    #[expect(dead_code, reason = "it is given back by being dropped")]
+    pub load: Load,
+}
+
+/// What a statement or portal holds of the bytes that a session may have held; given back with it.
+#[derive(Debug, Default)]
+pub struct Load {
+    held: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Load {
+    pub fn new(held: &Arc<AtomicUsize>, bytes: usize) -> Self {
+        held.fetch_add(bytes, Ordering::Relaxed);
+        Self { held: held.clone(), bytes }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Portal {

@@ -1,8 +1,10 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
+mod ahead;
 mod leaks;
 mod lies;
 mod limits;
+mod long;
 mod masking;
 mod names;
 mod path;
@@ -309,4 +311,37 @@ fn a_cancel_request_is_mapped_to_the_servers_key() {
     let mut book = fresh(permit, Verify::Off);
     book.down(&guess);
     assert!(book.upstream.is_empty() && book.is_closed);
+}
+
+#[test]
+fn what_the_server_could_not_parse_is_a_mistake_and_goes_nowhere() {
+    for judge in [permit, refuse] {
+        let mut book = logged_in(judge);
+        book.down(&write::query(b"SELEKT 1"));
+        assert!(shows(&book.downstream, "C42601") && shows(&book.downstream, "syntax error at or near \"SELEKT\""));
+        assert_eq!(tags(&book.downstream), "EZ");
+        book.down(&[write::parse(b"", b"SELECT 'open"), write::bare(b'S')].concat());
+        assert_eq!(tags(&book.downstream), "EZEZ");
+        assert!(book.upstream.is_empty());
+        assert_eq!(book.asked.len(), 2, "each is a request of its own");
+    }
+}
+
+#[test]
+fn a_mistake_fails_the_transaction_that_it_is_made_in() {
+    let mut book = logged_in(permit);
+    book.down(&write::query(b"BEGIN"));
+    book.up(&[write::complete(b"BEGIN"), write::ready(Status::InTransaction)].concat());
+    book.down(&write::query(b"SELEKT 1"));
+    book.up(&[write::notice(b'E', [(b'C', &b"42601"[..])]), write::ready(Status::Failed)].concat());
+    assert!(shows(&book.downstream, "SELEKT") && !shows(&book.upstream, "SELEKT"));
+    assert!(shows(&book.upstream, "DENIED BY PORTCULLIS"));
+}
+
+#[test]
+fn what_only_the_gate_cannot_read_is_no_mistake() {
+    let mut book = logged_in(refuse);
+    let nested = ["/*".repeat(40), "*/".repeat(40), "SELECT 1".to_owned()].concat();
+    book.down(&write::query(nested.as_bytes()));
+    assert!(shows(&book.downstream, "C42501"));
 }

@@ -11,6 +11,7 @@ fn prepared(classifier: &Arc<Classifier>, text: &str) -> Prepared {
         classifier: classifier.clone(),
         shield: None,
         description: Arc::default(),
+        load: Load::default(),
     }
 }
 
@@ -24,7 +25,27 @@ fn text_of(ledger: &Ledger, name: &str) -> Option<String> {
 
 fn bind(ledger: &mut Ledger, portal: &[u8], statement: &[u8]) {
     let statement = ledger.statement(statement).unwrap().clone();
-    ledger.bind(portal, statement, Formats::Text, Bytes::new()).unwrap();
+    ledger.bind(portal, statement, Formats::Text, bound(0)).unwrap();
+}
+
+fn bound(length: usize) -> Arguments {
+    Arguments::Message { bytes: vec![0; length].into(), read: |_| Vec::new() }
+}
+
+#[test]
+fn what_is_held_is_bounded_and_given_back() {
+    let mut ledger = Ledger::default();
+    ledger.prepare(b"s", prepared(&classifier(), "SELECT 1")).unwrap();
+    let statement = ledger.statement(b"s").unwrap().clone();
+    let mut bind = |portal: &[u8]| {
+        let bound = ledger.bind(portal, statement.clone(), Formats::Text, bound(HELD_MAX / 4));
+        (bound.is_ok(), ledger.is_laden())
+    };
+    // Each waits for its answer, so that what it replaced may come back.
+    assert_eq!([bind(b""), bind(b""), bind(b"")], [(true, false); 3]);
+    assert_eq!([bind(b""), bind(b"")], [(true, true), (false, true)]);
+    while ledger.pop().is_some() {}
+    assert!(!ledger.is_laden() && ledger.held.load(Ordering::Relaxed) < HELD_MAX / 3);
 }
 
 /// Sends `count` batches before any of them is answered, then answers or fails them; entries visited.
@@ -69,6 +90,7 @@ fn prepared_like(known: &Prepared) -> Prepared {
         classifier: known.classifier.clone(),
         shield: None,
         description: Arc::default(),
+        load: Load::default(),
     }
 }
 
