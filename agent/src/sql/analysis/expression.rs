@@ -88,7 +88,8 @@ impl Analysis<'_> {
             NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope).computed(),
             NodeEnum::TypeCast(node) => {
                 let flow = node.arg.as_deref().map_or_else(Flow::default, |node| self.operand(node, scope));
-                let flow = flow.and(&self.cast(node.type_name.as_ref()));
+                let cast = self.cast(node.type_name.as_ref());
+                let flow = self.handed(&flow, &cast);
                 let keeps = keeps_text(node.type_name.as_ref()) && flow.columns.len() <= 1;
                 if keeps { flow } else { flow.computed() }
             }
@@ -230,7 +231,7 @@ impl Analysis<'_> {
             | SubLinkType::ArraySublink
             | SubLinkType::CteSublink
             | SubLinkType::Undefined => {
-                let flow = tested.and(&row.whole()).and(&operator);
+                let flow = self.handed(&tested.and(&row.whole()), &operator);
                 if link.testexpr.is_some() {
                     // Rows are taken until one decides.
                     self.decides(PredicateKind::Filter, &flow);
@@ -248,7 +249,7 @@ impl Analysis<'_> {
         if matches!(strings(&expression.name).last().map(String::as_str), Some("/" | "%")) {
             self.decides(PredicateKind::Filter, &right);
         }
-        let flow = left.and(&right).and(&operator);
+        let flow = self.handed(&left.and(&right), &operator);
         if stops_early(expression) {
             self.decides(PredicateKind::Filter, &flow);
         }

@@ -66,7 +66,8 @@ impl Analysis<'_> {
     /// A comparison with constants: of a column as it stands, it tells only whether a guess is right.
     fn comparison(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
         let mut kind = PredicateKind::Equality;
-        let mut flow = self.check_operator(&expression.name);
+        let operator = self.check_operator(&expression.name);
+        let mut flow = Flow::default();
         for side in [&expression.lexpr, &expression.rexpr].into_iter().flatten() {
             let own = self.value(side, scope);
             if own.computed && !is_constant(side) {
@@ -74,6 +75,7 @@ impl Analysis<'_> {
             }
             flow.absorb(&own);
         }
+        let flow = self.handed(&flow, &operator);
         self.decides(kind, &flow);
         flow.computed()
     }
@@ -119,8 +121,9 @@ impl Analysis<'_> {
     }
 
     fn sort_key(&mut self, sort: &SortBy, answer: Option<&Row>, scope: &Scope<'_>) -> Flow {
-        self.check_operator(&sort.use_op);
+        let operator = self.check_operator(&sort.use_op);
         let flow = self.maybe(&sort.node, scope);
+        let flow = self.handed(&flow, &operator);
         let named = sort.node.as_deref().zip(answer).and_then(|(node, answer)| standing_for(node, answer));
         // A column of the answer goes before one of the tables.
         named.unwrap_or(flow)

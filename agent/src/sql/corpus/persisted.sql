@@ -99,3 +99,9 @@ BEGIN; CREATE OPERATOR public.&&& (FUNCTION = noted, RIGHTARG = text); SELECT na
 BEGIN; CREATE DOMAIN heard AS text CHECK (audit_note(value)); INSERT INTO customers (id, ssn) VALUES (1, '1'); UPDATE orders SET note = 'x' WHERE id = 1; COMMIT
 
 BEGIN; CREATE TYPE mood AS ENUM ('a'); SELECT ssn FROM customers; COMMIT
+
+SELECT ssn::loud, name FROM customers
+
+SELECT ssn <~> 'x' FROM customers
+
+SELECT name FROM customers WHERE ssn <~> 'x'
