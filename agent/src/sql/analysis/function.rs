@@ -154,9 +154,17 @@ impl<'a> Analysis<'a> {
         let mut flow = Flow::default();
         for (schema, name) in functions.into_iter().flatten() {
             self.on_function(schema, name);
-            flow.opaque = true;
+            flow.opaque |= !self.is_pure(schema, name);
         }
         flow
+    }
+
+    /// What values become that a cast or an operator is given. Like a call: a function whose body is not known may keep them.
+    pub(super) fn handed(&mut self, values: &Flow, code: &Flow) -> Flow {
+        if code.opaque {
+            self.stored.columns.extend(&values.columns);
+        }
+        values.clone().and(code)
     }
 
     pub(super) fn is_server_function(&self, parts: &[&str]) -> bool {

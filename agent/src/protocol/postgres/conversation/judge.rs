@@ -117,7 +117,7 @@ impl Conversation {
 
     /// Classifies and asks, or has the catalogue read again first.
     fn consider(&mut self, mut waiting: Waiting, wire: &mut Wire) {
-        if self.catalogue.is_stale && !waiting.is_surveyed {
+        if self.is_outdated() && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
         self.state.path.pend(self.is_path_pending());
@@ -152,6 +152,7 @@ impl Conversation {
             Subject::Execute { portal, .. }
                 if Arc::ptr_eq(&portal.statement.classifier, &self.classifier)
                     && self.state.path.now().is_some()
+                    && !self.state.brought_code
                     && !portal.statement.classified.depends_on_session() =>
             {
                 portal.statement.classified.clone()
