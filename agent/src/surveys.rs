@@ -185,12 +185,13 @@ async fn keep_fresh(surveys: Weak<Surveys>, place: Place, site: Weak<Site>) {
 }
 
 impl Site {
-    /// The catalogue, read from the server unless one at most `age` old is known.
+    /// The catalogue, read from the server unless one at most `age` old is known that no session has changed since.
     async fn survey(&self, age: Duration) -> Surveyed {
         let asked = Instant::now();
         let mut newest = self.newest.lock().await;
         if let Some(taken) = &newest.taken
             && taken.at + age > asked
+            && taken.classifier.definitions().are_newest()
         {
             return Ok(taken.classifier.clone());
         }

@@ -176,6 +176,23 @@ select nspname from pg_namespace where nspname = 'public';
 select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'payments'::regclass order by 1;
 select indexrelid::regclass from pg_index where indrelid = 'orders'::regclass;
 
+-- What reports and applications ask
+select c.id, c.name, count(o.id) filter (where o.status = 'new') as open from customers c left join orders o on c.id = o.customer_id group by c.id, c.name having count(o.id) > 0 order by 1;
+select d::date, count(o.id) from generate_series('2024-01-01'::timestamp, '2024-01-03', '1 day') d left join orders o on o.placed_at::date = d::date group by d order by d;
+select status, customer_id, sum(amount), grouping(status, customer_id) from orders group by grouping sets ((status), (customer_id), ()) order by 1, 2, 4;
+select id, sum(amount) over w, avg(amount) over (order by id rows between 1 preceding and 1 following)::numeric(10, 2), cume_dist() over w from orders window w as (order by id) order by id;
+select a.id, b.id from orders a full outer join payments b on a.id = b.order_id and b.paid > 1 or a.amount < 0 order by 1, 2;
+select coalesce(nullif(item, ''), upper(status)), item = 'bombe' and 1 / id >= 0 from orders order by id;
+select o.id, x from orders o cross join lateral jsonb_array_elements(jsonb_build_array(o.id, o.item)) x order by 1, 2;
+select coalesce(city, upper(name)), city in ('London', lower(name)), id between 1 and length(name) from customers order by id;
+select title as card, ssn.item as email from (select 'x' as title, item, id from orders) ssn order by ssn.id;
+select tableoid::regclass, ctid is not null, id from payments order by id;
+set search_path to public, pg_catalog;
+reset search_path;
+begin read only;
+select count(*) from imports;
+rollback;
+
 -- Small things that clients do
 select;
 select 1 as "Mixed Case", 2 as "select";

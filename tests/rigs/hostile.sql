@@ -206,6 +206,23 @@ select stavalues1::text from pg_statistic where starelid = 'customers'::regclass
 select query from pg_stat_activity;
 select statement from pg_prepared_statements;
 
+-- What a transaction makes before it hands a value over
+create table bag (a text);
+create function keep(text) returns boolean language sql as 'insert into bag values (reverse($1)) returning true';
+begin; create type held as (v text); create function holds(text) returns held language sql as 'insert into bag values (reverse($1)) returning row(a)::held'; create cast (text as held) with function holds(text) as assignment; select ssn::held from customers; commit;
+select * from bag;
+begin; create domain kept_text as text check (keep(value)); select ssn::kept_text from customers; commit;
+select * from bag;
+begin; create operator public.&&& (function = keep, rightarg = text); select &&& ssn from customers; commit;
+select * from bag;
+begin; create function public.lower(varchar) returns boolean language sql as 'insert into bag values (reverse($1)) returning true'; select lower(ssn::varchar) from customers; commit;
+select * from bag;
+\! psql -X -q -c "create domain another as text check (keep(value))"
+select ssn::another from customers;
+select * from bag;
+select count(*) from customers;
+alter table customers add exclude using btree ((keep(ssn)) with =);
+
 -- Cursors, prepared statements, COPY
 begin; declare c cursor for select ssn from customers; fetch all c; commit;
 begin; declare c binary cursor for select ssn from customers; fetch all c; commit;

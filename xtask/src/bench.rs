@@ -3,6 +3,7 @@
 mod connect;
 mod figure;
 mod measure;
+mod parts;
 mod rig;
 mod scenario;
 
@@ -28,7 +29,7 @@ const DOCUMENT: &str = "agent/docs/bench.md";
 /// Measure direct, through a bare relay, through pgbouncer and through the gate, in turns.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What to measure: throughput, rows, connects, latency, memory, capture. All of it when none is named.
+    /// What to measure: throughput, rows, connects, latency, memory, capture, parts. All of it when none is named.
     areas: Vec<String>,
     /// Fewer and shorter rounds: whether it runs, not how fast.
     #[arg(long)]
@@ -65,11 +66,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         }
         false => String::new(),
     };
-    let served = match areas.as_slice() {
-        [Area::Capture] => String::new(),
-        areas => served(&programs, areas, rounds, arguments.quick)?,
+    let served = match areas.iter().all(|area| matches!(area, Area::Capture | Area::Parts)) {
+        true => String::new(),
+        false => served(&programs, &areas, rounds, arguments.quick)?,
     };
-    let table = served + &capture;
+    let parts = if areas.contains(&Area::Parts) { parts::measure()? } else { String::new() };
+    let table = served + &capture + &parts;
     println!("{table}");
     if arguments.write {
         let document = place::repository().join(DOCUMENT);

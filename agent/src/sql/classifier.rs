@@ -79,7 +79,7 @@ impl Classifier {
     ///
     /// Text that cannot be read, parsed or understood gives an access [`sql::Operation::Unknown`] and a caveat.
     pub fn classify(&self, text: &Bytes, state: &SessionState) -> Arc<Classified> {
-        if state.path.now().is_none() {
+        if state.path.now().is_none() || state.brought_code {
             return Arc::new(self.classify_afresh(text, state));
         }
         if let Some(known) = self.cache.find(text)
@@ -112,7 +112,7 @@ impl Classifier {
         }
         // Later statements see what earlier ones have made.
         let mut state = state.clone();
-        let mut earlier = Earlier::default();
+        let mut earlier = Earlier { brought_code: state.brought_code, ..Earlier::default() };
         let mut footprint = Footprint::default();
         let mut statements = Vec::with_capacity(parsed.len());
         let mut remarks = Remarks::default();

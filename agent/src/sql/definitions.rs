@@ -73,7 +73,22 @@ impl Definitions {
 
     /// Whether they are what they were.
     pub fn hold(&self) -> bool {
-        self.changes.under_way.load(Ordering::SeqCst) == 0 && self.changes.made() == self.as_of.load(Ordering::SeqCst)
+        self.changes.under_way.load(Ordering::SeqCst) == 0 && self.are_newest()
+    }
+
+    /// Whether no change has ended since they were read.
+    pub fn are_newest(&self) -> bool {
+        self.made() == self.as_of()
+    }
+
+    /// How many changes the survey knew of.
+    pub fn as_of(&self) -> u64 {
+        self.as_of.load(Ordering::SeqCst)
+    }
+
+    /// How many there are by now.
+    pub fn made(&self) -> u64 {
+        self.changes.made()
     }
 
     /// A later survey has read the same.

@@ -79,6 +79,8 @@ pub struct Statement {
     pub reshapes: BTreeSet<RelationName>,
     /// Whether a relation that the transaction has made may be another one afterwards, or show what others hold.
     pub may_overturn: bool,
+    /// Whether it may make, or change, what runs where a cast, an operator, a domain or a function's name stands.
+    pub brings_code: bool,
     /// Each column of the answer in order; `None` when their number is not known.
     pub outputs: Option<Vec<Output>>,
 }
@@ -206,6 +208,9 @@ pub struct SessionState {
     pub temporary: HashMap<String, Own>,
     /// Relations that this transaction has made: no catalogue has them before it is committed.
     pub made: BTreeMap<RelationName, Own>,
+    /// Whether this transaction may have made functions that no catalogue has before it is committed: any value that a
+    /// statement computes with may be handed to one.
+    pub brought_code: bool,
     /// Where unqualified names are looked up.
     pub path: SearchPath,
 }

@@ -251,6 +251,27 @@ fn a_temporary_table_never_hides_behind_the_cache() {
 }
 
 #[test]
+fn an_extensions_overload_of_a_server_function_that_only_computes_is_no_access() {
+    let mut catalogue = shop();
+    for name in ["replace", "pg_read_file"] {
+        catalogue.functions.entry(name.to_owned()).or_default().insert("public".to_owned());
+        catalogue.pure.insert(("public".to_owned(), name.to_owned()));
+    }
+    let classifier = Classifier::new(catalogue);
+    let called = |text: &str| {
+        let classified = classify(&classifier, text);
+        let accesses = classified.footprint.accesses.iter().map(|access| access.resource.to_string());
+        (accesses.collect::<Vec<_>>(), classified.statements[0].opaque_flow)
+    };
+    assert_eq!(called("SELECT replace('a', 'b', 'c')"), (vec!["shop/pg_catalog.replace()".to_owned()], false));
+    assert_eq!(called("SELECT public.replace('a', 'b', 'c')"), (vec!["shop/public.replace()".to_owned()], false));
+    // What is not known to compute only stays an access, whichever of the two is meant.
+    let (accesses, _) = called("SELECT lower('A')");
+    assert_eq!(accesses.len(), 2, "{accesses:?}");
+    assert!(called("SELECT pg_read_file('x')").1);
+}
+
+#[test]
 fn names_are_resumed_with_what_they_stand_for() {
     let classifier = classifier();
     let mut state = SessionState::default();

@@ -3,10 +3,7 @@
 use std::fmt::Debug;
 
 use anyhow::Result;
-use sqlx::{
-    AssertSqlSafe, Column, Decode, Executor, PgConnection, Postgres, Row, SqlSafeStr, Statement, Type, TypeInfo,
-    ValueRef, postgres::PgRow,
-};
+use sqlx::{AssertSqlSafe, Column, Decode, PgConnection, Postgres, Row, Type, TypeInfo, ValueRef, postgres::PgRow};
 
 /// All columns but one: the driver knows no multiranges.
 const NAMES: &str = "select column_name::text from information_schema.columns

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU16, AtomicU32, Ordering},
     },
     thread,
@@ -20,7 +20,7 @@ use std::{
 
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt};
 use portcullis::capture::{
-    self, BPFFS, Capture, CaptureConfig, Existing, Origin, Tree,
+    self, BPFFS, Capture, CaptureConfig, Existing, Layer, Origin, Tree,
     canary::{self, Canary},
 };
 
@@ -31,6 +31,16 @@ const EXISTING: &str = "PORTCULLIS_TEST_EXISTING";
 
 /// What a role's own lines begin with, among those of the test harness.
 const MARK: &str = "~ ";
+
+/// What this kernel lacks of what existing cgroups are promised; that nothing starts then unless it is allowed is seen by
+/// the attack table.
+pub static LACKING: LazyLock<Vec<Layer>> = LazyLock::new(|| {
+    let missing = |layer: &Layer| {
+        let name = format!("layer {}", layer.name());
+        capture::facts().iter().any(|fact| fact.name == name && !fact.present)
+    };
+    [Layer::Unix].into_iter().filter(missing).collect()
+});
 
 /// One instance, its daemon running or not. Dropping it kills and removes everything.
 pub struct Rig {
@@ -229,7 +239,7 @@ pub fn daemon() {
         ipv6: true,
         bpffs: BPFFS.into(),
         existing: existing.into_iter().collect(),
-        allow_missing: Vec::new(),
+        allow_missing: LACKING.clone(),
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut capture = Capture::load(&config).unwrap();

@@ -9,7 +9,9 @@ use std::{
     path::PathBuf,
 };
 
-use crate::rig::{Rig, mount};
+use portcullis::capture::Layer;
+
+use crate::rig::{LACKING, Rig, mount};
 
 /// A cgroup of somebody else's, and sockets that stand for helpers outside. Dropping it removes the sockets.
 struct Outside {
@@ -22,6 +24,15 @@ struct Outside {
 }
 
 impl Outside {
+    /// `None` where the kernel has no such hooks, which Linux 6.7 brought.
+    fn governed(name: &str) -> Option<Self> {
+        if LACKING.contains(&Layer::Unix) {
+            eprintln!("this kernel runs no programs on Unix sockets");
+            return None;
+        }
+        Some(Self::new(name))
+    }
+
     fn new(name: &str) -> Self {
         let id = std::process::id();
         let path = format!("/portcullis-test-{id}.slice/{name}.service");
@@ -61,7 +72,7 @@ impl Drop for Outside {
 
 #[test]
 fn a_unix_socket_that_is_not_allowed_hears_nothing() {
-    let mut outside = Outside::new("unix");
+    let Some(mut outside) = Outside::governed("unix") else { return };
     let [stream, datagrams, nameless] = outside.names();
     let mut client = outside.rig.client(&outside.cgroup);
     let pid = client.child.id();
@@ -85,7 +96,7 @@ fn a_unix_socket_that_is_not_allowed_hears_nothing() {
 
 #[test]
 fn an_allowed_name_is_meant_exactly() {
-    let mut outside = Outside::new("unix-exact");
+    let Some(mut outside) = Outside::governed("unix-exact") else { return };
     let [stream, datagrams, nameless] = outside.names();
     assert_eq!(outside.rig.ask(&format!("unix {stream} {datagrams} {nameless}")), "allowed");
     let mut client = outside.rig.client(&outside.cgroup);

@@ -20,6 +20,9 @@ const COPIES: usize = 9;
 /// How long idle sessions get to settle before memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
 
+/// Memory that is in use, in proc_pid_status(5).
+const RESIDENT: &str = "VmRSS:";
+
 /// What one run gave.
 pub struct Sample {
     /// In the scenario's unit.
@@ -42,6 +45,7 @@ pub fn sample(rig: &Rig, scenario: &Scenario, route: Route, length: Duration) ->
         }
         Load::Latency => latency(rig, route, length),
         Load::Copy(statement) => copies(rig, route, statement),
+        Load::Growth(statement) => growth(rig, route, statement),
         Load::Idle { sessions } => idle(rig, route, *sessions),
     }
 }
@@ -92,12 +96,25 @@ fn copies(rig: &Rig, route: Route, statement: &str) -> Result<Sample> {
     Ok(Sample { value: 1000.0 / median, requests: COPIES as f64 })
 }
 
+/// By how much the middleman's process grows at most while one long answer passes.
+fn growth(rig: &Rig, route: Route, statement: &str) -> Result<Sample> {
+    let pid = rig.middleman(route).context("nothing stands between")?;
+    // What the first answers allocate once and for all does not count.
+    pgbench(rig, route, Duration::from_secs(1), &["-S", "-c", "8", "-j", "2"])?;
+    // proc_pid_clear_refs(5): 5 resets the peak.
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("clear_refs")?;
+    let before = memory(pid, "VmHWM:")?;
+    let script = script(rig, "growth.sql", &format!("{statement};\n"))?;
+    succeeded("pgbench", rig.client(route, &["pgbench", "-n", "-t", "1", "-f", &script]).output()?)?;
+    Ok(Sample { value: memory(pid, "VmHWM:")? - before, requests: 0.0 })
+}
+
 /// How much more memory the middleman's process has with the sessions than without, for each.
 fn idle(rig: &Rig, route: Route, sessions: u32) -> Result<Sample> {
     let pid = rig.middleman(route).context("nothing stands between")?;
     // What the first sessions allocate once and for all does not count.
     pgbench(rig, route, Duration::from_secs(1), &["-S", "-c", "8", "-j", "2"])?;
-    let before = resident(pid)?;
+    let before = memory(pid, RESIDENT)?;
     let script = script(rig, "idle.sql", "\\sleep 20 s\nselect 1;\n")?;
     let count = sessions.to_string();
     let words = ["pgbench", "-n", "-t", "1", "-f", &script, "-c", &count, "-j", "1"];
@@ -113,17 +130,17 @@ fn idle(rig: &Rig, route: Route, sessions: u32) -> Result<Sample> {
         }
     }
     thread::sleep(SETTLE);
-    let after = resident(pid)?;
+    let after = memory(pid, RESIDENT)?;
     holder.wait()?;
     ensure!(held >= sessions, "only {held} of {sessions} sessions were open");
     Ok(Sample { value: (after - before) / f64::from(sessions), requests: 0.0 })
 }
 
-/// Resident memory in KiB.
-fn resident(pid: u32) -> Result<f64> {
+/// A line of proc_pid_status(5), in KiB.
+fn memory(pid: u32, name: &str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    line.split_whitespace().next().context("no number")?.parse().context("VmRSS")
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    line.split_whitespace().next().context("no number")?.parse().with_context(|| name.to_owned())
 }
 
 fn script(rig: &Rig, name: &str, text: &str) -> Result<String> {

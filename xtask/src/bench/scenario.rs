@@ -14,10 +14,13 @@ pub enum Area {
     Memory,
     /// What capture costs a connect: no scenario of the server's.
     Capture,
+    /// What the gate's parts do by themselves: decisions, detectors, the record.
+    Parts,
 }
 
 impl Area {
-    const ALL: [Self; 6] = [Self::Throughput, Self::Rows, Self::Connects, Self::Latency, Self::Memory, Self::Capture];
+    const ALL: [Self; 7] =
+        [Self::Throughput, Self::Rows, Self::Connects, Self::Latency, Self::Memory, Self::Capture, Self::Parts];
 
     /// Those of the given names; all of them when none is named.
     pub fn chosen(names: &[String]) -> Result<Vec<Self>> {
@@ -40,6 +43,7 @@ impl Area {
             Self::Latency => "latency",
             Self::Memory => "memory",
             Self::Capture => "capture",
+            Self::Parts => "parts",
         }
     }
 }
@@ -57,6 +61,8 @@ pub enum Load {
     Latency,
     /// `COPY … TO STDOUT`. Copies a second.
     Copy(&'static str),
+    /// A statement with a long answer, once. KiB that the middleman's memory grows by at most meanwhile.
+    Growth(&'static str),
     /// Idle sessions held open. KiB of the middleman's memory for each.
     Idle { sessions: u32 },
 }
@@ -104,12 +110,22 @@ impl Scenario {
             Load::Copy("copy bench_plain to stdout"),
             relay(0.95),
         ));
+        all.push(Self::new(
+            Area::Rows,
+            "COPY out of 100,000 rows, three columns masked",
+            Load::Copy("copy (select id, name, email, ssn, card from bench_people) to stdout"),
+            Vec::new(),
+        ));
         let connects = vec![AtLeast(0.85, Route::Direct)];
         all.push(Self::new(Area::Connects, "connect, login, one query", Load::Connects, connects));
         let latency = vec![AtMostAbove(25.0, Route::Direct)];
         all.push(Self::new(Area::Latency, "`SELECT 1`, p50 of one client, µs", Load::Latency, latency));
         let memory = vec![AtMostAbove(64.0, Route::Relay)];
         all.push(Self::new(Area::Memory, "memory of an idle session, KiB", Load::Idle { sessions: 200 }, memory));
+        // Ten times the rows of the scans above: an answer that was kept anywhere would show.
+        let long = "select p.id, name, email, ssn, card from bench_people p, generate_series(1, 10)";
+        let name = "memory that 1,000,000 masked rows take on their way, KiB";
+        all.push(Self::new(Area::Memory, name, Load::Growth(long), Vec::new()));
         all
     }
 
@@ -120,7 +136,7 @@ impl Scenario {
     /// The ways that this scenario makes sense on.
     pub fn routes(&self) -> Vec<Route> {
         match self.load {
-            Load::Idle { .. } => vec![Route::Relay, Route::Gate],
+            Load::Idle { .. } | Load::Growth(_) => vec![Route::Relay, Route::Gate],
             _ => Route::ALL.to_vec(),
         }
     }

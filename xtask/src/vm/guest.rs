@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::kernel::Kernel;
+use super::{kernel::Kernel, source::Emulation};
 
 /// Longest that a guest may run on a machine that does much else.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(1800);
@@ -78,10 +78,12 @@ impl Guest {
     fn qemu(&self, initramfs: &Path, console: &Path, said: &Path) -> Result<Child> {
         let modules = if self.bpf_lsm { "landlock,lockdown,yama,bpf" } else { "landlock,lockdown,yama" };
         let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg,thread=single", "-cpu", "max", "-smp", "2"]);
-        if self.kernel.source.counts_instructions {
-            qemu.args(["-icount", CLOCK]);
-        }
+        qemu.args(["-accel", "tcg,thread=single", "-cpu", "max"]);
+        match self.kernel.source.emulation {
+            Emulation::Whole => qemu.args(["-smp", "2", "-icount", CLOCK]),
+            Emulation::OneProcessor => qemu.args(["-smp", "1", "-icount", CLOCK]),
+            Emulation::ClockOfTheHost => qemu.args(["-smp", "2"]),
+        };
         qemu.args(["-m", &MEMORY_MIB.to_string()]);
         qemu.args(["-display", "none", "-no-reboot", "-nodefaults", "-net", "none"]);
         qemu.arg("-serial").arg(format!("file:{}", console.display()));

@@ -12,10 +12,19 @@ pub struct Source {
     pub suites: &'static [Suite],
     /// The package that depends on the current kernel.
     pub package: &'static str,
-    /// Whether its clock may count instructions; a kernel that waits for another clock as it starts stands still.
-    pub counts_instructions: bool,
+    pub emulation: Emulation,
     /// Why this kernel is here.
     pub reason: &'static str,
+}
+
+/// What a kernel bears of the machine that it would get. Older ones stand still in their first moments where the clock
+/// counts instructions: some as they start a second processor, some in any case.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Emulation {
+    /// Two processors, and a clock that counts instructions.
+    Whole,
+    OneProcessor,
+    ClockOfTheHost,
 }
 
 impl Source {
@@ -26,7 +35,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("bullseye"), Suite::security("bullseye-security")],
             package: "linux-image-amd64",
-            counts_instructions: false,
+            emulation: Emulation::ClockOfTheHost,
             reason: "Debian 11; older than what capture needs: the daemon must refuse to start",
         },
         Self {
@@ -34,7 +43,7 @@ impl Source {
             archive: Archive::Ubuntu,
             suites: &[Suite::of("jammy"), Suite::of("jammy-updates"), Suite::of("jammy-security")],
             package: "linux-image-generic",
-            counts_instructions: true,
+            emulation: Emulation::OneProcessor,
             reason: "Ubuntu 22.04; the oldest that capture supports, and Debian never released it",
         },
         Self {
@@ -42,7 +51,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("bookworm"), Suite::security("bookworm-security")],
             package: "linux-image-amd64",
-            counts_instructions: true,
+            emulation: Emulation::OneProcessor,
             reason: "Debian 12",
         },
         Self {
@@ -50,7 +59,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("trixie"), Suite::security("trixie-security")],
             package: "linux-image-amd64",
-            counts_instructions: true,
+            emulation: Emulation::Whole,
             reason: "Debian 13",
         },
         Self {
@@ -58,7 +67,7 @@ impl Source {
             archive: Archive::Debian,
             suites: &[Suite::of("trixie-backports")],
             package: "linux-image-amd64",
-            counts_instructions: true,
+            emulation: Emulation::Whole,
             reason: "the newest that Debian offers to users of its stable release",
         },
     ];

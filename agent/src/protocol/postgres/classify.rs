@@ -47,6 +47,11 @@ pub fn bound(message: Bytes) -> Arguments {
 
 /// The arguments of a Bind message that was not held.
 pub fn digested(bound: &Digested) -> Arguments {
+    Arguments::Digest { shown: digested_lines(bound).into(), digest: bound.digest }
+}
+
+/// The same for people.
+pub fn digested_lines(bound: &Digested) -> Vec<String> {
     let Digested { starts, unlisted, digest } = bound;
     let mut shown: Vec<_> =
         starts.iter().enumerate().map(|(index, start)| format!("${} = {}", index + 1, begun(start))).collect();
@@ -54,7 +59,7 @@ pub fn digested(bound: &Digested) -> Arguments {
         shown.push(format!("and {unlisted} more"));
     }
     shown.push(format!("all of them: BLAKE3 {}", hex::encode(digest)));
-    Arguments::Digest { shown: shown.into(), digest: *digest }
+    shown
 }
 
 /// An argument of which only the start may be known.

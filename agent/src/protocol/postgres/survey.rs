@@ -57,11 +57,14 @@ const COMMENTS: &str = "
 /// Everything that does not come with the server: extensions put functions into `pg_catalog` too.
 const FUNCTIONS: &str = "
     SELECT p.proname::text, n.nspname::text,
-           -- Made by an extension, and the same for the same arguments.
-           bool_and(p.provolatile = 'i' AND l.lanname IN ('c', 'internal', 'sql') AND d.objid IS NOT NULL)
+           -- Made by an extension, and the same for the same arguments. Whoever owns an extension may add functions of
+           -- their own to it, but none in C.
+           bool_and(p.provolatile = 'i' AND d.objid IS NOT NULL
+                    AND (l.lanname IN ('c', 'internal') OR l.lanname = 'sql' AND coalesce(r.rolsuper, false)))
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+    LEFT JOIN pg_catalog.pg_roles r ON r.oid = p.proowner
     LEFT JOIN pg_catalog.pg_depend d
         ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
     WHERE n.nspname <> 'pg_catalog' OR p.oid >= 16384

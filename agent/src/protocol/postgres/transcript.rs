@@ -13,6 +13,7 @@ use super::{
         self, Fields, HEAD, Inbox,
         backend::{self, Field},
         frontend::{self, Formats, Named},
+        long_bind::LongBind,
     },
 };
 use crate::protocol::{Side, Transcript};
@@ -33,11 +34,20 @@ pub struct PostgresTranscript {
     awaits_byte: bool,
     statements: HashMap<Vec<u8>, String>,
     portals: HashMap<Vec<u8>, String>,
+    passing: Option<Passing>,
     formats: Formats,
     table: Option<Table>,
     copied: u64,
     /// Set once the bytes made no sense; then only their number is told.
     is_lost: bool,
+}
+
+/// A Bind that is too long to be held.
+struct Passing {
+    portal: Vec<u8>,
+    bound: String,
+    arguments: LongBind,
+    left: usize,
 }
 
 impl Transcript for PostgresTranscript {
@@ -93,7 +103,20 @@ impl PostgresTranscript {
             let length = if length == 0 { self.workload.unread().len() } else { length };
             self.workload.skip(length);
         }
-        while let Some(head) = codec::head(self.workload.unread())? {
+        loop {
+            if let Some(passing) = self.passing.take() {
+                self.pass(passing)?;
+                if self.passing.is_some() {
+                    break;
+                }
+            }
+            let Some(head) = codec::head(self.workload.unread())? else { break };
+            if frontend::Tag::is_long_bind(head) {
+                if !self.begin_long_bind(head)? {
+                    break;
+                }
+                continue;
+            }
             if self.workload.unread().len() < head.total {
                 break;
             }
@@ -101,6 +124,40 @@ impl PostgresTranscript {
             self.workload.skip(head.total);
             self.request(head.tag, &message, lines)?;
         }
+        Ok(())
+    }
+
+    /// Reads the names of a Bind that is too long to be held; false while they have not come.
+    fn begin_long_bind(&mut self, head: codec::Head) -> Result<bool, codec::CodecError> {
+        let start = self.workload.unread().get(HEAD..).unwrap_or_default();
+        let Some(frontend::BindNames { portal, statement, length }) = frontend::bind_names(start)? else {
+            return Ok(false);
+        };
+        let arguments = LongBind::behind(start.get(..length).unwrap_or_default());
+        let bound = self.statements.get(statement).cloned().unwrap_or_else(|| text(statement));
+        let left = head.total.saturating_sub(HEAD + length);
+        self.passing = Some(Passing { portal: portal.to_vec(), bound, arguments, left });
+        self.workload.skip(HEAD + length);
+        Ok(true)
+    }
+
+    /// Reads what there is of a Bind that is too long to be held.
+    fn pass(&mut self, mut passing: Passing) -> Result<(), codec::CodecError> {
+        let piece = self.workload.unread();
+        let piece = piece.get(..passing.left).unwrap_or(piece);
+        passing.arguments.read(piece)?;
+        passing.left -= piece.len();
+        self.workload.skip(piece.len());
+        if passing.left > 0 {
+            self.passing = Some(passing);
+            return Ok(());
+        }
+        let (formats, digested) = passing.arguments.end()?;
+        for line in classify::digested_lines(&digested) {
+            passing.bound.push_str(&format!("\n    {line}"));
+        }
+        self.formats = formats;
+        self.portals.insert(passing.portal, passing.bound);
         Ok(())
     }
 
@@ -308,6 +365,20 @@ mod tests {
         codec::{backend::Status, write},
         playbook::{field, startup},
     };
+
+    #[test]
+    fn a_long_argument_is_told_by_its_start_and_its_length() {
+        let value = vec![b'x'; 2 * codec::BIND_WHOLE_MAX];
+        let batch = [
+            write::parse(b"", b"DELETE FROM orders WHERE note = $1"),
+            write::bind(b"", b"", &[Some(&value)], &[]),
+            write::execute(b""),
+        ];
+        let conversation = [(Side::Downstream, startup().to_vec()), (Side::Downstream, batch.concat())];
+        let read = read(&conversation, 1 << 16);
+        assert!(read.contains("> DELETE FROM orders WHERE note = $1\n    $1 = 'xxx"), "{read}");
+        assert!(read.contains("… (2097152 bytes in all)\n    all of them: BLAKE3 ") && read.len() < 1000, "{read}");
+    }
 
     /// The lines of a conversation, whichever way its bytes are cut.
     fn read(conversation: &[(Side, Vec<u8>)], size: usize) -> String {

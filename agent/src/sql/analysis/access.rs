@@ -296,6 +296,29 @@ impl<'a> Analysis<'a> {
         }
     }
 
+    /// Classified columns may be handed to a function that the transaction has made: each that is named counts as stored.
+    pub(super) fn store_what_is_named(&mut self) {
+        for draft in &self.accesses {
+            let Draft::Table(draft) = draft else { continue };
+            let names_values = match draft.operation {
+                Operation::Select
+                | Operation::CopyOut
+                | Operation::Update
+                | Operation::Delete
+                | Operation::Merge
+                | Operation::AlterTable
+                | Operation::Maintain => true,
+                // What is written there comes from the statement, or from what it names elsewhere.
+                _ => false,
+            };
+            let relation = draft.relation.and_then(|oid| self.names.catalogue.relations.get(&oid));
+            let Some(relation) = relation.filter(|_| names_values) else { continue };
+            let named = relation.columns.iter().filter(|column| draft.columns.contains(&column.name));
+            let columns = named.map(|column| ColumnRef { relation: relation.oid, column: column.number });
+            self.stored.columns.extend(columns.filter(|column| self.names.is_classified(*column)));
+        }
+    }
+
     fn known(&mut self, relation: &'a Relation, operation: Operation) -> Touched {
         self.step(relation.columns.len());
         let access = self.draft(operation, Some(relation.oid), &relation.schema, &relation.name);

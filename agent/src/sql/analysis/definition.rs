@@ -2,19 +2,26 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{Node, ObjectType, RangeVar},
+    protobuf::{AlterDomainStmt, ClusterStmt, Node, ObjectType, RangeVar},
 };
 
 use super::{
     Analysis, Effect,
+    flow::{Flow, Row, Slot},
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
+    object::Object,
+    scope::{Item, Scope},
     tag::Tags,
 };
-use crate::{request::sql::Operation, sql::StatementKind};
+use crate::{
+    request::{PredicateKind, sql::Operation},
+    sql::StatementKind,
+};
 
 impl Analysis<'_> {
     /// A statement that defines, changes or removes something.
     pub(super) fn define(&mut self, node: &NodeEnum) -> Effect {
+        self.brings_code |= brings_code(node);
         self.keeps_made = leaves_relations(node);
         match node {
             NodeEnum::CreateStmt(create) => self.create_table(create, "CREATE TABLE"),
@@ -134,7 +141,7 @@ impl Analysis<'_> {
             NodeEnum::DefineStmt(define) => self.simple(Tags::of(define.kind()).create, Operation::CreateObject),
             NodeEnum::CreateFunctionStmt(create) => {
                 let verb = if create.is_procedure { "CREATE PROCEDURE" } else { "CREATE FUNCTION" };
-                self.routine_settings(&create.options);
+                self.routine_settings(&create.options, true);
                 self.routine_body(create, verb);
                 self.simple(verb, Operation::CreateObject)
             }
@@ -144,7 +151,7 @@ impl Analysis<'_> {
             }
 
             NodeEnum::AlterCollationStmt(_) => self.simple("ALTER COLLATION", Operation::AlterObject),
-            NodeEnum::AlterDomainStmt(_) => self.simple("ALTER DOMAIN", Operation::AlterObject),
+            NodeEnum::AlterDomainStmt(alter) => self.alter_domain(alter),
             NodeEnum::AlterTableSpaceOptionsStmt(_) => self.simple("ALTER TABLESPACE", Operation::AlterObject),
             NodeEnum::AlterExtensionStmt(_) | NodeEnum::AlterExtensionContentsStmt(_) => {
                 self.simple("ALTER EXTENSION", Operation::AlterObject)
@@ -167,7 +174,7 @@ impl Analysis<'_> {
             NodeEnum::AlterPublicationStmt(alter) => self.alter_publication(alter),
             NodeEnum::AlterSubscriptionStmt(_) => self.simple("ALTER SUBSCRIPTION", Operation::AlterObject),
             NodeEnum::AlterFunctionStmt(alter) => {
-                self.routine_settings(&alter.actions);
+                self.routine_settings(&alter.actions, false);
                 self.simple(Tags::of(alter.objtype()).alter, Operation::AlterObject)
             }
 
@@ -178,7 +185,7 @@ impl Analysis<'_> {
             NodeEnum::VacuumStmt(vacuum) => {
                 self.maintain(if vacuum.is_vacuumcmd { "VACUUM" } else { "ANALYZE" }, &vacuum.rels)
             }
-            NodeEnum::ClusterStmt(cluster) => self.maintain_table("CLUSTER", cluster.relation.as_ref()),
+            NodeEnum::ClusterStmt(cluster) => self.cluster(cluster),
             NodeEnum::ReindexStmt(reindex) => self.maintain_table("REINDEX", reindex.relation.as_ref()),
             NodeEnum::RefreshMatViewStmt(refresh) => {
                 self.maintain_table("REFRESH MATERIALIZED VIEW", refresh.relation.as_ref())
@@ -223,6 +230,25 @@ impl Analysis<'_> {
         }
     }
 
+    /// A check that is added to a domain, or validated, is made of every value that any table has of it.
+    fn alter_domain(&mut self, alter: &AlterDomainStmt) -> Effect {
+        let effect = self.simple("ALTER DOMAIN", Operation::AlterObject);
+        let check = match alter.def.as_ref().and_then(|def| def.node.as_ref()) {
+            Some(NodeEnum::Constraint(check)) => check.raw_expr.as_ref(),
+            _ => None,
+        };
+        let value = Slot { name: Some("value".into()), flow: Flow::default(), origin: None };
+        let values = Item::new("", Row { slots: vec![value], rest: None });
+        let flow = self.maybe(check, &Scope { items: vec![values], ..Scope::default() });
+        if flow.opaque {
+            self.stored.absorb(&flow);
+        }
+        if check.is_some() || alter.subtype == "V" {
+            self.decides(PredicateKind::Filter, &Flow::opaque());
+        }
+        effect
+    }
+
     pub(super) fn simple(&mut self, verb: &'static str, operation: Operation) -> Effect {
         self.level.verb = verb;
         self.on_database(operation);
@@ -262,19 +288,69 @@ impl Analysis<'_> {
         Effect::silent(StatementKind::Utility, verb)
     }
 
-    /// Indexes are no relations of the catalogue, so a name that it lacks counts as the whole database.
-    fn maintained(&mut self, table: Option<&RangeVar>) {
-        let known = table.is_some_and(|table| match &*table.schemaname {
+    /// CLUSTER sorts a table's rows, and leaves them where everybody reads them in that order. Which columns an index has is
+    /// not known.
+    fn cluster(&mut self, cluster: &ClusterStmt) -> Effect {
+        let effect = self.maintain_table("CLUSTER", cluster.relation.as_ref());
+        if let Some(table) = cluster.relation.as_ref().filter(|table| self.is_known(table)) {
+            let row = self.table(table, Operation::Maintain).row;
+            self.decides(PredicateKind::Order, &row.whole());
+        }
+        effect
+    }
+
+    fn is_known(&self, table: &RangeVar) -> bool {
+        match &*table.schemaname {
             "" => self.names.visible(&table.relname).is_some(),
             schema => self.names.relation(schema, &table.relname).is_some(),
-        });
-        match table.filter(|_| known) {
+        }
+    }
+
+    /// Indexes are no relations of the catalogue, so a name that it lacks counts as the whole database.
+    fn maintained(&mut self, table: Option<&RangeVar>) {
+        match table.filter(|table| self.is_known(table)) {
             Some(table) => {
                 self.table(table, Operation::Maintain);
             }
             None => self.on_database(Operation::Maintain),
         }
     }
+}
+
+/// Whether a definition may make, or change, what runs where no function's name stands: a cast, an operator, the check of
+/// a domain, a type's input; or what a name of the server's own means, as another function of that name does.
+fn brings_code(node: &NodeEnum) -> bool {
+    matches!(
+        node,
+        NodeEnum::CreateFunctionStmt(_)
+            | NodeEnum::AlterFunctionStmt(_)
+            | NodeEnum::CreateCastStmt(_)
+            | NodeEnum::CreateTransformStmt(_)
+            | NodeEnum::CreateConversionStmt(_)
+            | NodeEnum::DefineStmt(_)
+            | NodeEnum::CreateDomainStmt(_)
+            | NodeEnum::AlterDomainStmt(_)
+            | NodeEnum::CreateRangeStmt(_)
+            | NodeEnum::AlterTypeStmt(_)
+            | NodeEnum::CreateOpClassStmt(_)
+            | NodeEnum::CreateOpFamilyStmt(_)
+            | NodeEnum::AlterOpFamilyStmt(_)
+            | NodeEnum::AlterOperatorStmt(_)
+            | NodeEnum::CreateAmStmt(_)
+            | NodeEnum::CreatePlangStmt(_)
+            | NodeEnum::CreateExtensionStmt(_)
+            | NodeEnum::AlterExtensionStmt(_)
+    ) || renames_code(node)
+}
+
+/// Whether something else than a relation or a part of one gets another name or schema.
+fn renames_code(node: &NodeEnum) -> bool {
+    let kind = match node {
+        NodeEnum::RenameStmt(rename) => rename.rename_type(),
+        NodeEnum::AlterObjectSchemaStmt(alter) => alter.object_type(),
+        _ => return false,
+    };
+    matches!(Object::of(kind), Object::Schema | Object::Other)
 }
 
 /// Whether what a definition makes or changes is beside all relations: it neither runs, shows nor renames any.

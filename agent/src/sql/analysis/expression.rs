@@ -7,6 +7,7 @@ use pg_query::{
 
 use super::{
     Analysis,
+    early::stops_early,
     flow::Flow,
     nodes::{analysed_nodes, clause_nodes, from_nodes, statement_nodes},
     scope::{Found, Scope},
@@ -75,9 +76,9 @@ impl Analysis<'_> {
 
             // What is all of its parts.
             NodeEnum::List(list) => self.values(&list.items, scope),
-            NodeEnum::BoolExpr(node) => self.values(&node.args, scope).computed(),
+            NodeEnum::BoolExpr(node) => self.conjunction(node, scope),
             NodeEnum::RowExpr(node) => self.values(&node.args, scope),
-            NodeEnum::CoalesceExpr(node) => self.values(&node.args, scope),
+            NodeEnum::CoalesceExpr(node) => self.coalesce(&node.args, scope),
             NodeEnum::MinMaxExpr(node) => self.values(&node.args, scope).computed(),
             NodeEnum::AArrayExpr(node) => self.values(&node.elements, scope),
             NodeEnum::GroupingSet(node) => self.values(&node.content, scope),
@@ -88,7 +89,8 @@ impl Analysis<'_> {
             NodeEnum::BooleanTest(node) => self.maybe(&node.arg, scope).computed(),
             NodeEnum::TypeCast(node) => {
                 let flow = node.arg.as_deref().map_or_else(Flow::default, |node| self.operand(node, scope));
-                let flow = flow.and(&self.cast(node.type_name.as_ref()));
+                let cast = self.cast(node.type_name.as_ref());
+                let flow = self.handed(&flow, &cast);
                 let keeps = keeps_text(node.type_name.as_ref()) && flow.columns.len() <= 1;
                 if keeps { flow } else { flow.computed() }
             }
@@ -232,7 +234,11 @@ impl Analysis<'_> {
             | SubLinkType::ArraySublink
             | SubLinkType::CteSublink
             | SubLinkType::Undefined => {
-                let flow = tested.and(&row.whole()).and(&operator);
+                let flow = self.handed(&tested.and(&row.whole()), &operator);
+                if link.testexpr.is_some() {
+                    // Rows are taken until one decides.
+                    self.decides(PredicateKind::Filter, &flow);
+                }
                 if link.testexpr.is_some() { flow.computed() } else { flow }
             }
         }
@@ -246,7 +252,11 @@ impl Analysis<'_> {
         if matches!(strings(&expression.name).last().map(String::as_str), Some("/" | "%")) {
             self.decides(PredicateKind::Filter, &right);
         }
-        left.and(&right).and(&operator).computed()
+        let flow = self.handed(&left.and(&right), &operator);
+        if stops_early(expression) {
+            self.decides(PredicateKind::Filter, &flow);
+        }
+        flow.computed()
     }
 
     /// The server's own operators touch nothing but their operands. Where the catalogue has others of the same name,

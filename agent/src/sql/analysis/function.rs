@@ -102,7 +102,8 @@ impl<'a> Analysis<'a> {
     }
 
     /// An unqualified name means the best match for its arguments among all schemas of the search path, so
-    /// every one of them that has such a function must be permitted.
+    /// every one of them that has such a function must be permitted: unless it only computes, as the server's of that name
+    /// does (`replace` of the extension citext).
     fn unqualified_function(&mut self, name: &str, arguments: &Flow) -> Flow {
         let names = self.names;
         let mut flow = Flow::default();
@@ -114,8 +115,11 @@ impl<'a> Analysis<'a> {
         }
         if let Some(schemas) = names.catalogue.functions.get(name) {
             for schema in names.path.iter().filter(|schema| schemas.contains(*schema)) {
-                self.on_function(schema, name);
-                if !self.is_pure(schema, name) {
+                let is_pure = self.is_pure(schema, name);
+                if !(resolved && is_pure) {
+                    self.on_function(schema, name);
+                }
+                if !is_pure {
                     flow.absorb(&self.called(schema, name, arguments));
                 }
                 resolved = true;
@@ -150,9 +154,17 @@ impl<'a> Analysis<'a> {
         let mut flow = Flow::default();
         for (schema, name) in functions.into_iter().flatten() {
             self.on_function(schema, name);
-            flow.opaque = true;
+            flow.opaque |= !self.is_pure(schema, name);
         }
         flow
+    }
+
+    /// What values become that a cast or an operator is given. Like a call: a function whose body is not known may keep them.
+    pub(super) fn handed(&mut self, values: &Flow, code: &Flow) -> Flow {
+        if code.opaque {
+            self.stored.columns.extend(&values.columns);
+        }
+        values.clone().and(code)
     }
 
     pub(super) fn is_server_function(&self, parts: &[&str]) -> bool {

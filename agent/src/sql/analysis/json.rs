@@ -2,11 +2,12 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{JsonAggConstructor, JsonBehavior, JsonTable, JsonTableColumn, JsonValueExpr, Node},
+    protobuf::{JsonAggConstructor, JsonBehavior, JsonBehaviorType, JsonTable, JsonTableColumn, JsonValueExpr, Node},
 };
 
 use super::{
     Analysis,
+    early::is_inert,
     flow::{Flow, Row},
     from::alias_names,
     scope::Scope,
@@ -28,12 +29,22 @@ impl Analysis<'_> {
                 let flow = self.json_value(node.context_item.as_deref(), scope);
                 let flow = flow.and(&self.maybe(&node.pathspec, scope)).and(&self.values(&node.passing, scope));
                 let flow = flow.and(&self.json_behavior(node.on_empty.as_deref(), scope));
-                flow.and(&self.json_behavior(node.on_error.as_deref(), scope))
+                let flow = flow.and(&self.json_behavior(node.on_error.as_deref(), scope));
+                if [&node.on_empty, &node.on_error].into_iter().flatten().any(|behavior| tells(behavior)) {
+                    self.decides(PredicateKind::Filter, &flow);
+                }
+                flow
             }
             NodeEnum::JsonParseExpr(node) => self.json_value(node.expr.as_deref(), scope),
             NodeEnum::JsonScalarExpr(node) => self.maybe(&node.expr, scope),
             NodeEnum::JsonSerializeExpr(node) => self.json_value(node.expr.as_deref(), scope),
-            NodeEnum::JsonObjectConstructor(node) => self.values(&node.exprs, scope),
+            NodeEnum::JsonObjectConstructor(node) => {
+                let flow = self.values(&node.exprs, scope);
+                if node.unique {
+                    self.decides(PredicateKind::Grouping, &flow);
+                }
+                flow
+            }
             NodeEnum::JsonArrayConstructor(node) => self.values(&node.exprs, scope),
             NodeEnum::JsonArrayQueryConstructor(node) => self.json_query(node.query.as_deref(), scope),
             NodeEnum::JsonObjectAgg(node) => {
@@ -113,4 +124,10 @@ impl Analysis<'_> {
             self.window(window, scope);
         }
     }
+}
+
+/// Whether it shows, other than in the answer, that a path found nothing or failed: by an error, or by what is computed then.
+fn tells(behavior: &JsonBehavior) -> bool {
+    behavior.btype() == JsonBehaviorType::JsonBehaviorError
+        || behavior.expr.as_deref().is_some_and(|expression| !is_inert(expression))
 }

@@ -5,6 +5,7 @@ mod body;
 mod code;
 mod copy;
 mod definition;
+mod early;
 mod expression;
 mod flow;
 mod from;
@@ -71,6 +72,8 @@ pub struct Earlier {
     pub created: BTreeSet<RelationName>,
     /// Whether names may mean something else now: a view was replaced, a column renamed.
     pub redefined: bool,
+    /// Whether casts, operators, domains and functions may run what no catalogue has.
+    pub brought_code: bool,
 }
 
 impl Earlier {
@@ -81,6 +84,7 @@ impl Earlier {
             let Operation::Sql(operation) = access.operation;
             access::redefines(operation)
         };
+        self.brought_code |= analysed.statement.brings_code;
         self.redefined |= analysed.footprint.accesses.iter().any(redefines);
     }
 }
@@ -169,6 +173,8 @@ pub struct Analysis<'a> {
     named_setting: Option<String>,
     /// What becomes of the search path.
     path_change: Option<PathChange>,
+    /// Whether it may make functions that run unseen.
+    brings_code: bool,
     remarks: Remarks,
 }
 
@@ -254,6 +260,7 @@ impl<'a> Analysis<'a> {
             is_bare_call: false,
             named_setting: None,
             path_change: None,
+            brings_code: false,
             remarks: Remarks::default(),
         }
     }
@@ -323,7 +330,11 @@ impl<'a> Analysis<'a> {
 
     fn finish(mut self, effect: Effect) -> Analysed {
         self.read_what_decides();
+        if self.earlier.brought_code {
+            self.store_what_is_named();
+        }
         let kind = self.path_change.take().map_or(effect.kind, StatementKind::SetSearchPath);
+        let kind_is_unknown = kind == StatementKind::Unknown;
         let answered = effect.answer.is_some();
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
@@ -348,6 +359,7 @@ impl<'a> Analysis<'a> {
             creates: self.creates.clone(),
             reshapes: self.reshapes.clone(),
             may_overturn,
+            brings_code: self.brings_code || kind_is_unknown,
             flows: flow.columns,
         };
         let deciding = self.predicates.iter().filter_map(|(_, column)| column.as_ref());

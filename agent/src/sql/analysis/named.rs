@@ -95,7 +95,7 @@ impl Analysis<'_> {
         self.fills.extend(statement.fills.iter().cloned());
         self.may_fill_all |= statement.may_fill_all;
         self.writes_within |= statement.writes_within;
-        if statement.sink {
+        if statement.sink || self.earlier.brought_code {
             self.stored.absorb(&all);
         }
         if !statement.returns_rows {

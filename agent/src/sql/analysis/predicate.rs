@@ -67,7 +67,8 @@ impl Analysis<'_> {
     fn comparison(&mut self, expression: &AExpr, scope: &Scope<'_>) -> Flow {
         // Code may compare as often as it likes.
         let mut kind = if self.is_in_code { PredicateKind::Filter } else { PredicateKind::Equality };
-        let mut flow = self.check_operator(&expression.name);
+        let operator = self.check_operator(&expression.name);
+        let mut flow = Flow::default();
         for side in [&expression.lexpr, &expression.rexpr].into_iter().flatten() {
             let own = self.value(side, scope);
             if own.computed && !is_constant(side) {
@@ -75,6 +76,7 @@ impl Analysis<'_> {
             }
             flow.absorb(&own);
         }
+        let flow = self.handed(&flow, &operator);
         self.decides(kind, &flow);
         flow.computed()
     }
@@ -120,8 +122,9 @@ impl Analysis<'_> {
     }
 
     fn sort_key(&mut self, sort: &SortBy, answer: Option<&Row>, scope: &Scope<'_>) -> Flow {
-        self.check_operator(&sort.use_op);
+        let operator = self.check_operator(&sort.use_op);
         let flow = self.maybe(&sort.node, scope);
+        let flow = self.handed(&flow, &operator);
         let named = sort.node.as_deref().zip(answer).and_then(|(node, answer)| standing_for(node, answer));
         // A column of the answer goes before one of the tables.
         named.unwrap_or(flow)
@@ -258,6 +261,26 @@ pub fn is_constant(node: &Node) -> bool {
     }
 }
 
+/// Whether a WHERE clause chooses among rows: one that is made of constants alone takes all of them, or none.
+pub fn chooses(condition: Option<&Node>) -> bool {
+    condition.is_some_and(|condition| !is_fixed(condition))
+}
+
+fn is_fixed(node: &Node) -> bool {
+    let maybe = |node: &Option<Box<Node>>| node.as_deref().is_none_or(is_fixed);
+    match &node.node {
+        Some(NodeEnum::BoolExpr(tests)) => tests.args.iter().all(is_fixed),
+        Some(NodeEnum::NullTest(test)) => maybe(&test.arg),
+        Some(NodeEnum::BooleanTest(test)) => maybe(&test.arg),
+        Some(NodeEnum::AExpr(expression)) => maybe(&expression.lexpr) && maybe(&expression.rexpr),
+        Some(NodeEnum::FuncCall(call)) => call.args.iter().all(is_fixed),
+        Some(NodeEnum::CoalesceExpr(values)) => values.args.iter().all(is_fixed),
+        Some(NodeEnum::TypeCast(cast)) => maybe(&cast.arg),
+        Some(NodeEnum::List(list)) => list.items.iter().all(is_fixed),
+        _ => is_constant(node),
+    }
+}
+
 /// Whether a value is true or false by what it is compared with.
 fn is_test(node: &Node) -> bool {
     match &node.node {
@@ -341,6 +364,8 @@ fn answers_with_rows(name: &str) -> bool {
             | "ts_parse"
             | "ts_debug"
             | "aclexplode"
+            | "_pg_expandarray"
+            | "pg_options_to_table"
     )
 }
 

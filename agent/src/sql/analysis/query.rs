@@ -12,6 +12,7 @@ use super::{
     Analysis, Level,
     flow::{Flow, Row, Slot},
     from::names,
+    predicate::chooses,
     scope::Scope,
     strings,
 };
@@ -34,7 +35,7 @@ impl Analysis<'_> {
         };
         let level = Level {
             verb,
-            has_where: select.where_clause.is_some(),
+            has_where: chooses(select.where_clause.as_deref()),
             has_limit: is_limited(select),
             limit: limit(select),
         };

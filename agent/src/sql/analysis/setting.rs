@@ -95,8 +95,8 @@ impl Analysis<'_> {
         Effect::silent(StatementKind::Set, verb)
     }
 
-    /// The settings under which a function runs: its body was read under those of this session.
-    pub(super) fn routine_settings(&mut self, options: &[Node]) {
+    /// The settings under which a function runs. Its body is read under the search path among them where it is at hand.
+    pub(super) fn routine_settings(&mut self, options: &[Node], body_is_at_hand: bool) {
         for node in options {
             let Some(NodeEnum::DefElem(option)) = &node.node else { continue };
             let Some(NodeEnum::VariableSetStmt(set)) = option.arg.as_deref().and_then(|node| node.node.as_ref()) else {
@@ -104,6 +104,7 @@ impl Analysis<'_> {
             };
             let values: Option<Vec<String>> = set.args.iter().map(literal).collect();
             match (set.name.to_ascii_lowercase().as_str(), values.as_deref().and_then(path_of)) {
+                (SEARCH_PATH, _) if body_is_at_hand => {}
                 (SEARCH_PATH, Some(path)) if self.names.effective(&Some(path.clone())) == self.names.path => {}
                 (SEARCH_PATH, _) => self.unknown("a function that looks names up elsewhere is not understood"),
                 (name, _) => self.setting(name, values.as_deref()),

@@ -109,6 +109,7 @@ impl Analysis<'_> {
         let flow = self.maybe(&constraint.raw_expr, scope);
         self.decides(PredicateKind::Filter, &flow);
         self.condition(&constraint.where_clause, scope);
+        self.exclusion(constraint, scope);
         let mut flow = Flow::default();
         for name in strings(&constraint.fk_attrs) {
             scope.column(&name).slots.iter().for_each(|slot| flow.absorb(&slot.flow));
@@ -127,6 +128,28 @@ impl Analysis<'_> {
             }
         }
         self.decides(PredicateKind::Filter, &flow);
+    }
+
+    /// EXCLUDE: each pair is an element of an index and the operator that no two rows may satisfy.
+    fn exclusion(&mut self, constraint: &Constraint, scope: &Scope<'_>) {
+        for pair in &constraint.exclusions {
+            let Some(NodeEnum::List(pair)) = &pair.node else {
+                self.unknown("an exclusion constraint is not understood");
+                continue;
+            };
+            for part in &pair.items {
+                match &part.node {
+                    Some(NodeEnum::IndexElem(element)) => {
+                        let flow = self.index_element(element, scope);
+                        self.decides(PredicateKind::Filter, &flow);
+                    }
+                    Some(NodeEnum::List(operator)) => {
+                        self.check_operator(&operator.items);
+                    }
+                    _ => self.unknown("an exclusion constraint is not understood"),
+                }
+            }
+        }
     }
 
     pub(super) fn create_table_as(&mut self, create: &CreateTableAsStmt) -> Effect {
@@ -262,7 +285,9 @@ impl Analysis<'_> {
                         self.table_element(element, access, &scope);
                     }
                 }
-                // A default, a list of options, a name: expressions are walked for what they call.
+                // SET and RESET of options.
+                Some(NodeEnum::List(list)) if list.items.iter().all(is_option) => {}
+                // A default, a name: expressions are walked for what they call.
                 Some(expression_nodes!()) => {
                     self.maybe(&command.def, &Scope::default());
                 }
@@ -405,6 +430,11 @@ fn changed_by(command: AlterTableType) -> Changed {
 
 /// `FKCONSTR_ACTION_CASCADE` of PostgreSQL's `nodes/parsenodes.h`.
 const CASCADE: &str = "c";
+
+/// Whether a node is a storage parameter with a value that computes nothing.
+fn is_option(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::DefElem(_)))
+}
 
 /// The names of a row's columns; `None`: not all are known.
 pub fn slot_names(row: &Row) -> Option<Vec<String>> {

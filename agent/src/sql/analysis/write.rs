@@ -13,6 +13,7 @@ use super::{
     access::Touched,
     flow::{Flow, Row},
     from::aliased,
+    predicate::chooses,
     scope::{Item, Scope},
 };
 use crate::{
@@ -130,7 +131,7 @@ impl Analysis<'_> {
     pub(super) fn update(&mut self, update: &UpdateStmt, outer: &Scope<'_>) -> Row {
         let Some(name) = &update.relation else { return self.without_table("UPDATE") };
         let mut with = Scope::inside(outer);
-        let level = Level { verb: "UPDATE", has_where: update.where_clause.is_some(), ..Level::default() };
+        let level = Level { verb: "UPDATE", has_where: chooses(update.where_clause.as_deref()), ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(update.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);
@@ -149,7 +150,7 @@ impl Analysis<'_> {
     pub(super) fn delete(&mut self, delete: &DeleteStmt, outer: &Scope<'_>) -> Row {
         let Some(name) = &delete.relation else { return self.without_table("DELETE") };
         let mut with = Scope::inside(outer);
-        let level = Level { verb: "DELETE", has_where: delete.where_clause.is_some(), ..Level::default() };
+        let level = Level { verb: "DELETE", has_where: chooses(delete.where_clause.as_deref()), ..Level::default() };
         self.at_level(level, |analysis| {
             analysis.with(delete.with_clause.as_ref(), &mut with);
             let mut scope = Scope::inside(&with);

@@ -205,3 +205,5 @@ ALTER SYSTEM SET archive_command = 'rm -rf /'
 SECURITY LABEL ON TABLE customers IS 'x'
 
 CREATE TABLE fresh (id int PRIMARY KEY, price numeric CHECK (price >= 0), CONSTRAINT c CHECK (id > 0 OR price = 1))
+
+ALTER TABLE orders SET (fillfactor = 90), RESET (autovacuum_enabled), ALTER COLUMN note SET (n_distinct = 5)

@@ -81,3 +81,27 @@ SELECT (c).nothing, (c).name FROM customers c
 SELECT (o).lower, o.nothing FROM orders o
 
 INSERT INTO orders (note) SELECT name FROM customers RETURNING (SELECT max(ssn) FROM customers)
+
+ALTER TABLE customers ADD EXCLUDE USING btree ((audit_note(ssn)) WITH =)
+
+ALTER TABLE customers ADD EXCLUDE USING btree (ssn WITH <~>)
+
+ALTER DOMAIN loud ADD CHECK (audit_note(value))
+
+ALTER DOMAIN loud ADD CHECK (value > 'a')
+
+ALTER DOMAIN loud SET DEFAULT 'x'
+
+BEGIN; CREATE CAST (text AS loud) WITH FUNCTION noted(text); SELECT ssn::varchar FROM customers; COMMIT
+
+BEGIN; CREATE OPERATOR public.&&& (FUNCTION = noted, RIGHTARG = text); SELECT name FROM customers; SELECT name FROM customers WHERE &&& ssn; COMMIT
+
+BEGIN; CREATE DOMAIN heard AS text CHECK (audit_note(value)); INSERT INTO customers (id, ssn) VALUES (1, '1'); UPDATE orders SET note = 'x' WHERE id = 1; COMMIT
+
+BEGIN; CREATE TYPE mood AS ENUM ('a'); SELECT ssn FROM customers; COMMIT
+
+SELECT ssn::loud, name FROM customers
+
+SELECT ssn <~> 'x' FROM customers
+
+SELECT name FROM customers WHERE ssn <~> 'x'

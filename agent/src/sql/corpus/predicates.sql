@@ -197,3 +197,29 @@ SELECT substr(ssn, 1, 4)::text, reverse(ssn), upper(email), email || '', ssn::ch
 SELECT row_to_json(c), json_build_object('a', ssn), json_build_object(ssn, 1), ARRAY[ssn], c, c::text, string_agg(ssn, '') FROM customers c
 
 SELECT coalesce(email, ''), (SELECT ssn), ROW(ssn, 1), nullif(ssn, ''), greatest(ssn, ''), to_jsonb(substr(ssn, 1)) FROM customers
+
+SELECT coalesce(nullif(left(ssn, 1), '1'), nextval('orders_id_seq')::text) FROM customers
+
+SELECT coalesce(ssn, upper(name)), coalesce(left(ssn, 1), name, 'x') FROM customers
+
+SELECT ssn LIKE '1%' AND 1 / (id - 1) = 1 FROM customers
+
+SELECT ssn LIKE '1%' OR email = 'x' OR name IS NULL FROM customers
+
+SELECT left(ssn, 1) BETWEEN '1' AND (1 / id)::text, left(ssn, 1) IN ('1', (1 / id)::text) FROM customers
+
+SELECT ssn IN ('1', '2'), ssn BETWEEN '1' AND name FROM customers
+
+SELECT ssn IN (SELECT nextval('orders_id_seq')::text || name) FROM customers
+
+SELECT json_value(to_jsonb(ssn), '$ ? (@ > 1)' DEFAULT nextval('orders_id_seq')::text ON EMPTY) FROM customers
+
+SELECT json_value(to_jsonb(ssn), '$' ERROR ON EMPTY), json_value(to_jsonb(ssn), '$' DEFAULT 'x' ON ERROR) FROM customers
+
+SELECT json_object(left(ssn, 1): 1, '1': 1 WITH UNIQUE KEYS) FROM customers
+
+SELECT information_schema._pg_expandarray(array_remove(ARRAY[ssn LIKE '1%'], false)) FROM customers
+
+CLUSTER customers USING customers_ssn
+
+CLUSTER orders USING orders_pkey

@@ -89,3 +89,11 @@ CREATE TABLE t AS EXECUTE p
 CREATE TABLE fresh (id int, note text); INSERT INTO fresh VALUES (1, 'x'); SELECT * FROM fresh
 
 CREATE TEMP TABLE fresh (id int); INSERT INTO fresh VALUES (1); SELECT id FROM fresh
+
+DELETE FROM orders WHERE true
+
+DELETE FROM orders WHERE 1 = 1 AND NOT coalesce(NULL, false) OR random() < 2
+
+UPDATE orders SET note = 'x' WHERE $1
+
+DELETE FROM orders WHERE id = id

@@ -196,12 +196,23 @@ impl Formats {
     }
 }
 
-/// Portal and statement of a Bind of which the start has come, and how many bytes they take; at most [`NAMING_MAX`].
-pub fn bind_names(start: &[u8]) -> Result<Option<(&[u8], &[u8], usize)>, CodecError> {
+/// What a Bind begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BindNames<'a> {
+    pub portal: &'a [u8],
+    pub statement: &'a [u8],
+    /// Bytes that both take; at most [`NAMING_MAX`].
+    pub length: usize,
+}
+
+/// The names in a Bind of which the start has come.
+pub fn bind_names(start: &[u8]) -> Result<Option<BindNames<'_>>, CodecError> {
     let start = start.get(..NAMING_MAX).unwrap_or(start);
     let mut fields = Fields::new("Bind", start);
     match (fields.text(), fields.text()) {
-        (Ok(portal), Ok(statement)) => Ok(Some((portal, statement, start.len() - fields.rest().len()))),
+        (Ok(portal), Ok(statement)) => {
+            Ok(Some(BindNames { portal, statement, length: start.len() - fields.rest().len() }))
+        }
         _ if start.len() < NAMING_MAX => Ok(None),
         _ => Err(CodecError::Value("Bind")),
     }

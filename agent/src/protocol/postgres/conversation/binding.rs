@@ -51,7 +51,9 @@ impl Conversation {
             return Ok(());
         }
         let start = wire.down.unread().get(HEAD..).unwrap_or_default();
-        let Some((portal, statement, length)) = frontend::bind_names(start).map_err(by_workload)? else {
+        let Some(frontend::BindNames { portal, statement, length }) =
+            frontend::bind_names(start).map_err(by_workload)?
+        else {
             return Ok(());
         };
         let Some(prepared) = self.ledger.statement(statement).cloned() else {

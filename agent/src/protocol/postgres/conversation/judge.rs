@@ -117,7 +117,7 @@ impl Conversation {
 
     /// Classifies and asks, or has the catalogue read again first.
     fn consider(&mut self, mut waiting: Waiting, wire: &mut Wire) {
-        if self.catalogue.is_stale && !waiting.is_surveyed {
+        if self.is_outdated() && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
         self.state.path.pend(self.is_path_pending());
@@ -152,6 +152,7 @@ impl Conversation {
             Subject::Execute { portal, .. }
                 if Arc::ptr_eq(&portal.statement.classifier, &self.classifier)
                     && self.state.path.now().is_some()
+                    && !self.state.brought_code
                     && !portal.statement.classified.depends_on_session() =>
             {
                 portal.statement.classified.clone()
@@ -384,8 +385,9 @@ fn layout(text: &[u8], classified: &Classified) -> Option<Arc<CopyLayout>> {
 fn unfulfillable(classified: &Classified, shield: &Shield, layout: Option<&CopyLayout>) -> Option<Denial> {
     let refused = |message: String| Denial { message, rule: None, hint: HINT.to_owned(), reference: String::new() };
     const HINT: &str = "leave the masked columns out, read with SELECT, or use one COPY … TO STDOUT with known columns";
-    if let Some(class) = classified.statements.iter().find_map(|statement| shield.stored(statement)) {
-        return Some(refused(format!("it would store values of class {class}, which must be masked, unmasked")));
+    let stores = |statement: &'_ sql::Statement| Some((statement.verb, shield.stored(statement)?.clone()));
+    if let Some((verb, class)) = classified.statements.iter().find_map(stores) {
+        return Some(refused(format!("{verb} would store values of class {class}, which must be masked, unmasked")));
     }
     let class = shield.flow()?;
     let copies_out = classified.statements.iter().any(|statement| statement.kind == StatementKind::CopyOut);

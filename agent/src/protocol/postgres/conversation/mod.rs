@@ -147,6 +147,8 @@ struct Freshness {
     is_stale: bool,
     /// A change waits for its commit, after which nothing read before is new enough.
     is_uncommitted: bool,
+    /// The changes by any session that had been made when it was asked for.
+    as_of: u64,
 }
 
 impl Conversation {
@@ -289,6 +291,7 @@ impl Conversation {
     /// Has the catalogue read again.
     fn survey(&mut self, wire: &mut Wire) {
         self.is_surveying = true;
+        self.catalogue.as_of = self.surveyed.definitions().made();
         wire.want(Output::Survey { database: self.database.to_string() });
     }
 
@@ -296,6 +299,12 @@ impl Conversation {
         if !std::mem::replace(&mut self.is_over, true) {
             wire.want(Output::Close);
         }
+    }
+
+    /// Whether the catalogue at hand was read before the last change that this session or another has made.
+    fn is_outdated(&self) -> bool {
+        let definitions = self.surveyed.definitions();
+        self.catalogue.is_stale || self.catalogue.as_of.max(definitions.as_of()) < definitions.made()
     }
 
     /// How the answer to what was just permitted has to be masked.

@@ -189,6 +189,7 @@ impl Conversation {
         if status == Status::Idle && self.ledger.is_settled() {
             self.deferring = None;
             self.change = None;
+            self.state.brought_code = false;
         }
         self.record.ready(status);
         if self.catalogue.is_uncommitted && status == Status::Idle {
