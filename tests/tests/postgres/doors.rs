@@ -82,7 +82,7 @@ const SHUT: &[&str] = &[
     "select set_config('search_path', 'o' || 'wn', false)",
     "select set_config('search_path', 'own', false) from orders",
     "update pg_settings set setting = 'pg_temp' where name = 'search_path'",
-    "create function own.f() returns text language sql set search_path = own as $$ select label from notes $$",
+    "alter function own.total(int) set search_path = own",
     // Who it is, and what the server loads.
     "set session authorization 'postgres'",
     "set session_authorization = 'postgres'",

@@ -50,7 +50,9 @@ impl Analysis<'_> {
         let known = self.followed(schema, name, arguments);
         let is_followed = self.followed.entry((schema.to_owned(), name.to_owned())).or_insert(true);
         *is_followed &= known.is_some();
-        known.unwrap_or_else(Flow::opaque)
+        let answer = known.unwrap_or_else(Flow::opaque);
+        self.answers.absorb(&answer);
+        answer
     }
 
     fn followed(&mut self, schema: &str, name: &str, arguments: &Flow) -> Option<Flow> {

@@ -143,6 +143,8 @@ pub struct Analysis<'a> {
     calling: Vec<(String, String)>,
     /// Functions that were called, and whether each of their calls was followed.
     followed: BTreeMap<(String, String), bool>,
+    /// What they answer: the planner may ask them, and show it as a constant.
+    answers: Flow,
     /// Whether the call at hand has constants for its arguments.
     is_constant_call: bool,
     /// What `$1` and its kind may hold there.
@@ -196,6 +198,8 @@ struct Done {
     forgets_names: bool,
     is_redefined: bool,
     followed: BTreeMap<(String, String), bool>,
+    /// What they answer: the planner may ask them, and show it as a constant.
+    answers: Flow,
     steps: usize,
     remarks: Remarks,
 }
@@ -244,6 +248,7 @@ impl<'a> Analysis<'a> {
             follows: true,
             calling: Vec::new(),
             followed: BTreeMap::new(),
+            answers: Flow::default(),
             is_constant_call: false,
             arguments: Flow::default(),
             is_in_code: false,
@@ -300,6 +305,7 @@ impl<'a> Analysis<'a> {
             forgets_names: self.forgets_names,
             is_redefined: self.is_redefined,
             followed: self.followed,
+            answers: self.answers,
             steps: self.steps,
             remarks: self.remarks,
         }
@@ -321,6 +327,7 @@ impl<'a> Analysis<'a> {
         self.may_fill_all |= done.may_fill_all;
         self.forgets_names |= done.forgets_names;
         self.is_redefined |= done.is_redefined;
+        self.answers.absorb(&done.answers);
         for (function, is_followed) in done.followed {
             *self.followed.entry(function).or_insert(true) &= is_followed;
         }

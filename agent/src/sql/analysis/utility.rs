@@ -215,7 +215,7 @@ impl Analysis<'_> {
         }
     }
 
-    /// EXPLAIN prints a plan, not rows; but it may evaluate functions of unknown body to constants.
+    /// EXPLAIN prints a plan, not rows; but it may evaluate functions of users to constants.
     fn explain(&mut self, explain: &ExplainStmt) -> Effect {
         let option = |name: &str| {
             explain.options.iter().any(|node| match &node.node {
@@ -228,7 +228,8 @@ impl Analysis<'_> {
         let effect = self.inner(explain.query.as_deref());
         self.writes_within |= analyze && !matches!(effect.kind, StatementKind::Select | StatementKind::Declare { .. });
         let opaque = self.calls_unknown() || effect.answer.is_some_and(|row| row.whole().opaque);
-        let plan = Slot { name: Some("QUERY PLAN".into()), flow: Flow { opaque, ..Flow::default() }, origin: None };
+        let flow = self.answers.clone().and(&Flow { opaque, ..Flow::default() });
+        let plan = Slot { name: Some("QUERY PLAN".into()), flow, origin: None };
         answer(StatementKind::Explain { analyze }, "EXPLAIN", Row { slots: vec![plan], rest: None })
     }
 
