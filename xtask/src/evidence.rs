@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{progress, quote::Quote, test::Tally};
+use crate::{progress, quote::Quote, tally::Tally};
 
 const DOCUMENT: &str = "agent/docs/masking.md";
 

@@ -14,6 +14,7 @@ mod quote;
 mod regression;
 mod soundness;
 mod table;
+mod tally;
 mod test;
 mod vm;
 

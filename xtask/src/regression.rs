@@ -16,7 +16,7 @@ use crate::{
     evidence::{Evidence, figure, table},
     prerequisites::{self, Need},
     progress,
-    test::Tally,
+    tally::Tally,
 };
 
 /// The distribution's source package of the release that tests run.

@@ -11,7 +11,7 @@ use crate::{
     build::{self, Program},
     evidence::{Evidence, figure, table},
     prerequisites::{self, Need},
-    test::Tally,
+    tally::Tally,
 };
 
 /// Queries of a test run.

@@ -12,7 +12,7 @@ use crate::{
     prerequisites::{self, Need},
     progress,
     quote::Quote,
-    test::Tally,
+    tally::Tally,
 };
 
 /// Where the README shows what came of it.

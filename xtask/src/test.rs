@@ -8,11 +8,12 @@ use nix::unistd::Uid;
 
 pub use self::area::Area;
 use self::suite::Suite;
-pub use self::suite::Tally;
 use crate::{
     build, fuzz,
     prerequisites::{self, Need},
-    regression, soundness, table, vm,
+    regression, soundness, table,
+    tally::Tally,
+    vm,
 };
 
 /// How long each fuzz target is fed in a test run.

@@ -35,7 +35,7 @@ use crate::{
     prerequisites::{self, Need},
     progress::Progress,
     quote::Quote,
-    test::Tally,
+    tally::Tally,
 };
 
 /// What every guest does, in this order, and limits by the guest's clock, which are far away.

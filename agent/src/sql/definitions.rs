@@ -58,8 +58,8 @@ impl Change {
 
 impl Drop for Change {
     fn drop(&mut self) {
+        self.changes.made.fetch_add(1, Ordering::SeqCst);
         if self.is_resting {
-            self.changes.made.fetch_add(1, Ordering::SeqCst);
             self.changes.under_way.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -128,6 +128,8 @@ mod tests {
         let changes = Arc::new(Changes::default());
         let known = Definitions::new(Arc::clone(&changes), changes.made());
         drop(known.change());
-        assert!(!Definitions::new(Arc::clone(&changes), changes.made()).hold());
+        assert!(!known.are_newest());
+        let later = Definitions::new(Arc::clone(&changes), changes.made());
+        assert!(later.are_newest() && !later.hold());
     }
 }

@@ -1,7 +1,6 @@
 //! Test executables, and which area each belongs to.
 
 use std::{
-    ops::AddAssign,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,6 +12,7 @@ use super::area::Area;
 use crate::{
     build::{self, Program},
     progress,
+    tally::Tally,
 };
 
 /// Modules of the daemon that are areas of their own.
@@ -27,20 +27,6 @@ pub struct Suite {
     /// The daemon that tests start.
     portcullis: PathBuf,
     arguments: Vec<String>,
-}
-
-/// How many tests passed and failed.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
-    pub passed: u64,
-    pub failed: u64,
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-    }
 }
 
 impl Suite {

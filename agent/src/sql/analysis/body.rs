@@ -11,6 +11,7 @@ use super::{
     Analysis,
     code::Variables,
     flow::{Flow, Row, Slot},
+    literal,
     scope::{Item, Scope},
     setting, strings,
 };
@@ -211,7 +212,7 @@ pub fn path_of_body(create: &CreateFunctionStmt) -> Option<Option<Path>> {
 fn own_path(set: &VariableSetStmt) -> Option<Option<Path>> {
     match set.kind() {
         VariableSetKind::VarSetValue => {
-            let names: Option<Vec<String>> = set.args.iter().map(setting::literal).collect();
+            let names: Option<Vec<String>> = set.args.iter().map(literal::value).collect();
             path_of(&names?).map(|path| Some(Some(path)))
         }
         // The one at hand.
@@ -226,7 +227,7 @@ fn own_path(set: &VariableSetStmt) -> Option<Option<Path>> {
 
 /// Whether statements mean the same under a setting.
 fn is_harmless(set: &VariableSetStmt) -> bool {
-    let values: Option<Vec<String>> = set.args.iter().map(setting::literal).collect();
+    let values: Option<Vec<String>> = set.args.iter().map(literal::value).collect();
     let name = set.name.to_ascii_lowercase();
     name != "role" && setting::keeps_reading(&name, values.as_deref())
 }

@@ -451,7 +451,7 @@ fn literal(expression: &str) -> Option<String> {
     let query = alone(parsed.protobuf.stmts)?;
     let value = only_value(&query)?;
     match value.node {
-        Some(NodeEnum::AConst(_)) => super::function::text(value).map(str::to_owned),
+        Some(NodeEnum::AConst(_)) => super::literal::text(value).map(str::to_owned),
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use pg_query::{
     protobuf::{FuncCall, Node, a_const::Val},
 };
 
-use super::{Analysis, flow::Flow, predicate::is_constant, scope::Scope, strings, utility::is_setting_name};
+use super::{Analysis, flow::Flow, literal, predicate::is_constant, scope::Scope, setting::is_setting_name, strings};
 use crate::sql::path::{PathChange, path_in};
 
 /// The schema of a function that is neither the server's own nor in the catalogue. No schema has this name.
@@ -179,15 +179,15 @@ impl<'a> Analysis<'a> {
     fn set_config(&mut self, arguments: &[Node], flow: &Flow) {
         self.stored.absorb(flow);
         let about = arguments.first().filter(|name| is_setting_name(name)).and(self.named_setting.clone());
-        match arguments.first().and_then(text).or(about.as_deref()) {
+        match arguments.first().and_then(literal::text).or(about.as_deref()) {
             // The one form in which it is sure to be called, and once.
             Some(name) if name.eq_ignore_ascii_case("search_path") && self.is_bare_call => {
-                let path = arguments.get(1).and_then(text).and_then(path_in);
+                let path = arguments.get(1).and_then(literal::text).and_then(path_in);
                 let is_local = arguments.get(2).and_then(boolean);
                 self.change_path(path.zip(is_local).map(|(path, is_local)| PathChange { path: Some(path), is_local }));
             }
             Some(name) => {
-                let value = arguments.get(1).and_then(text).map(|value| vec![value.to_owned()]);
+                let value = arguments.get(1).and_then(literal::text).map(|value| vec![value.to_owned()]);
                 self.setting(name, value.as_deref());
             }
             None => self.unknown("set_config of a computed name is not understood"),
@@ -205,7 +205,7 @@ fn keeps_values(call: &FuncCall, name: Option<&&str>) -> bool {
         ) => true,
         // Keys come first, and are no values.
         Some(&("json_build_object" | "jsonb_build_object")) => {
-            call.args.iter().step_by(2).all(|key| text(key).is_some())
+            call.args.iter().step_by(2).all(|key| literal::text(key).is_some())
         }
         Some(_) | None => false,
     }
@@ -217,18 +217,6 @@ fn stores_arguments(name: &str) -> bool {
     matches!(name, "pg_notify" | "setseed" | "setval")
         || name.starts_with("pg_advisory_")
         || name.starts_with("pg_try_advisory_")
-}
-
-/// A string literal.
-pub fn text(node: &Node) -> Option<&str> {
-    match &node.node {
-        Some(NodeEnum::AConst(constant)) => match &constant.val {
-            Some(Val::Sval(string)) => Some(&string.sval),
-            Some(Val::Ival(_) | Val::Fval(_) | Val::Boolval(_) | Val::Bsval(_)) | None => None,
-        },
-        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().and_then(text),
-        _ => None,
-    }
 }
 
 /// A boolean literal.

@@ -11,6 +11,7 @@ mod flow;
 mod from;
 mod function;
 mod json;
+mod literal;
 mod merge;
 mod named;
 mod nodes;
@@ -279,7 +280,7 @@ impl<'a> Analysis<'a> {
     pub fn run(mut self, node: Option<&Node>) -> Analysed {
         let effect = match node.and_then(|node| node.node.as_ref()) {
             Some(node) => {
-                self.named_setting = utility::named_setting(node);
+                self.named_setting = setting::named_setting(node);
                 self.is_bare_call = matches!(node, NodeEnum::SelectStmt(select) if utility::is_bare_call(select));
                 self.statement(node)
             }

@@ -2,10 +2,10 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{DiscardMode, DiscardStmt, Node, VariableSetKind, VariableSetStmt, a_const::Val},
+    protobuf::{AExprKind, DiscardMode, DiscardStmt, Node, VariableSetKind, VariableSetStmt},
 };
 
-use super::{Analysis, Effect, function};
+use super::{Analysis, Effect, literal, strings};
 use crate::{
     request::sql::Operation,
     sql::{
@@ -41,7 +41,7 @@ impl Analysis<'_> {
         }
         match statement.kind() {
             VariableSetKind::VarSetValue => {
-                let values: Option<Vec<String>> = statement.args.iter().map(literal).collect();
+                let values: Option<Vec<String>> = statement.args.iter().map(literal::value).collect();
                 self.setting(&statement.name, values.as_deref());
             }
             VariableSetKind::VarSetDefault | VariableSetKind::VarReset => self.setting(&statement.name, None),
@@ -82,7 +82,7 @@ impl Analysis<'_> {
     fn set_path(&mut self, statement: &VariableSetStmt, verb: &'static str) -> Effect {
         let path = match statement.kind() {
             VariableSetKind::VarSetValue => {
-                let names: Option<Vec<String>> = statement.args.iter().map(literal).collect();
+                let names: Option<Vec<String>> = statement.args.iter().map(literal::value).collect();
                 names.as_deref().and_then(path_of).map(Some)
             }
             VariableSetKind::VarSetDefault | VariableSetKind::VarReset => Some(None),
@@ -102,7 +102,7 @@ impl Analysis<'_> {
             let Some(NodeEnum::VariableSetStmt(set)) = option.arg.as_deref().and_then(|node| node.node.as_ref()) else {
                 continue;
             };
-            let values: Option<Vec<String>> = set.args.iter().map(literal).collect();
+            let values: Option<Vec<String>> = set.args.iter().map(literal::value).collect();
             match (set.name.to_ascii_lowercase().as_str(), values.as_deref().and_then(path_of)) {
                 (SEARCH_PATH, _) if body_is_at_hand => {}
                 (SEARCH_PATH, Some(path)) if self.names.effective(&Some(path.clone())) == self.names.path => {}
@@ -151,7 +151,7 @@ pub fn keeps_reading(name: &str, values: Option<&[String]>) -> bool {
 /// configured otherwise.
 fn goes_back(statement: &VariableSetStmt) -> bool {
     let is_default = matches!(statement.kind(), VariableSetKind::VarSetDefault | VariableSetKind::VarReset);
-    let is_none = || statement.args.iter().map(literal).eq([Some("none".to_owned())]);
+    let is_none = || statement.args.iter().map(literal::value).eq([Some("none".to_owned())]);
     match statement.name.to_ascii_lowercase().as_str() {
         "role" => is_default || is_none(),
         "session_authorization" => is_default,
@@ -159,16 +159,24 @@ fn goes_back(statement: &VariableSetStmt) -> bool {
     }
 }
 
-/// A value of SET as it is written, without its quotes.
-pub fn literal(node: &Node) -> Option<String> {
-    let Some(NodeEnum::AConst(constant)) = &node.node else { return function::text(node).map(str::to_owned) };
-    match constant.val.as_ref()? {
-        Val::Sval(string) => Some(string.sval.clone()),
-        Val::Ival(integer) => Some(integer.ival.to_string()),
-        Val::Fval(float) => Some(float.fval.clone()),
-        Val::Boolval(boolean) => Some(boolean.boolval.to_string()),
-        Val::Bsval(_) => None,
+/// The setting that `SELECT … FROM pg_settings WHERE name = 'setting'` is about, where `name` can only mean that
+/// column: pg_dump sets a setting so, if the server has it.
+pub(super) fn named_setting(node: &NodeEnum) -> Option<String> {
+    let NodeEnum::SelectStmt(select) = node else { return None };
+    let [Node { node: Some(NodeEnum::RangeVar(table)) }] = select.from_clause.as_slice() else { return None };
+    let Some(Node { node: Some(NodeEnum::AExpr(test)) }) = select.where_clause.as_deref() else { return None };
+    let is_settings = table.relname == "pg_settings" && matches!(table.schemaname.as_str(), "" | "pg_catalog");
+    let is_equality = test.kind() == AExprKind::AexprOp && strings(&test.name) == ["="];
+    let is_name = test.lexpr.as_deref().is_some_and(is_setting_name);
+    if !(is_settings && is_equality && is_name && table.alias.is_none() && select.with_clause.is_none()) {
+        return None;
     }
+    literal::text(test.rexpr.as_deref()?).map(str::to_owned)
+}
+
+/// Whether an expression is the column `name`.
+pub(super) fn is_setting_name(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::ColumnRef(column)) if strings(&column.fields) == ["name"] && column.fields.len() == 1)
 }
 
 /// PostgreSQL compares encoding names by their letters and digits alone.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pg_query::{
     NodeEnum,
     protobuf::{
-        AExprKind, CallStmt, DropBehavior, ExplainStmt, FuncCall, LockStmt, Node, SelectStmt, TransactionStmt,
+        CallStmt, DropBehavior, ExplainStmt, FuncCall, LockStmt, Node, SelectStmt, TransactionStmt,
         TransactionStmtKind, TruncateStmt, a_const::Val,
     },
 };
@@ -13,10 +13,8 @@ use pg_query::{
 use super::{
     Analysis, Effect,
     flow::{Flow, Row, Slot},
-    function,
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
     query::into_clause,
-    strings,
     table::slot_names,
 };
 use crate::{request::sql::Operation, sql::StatementKind};
@@ -304,26 +302,6 @@ fn is_read_only(transaction: &TransactionStmt) -> bool {
     });
     let value = modes.next_back().and_then(|value| value.as_ref()?.node.as_ref());
     matches!(value, Some(NodeEnum::AConst(constant)) if matches!(&constant.val, Some(Val::Ival(set)) if set.ival == 1))
-}
-
-/// The setting that `SELECT … FROM pg_settings WHERE name = 'setting'` is about, where `name` can only mean that
-/// column: pg_dump sets a setting so, if the server has it.
-pub(super) fn named_setting(node: &NodeEnum) -> Option<String> {
-    let NodeEnum::SelectStmt(select) = node else { return None };
-    let [Node { node: Some(NodeEnum::RangeVar(table)) }] = select.from_clause.as_slice() else { return None };
-    let Some(Node { node: Some(NodeEnum::AExpr(test)) }) = select.where_clause.as_deref() else { return None };
-    let is_settings = table.relname == "pg_settings" && matches!(table.schemaname.as_str(), "" | "pg_catalog");
-    let is_equality = test.kind() == AExprKind::AexprOp && strings(&test.name) == ["="];
-    let is_name = test.lexpr.as_deref().is_some_and(is_setting_name);
-    if !(is_settings && is_equality && is_name && table.alias.is_none() && select.with_clause.is_none()) {
-        return None;
-    }
-    function::text(test.rexpr.as_deref()?).map(str::to_owned)
-}
-
-/// Whether an expression is the column `name`.
-pub(super) fn is_setting_name(node: &Node) -> bool {
-    matches!(&node.node, Some(NodeEnum::ColumnRef(column)) if strings(&column.fields) == ["name"] && column.fields.len() == 1)
 }
 
 pub fn answer(kind: StatementKind, verb: &'static str, row: Row) -> Effect {
