@@ -11,7 +11,7 @@ use std::{
 use portcullis::{
     policy::{Bundle, Clock, Engine, Question, Source, Weekday},
     principal::{Principal, Process},
-    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
+    request::{Access, Footprint, Request, Stage, Standing, Summary, sql},
     target::{Target, Verify},
 };
 
@@ -85,15 +85,15 @@ fn access(operation: sql::Operation, name: &str) -> Access {
         classes: None,
         read_classes: BTreeSet::new(),
     };
-    let facts = Facts { verb: "SELECT", has_where: true, ..Facts::default() };
-    Access { operation: Operation::Sql(operation), resource: Resource::Table(table), facts }
+    let facts = sql::Facts { verb: "SELECT", has_where: true, ..sql::Facts::default() };
+    Access::Sql(sql::Access { operation, resource: sql::Resource::Table(table), facts })
 }
 
 fn call(name: &str) -> Access {
     let function =
         sql::Function { database: "shop".to_owned(), schema: "pg_catalog".to_owned(), name: name.to_owned() };
-    let facts = Facts { verb: "SELECT", ..Facts::default() };
-    Access { operation: Operation::Sql(sql::Operation::Call), resource: Resource::Function(function), facts }
+    let facts = sql::Facts { verb: "SELECT", ..sql::Facts::default() };
+    Access::Sql(sql::Access { operation: sql::Operation::Call, resource: sql::Resource::Function(function), facts })
 }
 
 fn principal() -> Principal {

@@ -276,7 +276,7 @@ pub async fn dial(dialler: &Dialler) -> Result<tls::Stream, String> {
     let mut stream: tls::Stream = dialler.dial().await.map_err(|error| error.to_string())?.into();
     if dialler.target.tls != Verify::Off {
         postgres::request_tls(&mut stream).await.map_err(|error| error.to_string())?;
-        (stream, _) = dialler.secure(stream).await.map_err(|error| error.to_string())?;
+        (stream, _) = dialler.secure(stream, None).await.map_err(|error| error.to_string())?;
     }
     Ok(stream)
 }

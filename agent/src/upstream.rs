@@ -1,13 +1,14 @@
 //! Dialling the target's server: over TCP, then TLS as the target says, or at its Unix socket.
 
 use std::{
-    collections::HashMap,
     io,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
 
+use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::{
     net::{TcpStream, UnixStream, lookup_host},
@@ -55,9 +56,15 @@ pub enum UpstreamError {
     Handshake(#[from] HandshakeError),
 }
 
-/// TLS towards targets, made once for a target and the credential that it is shown with.
-#[derive(Debug, Default)]
-pub struct TlsSetups(Mutex<HashMap<Arc<str>, Setup>>);
+/// Most setups that are kept: workloads choose which of a target's hosts they ask.
+pub const SETUPS_MAX: NonZeroUsize = match NonZeroUsize::new(1024) {
+    Some(most) => most,
+    None => NonZeroUsize::MIN,
+};
+
+/// TLS towards targets, made once for a target, the host that is meant and the credential that it is shown with.
+#[derive(Debug)]
+pub struct TlsSetups(Mutex<LruCache<(Arc<str>, Option<Arc<str>>), Setup>>);
 
 #[derive(Debug)]
 struct Setup {
@@ -65,22 +72,30 @@ struct Setup {
     tls: Option<UpstreamTls>,
 }
 
+impl Default for TlsSetups {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(SETUPS_MAX)))
+    }
+}
+
 impl TlsSetups {
     /// The target's setup; a credential that was read anew makes a new one.
     fn find(
         &self,
         target: &Target,
+        host: Option<&str>,
         credential: Option<&Arc<Credential>>,
     ) -> Result<Option<UpstreamTls>, UpstreamError> {
         let mut setups = self.0.lock();
-        if let Some(setup) = setups.get(&target.name)
+        let key = (target.name.clone(), host.map(Arc::from));
+        if let Some(setup) = setups.get(&key)
             && is_same(setup.credential.as_ref(), credential)
         {
             return Ok(setup.tls.clone());
         }
-        let made = UpstreamTls::for_target(target, credential.map(AsRef::as_ref));
+        let made = UpstreamTls::for_target(target, host, credential.map(AsRef::as_ref));
         let tls = made.map_err(|error| UpstreamError::Setup(Arc::new(error)))?;
-        setups.insert(target.name.clone(), Setup { credential: credential.cloned(), tls: tls.clone() });
+        setups.put(key, Setup { credential: credential.cloned(), tls: tls.clone() });
         Ok(tls)
     }
 }
@@ -126,9 +141,14 @@ impl Dialler {
         Err(failed)
     }
 
-    /// Lays TLS over a connection to the server; with the channel binding of its certificate.
-    pub async fn secure(&self, stream: tls::Stream) -> Result<(tls::Stream, Option<Vec<u8>>), UpstreamError> {
-        let setup = self.setups.find(&self.target, self.credential.as_ref())?.ok_or(UpstreamError::NoTls)?;
+    /// Lays TLS over a connection to the server, which has to be `host` where one is named; with the channel binding of
+    /// its certificate.
+    pub async fn secure(
+        &self,
+        stream: tls::Stream,
+        host: Option<&str>,
+    ) -> Result<(tls::Stream, Option<Vec<u8>>), UpstreamError> {
+        let setup = self.setups.find(&self.target, host, self.credential.as_ref())?.ok_or(UpstreamError::NoTls)?;
         Ok(stream.connect(&setup).await?)
     }
 

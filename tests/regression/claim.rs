@@ -7,7 +7,7 @@ use std::{
 };
 
 use portcullis::{
-    request::{Operation, Resource, sql},
+    request::sql::{self, Resource},
     sql::{Catalogue, Classified},
 };
 
@@ -60,8 +60,7 @@ type Said<'a> = BTreeMap<(&'a str, &'a str), (BTreeSet<&'a str>, bool)>;
 impl Claim<'_> {
     /// Why the text is not completely understood; then it is denied, and nothing is lost.
     pub fn unknown(&self) -> Option<String> {
-        let accesses = &self.classified.footprint.accesses;
-        let is_unknown = accesses.iter().any(|access| access.operation == Operation::Sql(sql::Operation::Unknown));
+        let is_unknown = self.classified.footprint.sql().any(|access| access.operation == sql::Operation::Unknown);
         is_unknown.then(|| self.classified.footprint.caveats.first().cloned().unwrap_or_default())
     }
 
@@ -114,15 +113,12 @@ impl Claim<'_> {
         use sql::Operation::{AlterObject, AlterSchema, CreateObject, CreateSchema, DropObject, DropSchema, Maintain};
         const OBJECTS: [sql::Operation; 7] =
             [CreateObject, AlterObject, DropObject, CreateSchema, AlterSchema, DropSchema, Maintain];
-        self.classified.footprint.accesses.iter().any(|access| match access.operation {
-            Operation::Sql(operation) => {
-                OBJECTS.contains(&operation) && matches!(access.resource, Resource::Database(_))
-            }
-        })
+        let mut accesses = self.classified.footprint.sql();
+        accesses.any(|access| OBJECTS.contains(&access.operation) && matches!(access.resource, Resource::Database(_)))
     }
 
     fn calls(&self) -> bool {
-        let mut accesses = self.classified.footprint.accesses.iter();
+        let mut accesses = self.classified.footprint.sql();
         accesses.any(|access| matches!(&access.resource, Resource::Function(called) if called.schema != "pg_catalog"))
     }
 
@@ -144,11 +140,11 @@ impl Claim<'_> {
 
     fn said(&self) -> Said<'_> {
         let mut said = Said::new();
-        for access in &self.classified.footprint.accesses {
+        for access in self.classified.footprint.sql() {
             let Resource::Table(table) = &access.resource else { continue };
             let (columns, writes) = said.entry((&table.schema, &table.name)).or_default();
             columns.extend(table.columns.iter().map(String::as_str));
-            *writes |= access.operation != Operation::Sql(sql::Operation::Select);
+            *writes |= access.operation != sql::Operation::Select;
         }
         said
     }

@@ -9,9 +9,7 @@ use crate::{
     policy::{Settings, Store},
     principal::{Principal, Process},
     record::{Outcome as Ending, Recorder, RecorderConfig, Recording, SessionHeader, path_of, reader::Part},
-    request::{
-        Access, Estimable, Estimate, Facts, Footprint, Operation, Resource, Stage, Standing, Summary, Usage, sql,
-    },
+    request::{Estimable, Estimate, Footprint, Stage, Standing, Summary, Usage, sql},
     target::{Target, Verify},
 };
 
@@ -107,12 +105,9 @@ fn request(operation: sql::Operation, verb: &'static str, stage: Stage) -> Reque
         classes: None,
         read_classes: Default::default(),
     };
-    let access = Access {
-        operation: Operation::Sql(operation),
-        resource: Resource::Table(table),
-        facts: Facts { verb, has_where: true, ..Facts::default() },
-    };
-    let footprint = Arc::new(Footprint { accesses: vec![access], ..Footprint::default() });
+    let facts = sql::Facts { verb, has_where: true, ..sql::Facts::default() };
+    let access = sql::Access { operation, resource: sql::Resource::Table(table), facts };
+    let footprint = Arc::new(Footprint { accesses: vec![access.into()], ..Footprint::default() });
     Request { summary: Summary(verb.into()), arguments: None, stage, footprint, standing: Standing::default() }
 }
 

@@ -29,9 +29,10 @@ pub const MANIFEST: &str = "manifest.json";
 const SHOWN_FOLDERS: [&str; 2] = ["examples", "bad"];
 
 /// The schema files of the daemon itself. A copy in a bundle must be the same.
-pub const CORE_SCHEMAS: [(&str, &str); 2] = [
+pub const CORE_SCHEMAS: [(&str, &str); 3] = [
     ("core.cedarschema", include_str!("../../../policies/core.cedarschema")),
     ("sql.cedarschema", include_str!("../../../policies/sql.cedarschema")),
+    ("http.cedarschema", include_str!("../../../policies/http.cedarschema")),
 ];
 
 /// The embedded default.

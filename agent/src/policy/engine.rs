@@ -97,7 +97,7 @@ impl Engine {
     /// What the answer on these accesses depends on, beside the request itself.
     pub fn needs(&self, footprint: &Footprint) -> Needs {
         let Rulebook::Rules(book) = &self.rulebook else { return Needs::default() };
-        let shelves = footprint.accesses.iter().filter_map(|access| book.index.shelf(access.operation));
+        let shelves = footprint.accesses.iter().filter_map(|access| book.index.shelf(access.operation()));
         shelves.fold(Needs::default(), |needs, shelf| needs.and(shelf.needs))
     }
 

@@ -87,8 +87,8 @@ pub struct RulePlace {
 pub fn explain(engine: &Engine, question: &Question<'_>) -> Explanation {
     let accesses = engine.judgements(question).map(Iterator::collect::<Vec<_>>).unwrap_or_default();
     let access = |judgement: &crate::policy::Judgement<'_>| AccessExplanation {
-        operation: judgement.access.operation.to_string(),
-        resource: judgement.access.resource.to_string(),
+        operation: judgement.access.operation().to_string(),
+        resource: judgement.access.resource().to_string(),
         decision: Verdict::from(&judgement.decision),
         pass_1: judgement.first.as_ref().map(PassExplanation::from),
         pass_2: judgement.second.as_ref().map(PassExplanation::from),

@@ -9,7 +9,7 @@ use cedar_policy::{
 
 use crate::{
     policy::{Needs, Rule, entities::Names, expression},
-    request::{Operation, sql},
+    request::Operation,
 };
 
 /// Every operation with the rules that may apply to it.
@@ -56,7 +56,7 @@ impl Index {
     pub fn build(rules: &[Rule], schema: &Schema, names: &Names) -> Result<Self, IndexError> {
         let actions = schema.action_entities().map_err(|error| IndexError::Rule(error.to_string()))?;
         let mut shelves = HashMap::new();
-        for operation in sql::Operation::ALL.map(Operation::Sql) {
+        for operation in Operation::all() {
             let uid = names.action(operation);
             if actions.get(&uid).is_none() {
                 return Err(IndexError::Action(operation));

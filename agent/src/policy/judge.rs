@@ -7,7 +7,7 @@ use cedar_policy::{Authorizer, Entities, Entity, EntityUid, PolicySet, Request a
 use crate::{
     policy::{
         Decision, Effect, Limit, Obligations, Question, Rule, RuleId,
-        entities::{self, Grants, Unspeakable},
+        entities::{self, Grants, Touched, Unspeakable},
         index::Shelf,
         message,
         rules::Rules,
@@ -63,8 +63,8 @@ impl<'a> Speaker<'a> {
             first: None,
             second: None,
         };
-        let Some(shelf) = self.book.index.shelf(access.operation) else {
-            return unspeakable(Unspeakable::Internal(format!("there are no rules for `{}`", access.operation)));
+        let Some(shelf) = self.book.index.shelf(access.operation()) else {
+            return unspeakable(Unspeakable::Internal(format!("there are no rules for `{}`", access.operation())));
         };
         match self.passes(access, shelf) {
             Ok((decision, first, second)) => Judgement { access, decision, first: Some(first), second },
@@ -77,9 +77,9 @@ impl<'a> Speaker<'a> {
         access: &'a Access,
         shelf: &'a Shelf,
     ) -> Result<(Decision, Pass<'a>, Option<Pass<'a>>), Unspeakable> {
-        let resource = self.book.names.resource(self.question.target, &access.resource, &self.book.vocabulary)?;
-        entities::fits(access, &resource, &shelf.resources)?;
-        let parties = Parties { resource: resource.uid(), entities: self.entities(shelf, resource)? };
+        let touched = self.book.names.touched(self.question.target, access, &self.book.vocabulary)?;
+        entities::fits(access, &touched.resource, &shelf.resources)?;
+        let parties = Parties { resource: touched.resource.uid(), entities: self.entities(shelf, touched)? };
         let approved = Grants { approvals: self.approvals.clone(), ..Grants::default() };
         let first = self.evaluate(access, shelf, &parties, &approved)?;
         if !first.errors.is_empty() {
@@ -114,9 +114,10 @@ impl<'a> Speaker<'a> {
         Grants { approvals, masked, limited }
     }
 
-    fn entities(&self, shelf: &Shelf, resource: Entity) -> Result<Entities, Unspeakable> {
-        let all = [shelf.action.clone(), self.workload.clone(), self.target.clone(), resource];
-        Entities::from_entities(all, None).map_err(|error| Unspeakable::Internal(error.to_string()))
+    fn entities(&self, shelf: &Shelf, touched: Touched) -> Result<Entities, Unspeakable> {
+        let all = [shelf.action.clone(), self.workload.clone(), self.target.clone(), touched.resource];
+        Entities::from_entities(all.into_iter().chain(touched.others), None)
+            .map_err(|error| Unspeakable::Internal(error.to_string()))
     }
 
     fn evaluate(
@@ -127,7 +128,7 @@ impl<'a> Speaker<'a> {
         grants: &Grants<'_>,
     ) -> Result<Pass<'a>, Unspeakable> {
         let standing = &self.question.request.standing;
-        let context = self.book.names.context(self.question.clock, &access.facts, standing, grants)?;
+        let context = self.book.names.context(self.question.clock, access, standing, grants)?;
         let request =
             CedarRequest::new(self.workload.uid(), shelf.uid.clone(), parties.resource.clone(), context, None)
                 .map_err(|error| Unspeakable::Internal(error.to_string()))?;
@@ -136,7 +137,7 @@ impl<'a> Speaker<'a> {
             self.ask(set, &request, parties, &mut pass);
         }
         if pass.forbids.is_empty() {
-            for set in shelf.permits(&self.identities, message::name(&access.resource)) {
+            for set in shelf.permits(&self.identities, message::name(access)) {
                 self.ask(set, &request, parties, &mut pass);
             }
         }
@@ -198,17 +199,17 @@ impl<'a> Speaker<'a> {
             None => format!(
                 "rule `{}` does not allow {} on {}",
                 rule.id,
-                access.operation,
-                message::presentable(&access.resource.to_string())
+                access.operation(),
+                message::presentable(&access.resource().to_string())
             ),
         }
     }
 
     /// What could not be analysed is explained beside what refused it.
     fn about(&self, access: &Access, message: String) -> String {
-        match access.operation {
+        match access.operation() {
             Operation::Sql(sql::Operation::Unknown) => message::with_caveats(message, self.question),
-            Operation::Sql(_) => message,
+            Operation::Sql(_) | Operation::Http(_) => message,
         }
     }
 }

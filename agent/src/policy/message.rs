@@ -2,7 +2,7 @@
 
 use crate::{
     policy::Question,
-    request::{Access, Resource},
+    request::{Access, sql::Resource},
 };
 
 /// Longest value that is put into a message, in characters.
@@ -50,16 +50,19 @@ impl Placeholder {
     }
 
     fn value(self, question: &Question<'_>, access: &Access) -> String {
-        let (name, schema, database) = names(&access.resource);
+        let (name, schema, database) = names(access);
         match self {
             Self::ResourceName => name.to_owned(),
             Self::ResourceSchema => schema.to_owned(),
             Self::ResourceDatabase => database.to_owned(),
-            Self::Resource => access.resource.to_string(),
+            Self::Resource => access.resource().to_string(),
             Self::Principal => question.principal.workload.to_string(),
-            Self::Action => access.operation.to_string(),
+            Self::Action => access.operation().to_string(),
             Self::Target => question.target.name.to_string(),
-            Self::Verb => access.facts.verb.to_owned(),
+            Self::Verb => match access {
+                Access::Sql(access) => access.facts.verb.to_owned(),
+                Access::Http(access) => access.facts.method.clone(),
+            },
         }
     }
 }
@@ -103,9 +106,9 @@ pub fn no_permit(question: &Question<'_>, access: &Access) -> String {
     format!(
         "no policy allows {} {} on {}/{}",
         presentable(&question.principal.workload),
-        access.operation,
+        access.operation(),
         presentable(&question.target.name),
-        presentable(&access.resource.to_string()),
+        presentable(&access.resource().to_string()),
     )
 }
 
@@ -119,19 +122,21 @@ pub fn presentable(value: &str) -> String {
 }
 
 /// The attribute `name` of a resource.
-pub fn name(resource: &Resource) -> &str {
-    names(resource).0
+pub fn name(access: &Access) -> &str {
+    names(access).0
 }
 
 /// Name, schema and database; what a resource does not have is empty.
-fn names(resource: &Resource) -> (&str, &str, &str) {
-    match resource {
+fn names(access: &Access) -> (&str, &str, &str) {
+    let Access::Sql(access) = access else { return ("", "", "") };
+    match &access.resource {
         Resource::Database(database) => (&database.name, "", &database.name),
         Resource::Table(table) => (&table.name, &table.schema, &table.database),
         Resource::Function(function) => (&function.name, &function.schema, &function.database),
         Resource::Setting(setting) => (&setting.name, "", &setting.database),
     }
 }
+
 /// Adds what of the request could not be analysed.
 pub fn with_caveats(mut message: String, question: &Question<'_>) -> String {
     let caveats: Vec<String> = question.request.footprint.caveats.iter().map(|text| presentable(text)).collect();

@@ -215,8 +215,8 @@ impl Driver {
                 Output::Survey { database } => self.survey(database),
                 Output::Alarm(after) => self.alarm = after.map(|after| Box::pin(sleep(after))),
                 Output::Cancel(message) => self.cancel(message),
-                Output::StartTls(Side::Downstream, unread) => self.secure_downstream(unread).await?,
-                Output::StartTls(Side::Upstream, _) => self.secure_upstream().await?,
+                Output::AcceptTls(unread) => self.accept_tls(unread).await?,
+                Output::ConnectTls(host) => self.connect_tls(host.as_deref()).await?,
                 Output::Close => self.closing = true,
             }
         }
@@ -352,7 +352,7 @@ impl Driver {
         self.upstream.as_mut().ok_or(DriveError::Silent)
     }
 
-    async fn secure_downstream(&mut self, unread: Bytes) -> Result<(), DriveError> {
+    async fn accept_tls(&mut self, unread: Bytes) -> Result<(), DriveError> {
         let failed = |error: HandshakeError| DriveError::Tls { side: Side::Downstream, reason: error.to_string() };
         let lost = |source| DriveError::Socket { side: Side::Downstream, source };
         self.downstream.flush(CLOSING_TIMEOUT).await.map_err(lost)?;
@@ -360,18 +360,20 @@ impl Driver {
         let unknown = || DriveError::Tls { side: Side::Downstream, reason: "there is none on Unix sockets".into() };
         let address = self.drive.dialler.destination.ip().ok_or_else(unknown)?;
         let acceptor = self.drive.authority.acceptor(address, self.drive.alpn);
-        self.downstream = Leg::new(stream.accept(unread, &acceptor).await.map_err(failed)?);
-        self.hand(Input::Secured(Side::Downstream, None))
+        let stream = stream.accept(unread, &acceptor).await.map_err(failed)?;
+        let asked_for = stream.server_name().map(Arc::from);
+        self.downstream = Leg::new(stream);
+        self.hand(Input::Accepted(asked_for))
     }
 
-    async fn secure_upstream(&mut self) -> Result<(), DriveError> {
+    async fn connect_tls(&mut self, host: Option<&str>) -> Result<(), DriveError> {
         let lost = |source| DriveError::Socket { side: Side::Upstream, source };
         let leg = self.upstream().await?;
         leg.flush(CLOSING_TIMEOUT).await.map_err(lost)?;
         let stream = leg.take_stream().ok_or_else(|| lost(io::ErrorKind::NotConnected.into()))?;
-        let (stream, binding) = self.drive.dialler.secure(stream).await?;
+        let (stream, binding) = self.drive.dialler.secure(stream, host).await?;
         self.upstream = Some(Leg::new(stream));
-        self.hand(Input::Secured(Side::Upstream, binding))
+        self.hand(Input::Connected(binding))
     }
 
     /// Sends what the session still had to say after an error, then closes.
@@ -386,7 +388,7 @@ impl Driver {
                 }
                 Output::Send(Side::Upstream, _) | Output::Ask(_) | Output::Survey { .. } => {}
                 Output::Alarm(_) | Output::Cancel(_) => {}
-                Output::StartTls(..) | Output::Close => {}
+                Output::AcceptTls(_) | Output::ConnectTls(_) | Output::Close => {}
             }
         }
         self.shutdown().await;

@@ -103,9 +103,10 @@ pub enum Input {
     Closed(Side),
     /// The server cannot be reached, or TLS with it not be set up. Why is not for the workload: it stands in the log.
     Unreachable,
-    /// TLS stands on that side; upstream, with the channel binding of the server's certificate
-    /// (`tls-server-end-point`, RFC 5929).
-    Secured(Side, Option<Vec<u8>>),
+    /// TLS stands towards the workload, with the name of the server that it asked for (RFC 6066, section 3).
+    Accepted(Option<Arc<str>>),
+    /// TLS stands with the server, with the channel binding of its certificate (`tls-server-end-point`, RFC 5929).
+    Connected(Option<Vec<u8>>),
     /// The answer to [`Output::Ask`].
     Verdict(Verdict),
     /// The answer to [`Output::Survey`].
@@ -134,9 +135,11 @@ pub enum Output {
     /// Wanted: these bytes sent to the server on a connection of their own, and [`Input::Cancelled`] once the server
     /// has closed it.
     Cancel(Bytes),
-    /// Wanted: TLS on that side. Bytes that came but were not consumed belong to the handshake;
+    /// Wanted: TLS towards the workload. Bytes that came but were not consumed belong to the handshake;
     /// they are handed back here.
-    StartTls(Side, Bytes),
+    AcceptTls(Bytes),
+    /// Wanted: TLS with the server, which has to prove that it is this host; `None`: any that the target's may be.
+    ConnectTls(Option<Arc<str>>),
     /// Everything is said: flush and close both sides.
     Close,
 }

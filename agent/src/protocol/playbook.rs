@@ -136,7 +136,8 @@ impl Playbook {
                     self.cancels.push(message);
                     continue;
                 }
-                Output::StartTls(side, _) => Input::Secured(side, None),
+                Output::AcceptTls(_) => Input::Accepted(None),
+                Output::ConnectTls(_) => Input::Connected(None),
                 Output::Close => {
                     self.is_closed = true;
                     continue;

@@ -292,7 +292,7 @@ pub struct AccessEntry {
 
 impl From<&Access> for AccessEntry {
     fn from(access: &Access) -> Self {
-        Self { operation: access.operation.to_string().into(), resource: access.resource.to_string() }
+        Self { operation: access.operation().to_string().into(), resource: access.resource().to_string() }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A protocol's session turns one message into one [`Request`]; a request needs one or more
 //! [`Access`]es, and every one of them must be permitted.
 
+pub mod http;
 mod predicate;
 pub mod sql;
 mod standing;
@@ -92,58 +93,62 @@ pub struct Footprint {
     pub caveats: Vec<String>,
 }
 
-/// One operation on one resource.
+/// One operation on one resource, in the words of its family of protocols.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Access {
-    pub operation: Operation,
-    pub resource: Resource,
-    pub facts: Facts,
+pub enum Access {
+    Sql(sql::Access),
+    Http(http::Access),
 }
 
-/// What an access does. One group of variants for each family of protocols.
+/// What an access does.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Operation {
     Sql(sql::Operation),
+    Http(http::Operation),
 }
 
-/// What an access touches.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Resource {
-    Database(sql::Database),
-    Table(sql::Table),
-    Function(sql::Function),
-    Setting(sql::Setting),
+impl Operation {
+    /// Every operation of every family.
+    pub fn all() -> impl Iterator<Item = Self> {
+        sql::Operation::ALL.map(Self::Sql).into_iter().chain(http::Operation::ALL.map(Self::Http))
+    }
 }
 
-/// What policy may know of the statement that an access is part of.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Facts {
-    /// The statement's first word or words as PostgreSQL's command tags write them: `UPDATE`.
-    pub verb: &'static str,
-    pub has_where: bool,
-    pub has_limit: bool,
-    /// The LIMIT or FETCH FIRST of that query level, where it is a constant.
-    pub limit: Option<i64>,
-    /// How many relations the statement reads and writes in all, each time that it names one.
-    pub relations: u32,
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Access {
+    pub fn operation(&self) -> Operation {
         match self {
-            Self::Sql(operation) => f.write_str(operation.name()),
+            Self::Sql(access) => Operation::Sql(access.operation),
+            Self::Http(access) => Operation::Http(access.operation),
+        }
+    }
+
+    /// What it touches, for people: `shop/public.customers`.
+    pub fn resource(&self) -> &dyn fmt::Display {
+        match self {
+            Self::Sql(access) => &access.resource,
+            Self::Http(access) => &access.endpoint,
         }
     }
 }
 
-impl fmt::Display for Resource {
+impl From<sql::Access> for Access {
+    fn from(access: sql::Access) -> Self {
+        Self::Sql(access)
+    }
+}
+
+impl From<http::Access> for Access {
+    fn from(access: http::Access) -> Self {
+        Self::Http(access)
+    }
+}
+
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Database(database) => write!(f, "database {}", database.name),
-            Self::Table(table) => write!(f, "{}/{}.{}", table.database, table.schema, table.name),
-            Self::Function(function) => write!(f, "{}/{}.{}()", function.database, function.schema, function.name),
-            Self::Setting(setting) => write!(f, "setting {}", setting.name),
-        }
+        f.write_str(match self {
+            Self::Sql(operation) => operation.name(),
+            Self::Http(operation) => operation.name(),
+        })
     }
 }
 
@@ -199,9 +204,17 @@ impl Request {
 }
 
 impl Footprint {
+    /// The accesses that are SQL's.
+    pub fn sql(&self) -> impl Iterator<Item = &sql::Access> {
+        self.accesses.iter().filter_map(|access| match access {
+            Access::Sql(access) => Some(access),
+            Access::Http(_) => None,
+        })
+    }
+
     /// The accesses for people, `select shop/public.customers`, and then the predicates.
     pub fn described(&self) -> Vec<String> {
-        let accesses = self.accesses.iter().map(|access| format!("{} {}", access.operation, access.resource));
+        let accesses = self.accesses.iter().map(|access| format!("{} {}", access.operation(), access.resource()));
         accesses.chain(self.predicates.iter().map(Predicate::to_string)).collect()
     }
 }

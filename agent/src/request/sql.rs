@@ -1,8 +1,29 @@
 //! The accesses of SQL statements: one vocabulary for every SQL server.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
 use crate::target::Class;
+
+/// One operation on one resource of a server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Access {
+    pub operation: Operation,
+    pub resource: Resource,
+    pub facts: Facts,
+}
+
+/// What policy may know of the statement that an access is part of.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Facts {
+    /// The statement's first word or words as PostgreSQL's command tags write them: `UPDATE`.
+    pub verb: &'static str,
+    pub has_where: bool,
+    pub has_limit: bool,
+    /// The LIMIT or FETCH FIRST of that query level, where it is a constant.
+    pub limit: Option<i64>,
+    /// How many relations the statement reads and writes in all, each time that it names one.
+    pub relations: u32,
+}
 
 /// What a statement does to one resource. The names are those of the policy's actions.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -136,6 +157,26 @@ impl Operation {
             Self::Set => "set",
             Self::Notify => "notify",
             Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What an access touches.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Resource {
+    Database(Database),
+    Table(Table),
+    Function(Function),
+    Setting(Setting),
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(database) => write!(f, "database {}", database.name),
+            Self::Table(table) => write!(f, "{}/{}.{}", table.database, table.schema, table.name),
+            Self::Function(function) => write!(f, "{}/{}.{}()", function.database, function.schema, function.name),
+            Self::Setting(setting) => write!(f, "setting {}", setting.name),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{fmt::Write as _, thread};
 
 use super::*;
-use crate::request::{ACCESSES_MAX, Footprint, Operation, sql};
+use crate::request::{ACCESSES_MAX, Footprint, sql};
 
 /// The stack of a thread of the daemon, where sessions run: tokio's default.
 const STACK: usize = 2 << 20;
@@ -21,13 +21,12 @@ fn classify(text: &[u8]) -> Classified {
 }
 
 fn is_unknown(footprint: &Footprint) -> bool {
-    footprint.accesses.iter().any(|access| access.operation == Operation::Sql(sql::Operation::Unknown))
+    footprint.sql().any(|access| access.operation == sql::Operation::Unknown)
 }
 
 /// Whether the classifier has seen that the text reads the table.
 fn reads_table(classified: &Classified) -> bool {
-    let mut accesses = classified.footprint.accesses.iter();
-    accesses.any(|access| access.operation == Operation::Sql(sql::Operation::Select))
+    classified.footprint.sql().any(|access| access.operation == sql::Operation::Select)
 }
 
 /// Shapes that grow with a number; each reads `t`.

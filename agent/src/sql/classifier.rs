@@ -19,7 +19,7 @@ use super::{
     scan,
 };
 use crate::request::{
-    ACCESSES_MAX, Access, Facts, Footprint, Operation, Resource,
+    ACCESSES_MAX, Access, Footprint,
     sql::{self, Database},
 };
 
@@ -121,7 +121,7 @@ impl Classifier {
             let analysed = Analysis::new(&names, &state, &earlier).run(raw.stmt.as_deref());
             earlier.note(&analysed);
             let Analysed { statement, footprint: touched, remarks: noted } = analysed;
-            if state.path.now().is_none() && touched.accesses.iter().any(looks_up) {
+            if state.path.now().is_none() && touched.sql().any(looks_up) {
                 self.unite(&mut footprint, self.unknown_footprint(LOST_PATH.to_owned()));
                 remarks.is_premature = true;
             }
@@ -155,11 +155,11 @@ impl Classifier {
     }
 
     fn unknown_access(&self) -> Access {
-        Access {
-            operation: Operation::Sql(sql::Operation::Unknown),
-            resource: Resource::Database(Database { name: self.names.catalogue.database.clone() }),
-            facts: Facts { verb: "UNKNOWN", ..Facts::default() },
-        }
+        Access::Sql(sql::Access {
+            operation: sql::Operation::Unknown,
+            resource: sql::Resource::Database(Database { name: self.names.catalogue.database.clone() }),
+            facts: sql::Facts { verb: "UNKNOWN", ..sql::Facts::default() },
+        })
     }
 
     /// Adds what one statement touches to what the text does.
@@ -190,8 +190,8 @@ impl Classifier {
 const LOST_PATH: &str = "the search path is not known any more: set it again";
 
 /// Whether an access may be to something else under another search path.
-fn looks_up(access: &Access) -> bool {
-    !matches!(access.resource, Resource::Setting(_))
+fn looks_up(access: &sql::Access) -> bool {
+    !matches!(access.resource, sql::Resource::Setting(_))
 }
 
 /// Says why a text could not be parsed, in few words: the decoder of trees names every level of a deep one.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    request::{Operation, Resource, sql},
+    request::sql::{self, Resource},
     target::Class,
 };
 
@@ -113,9 +113,8 @@ fn classify(classifier: &Classifier, text: &str) -> std::sync::Arc<Classified> {
 fn report(classifier: &Classifier, text: &str, state: &SessionState) -> String {
     let classified = classifier.classify(&Bytes::copy_from_slice(text.as_bytes()), state);
     let mut out = String::new();
-    for access in &classified.footprint.accesses {
-        let Operation::Sql(operation) = access.operation;
-        write!(out, "  {operation:?} {}", access.resource).unwrap();
+    for access in classified.footprint.sql() {
+        write!(out, "  {:?} {}", access.operation, access.resource).unwrap();
         if let Resource::Table(table) = &access.resource {
             let columns: Vec<&str> = table.columns.iter().map(String::as_str).collect();
             write!(out, "({})", columns.join(", ")).unwrap();
@@ -260,7 +259,7 @@ fn an_extensions_overload_of_a_server_function_that_only_computes_is_no_access()
     let classifier = Classifier::new(catalogue);
     let called = |text: &str| {
         let classified = classify(&classifier, text);
-        let accesses = classified.footprint.accesses.iter().map(|access| access.resource.to_string());
+        let accesses = classified.footprint.sql().map(|access| access.resource.to_string());
         (accesses.collect::<Vec<_>>(), classified.statements[0].opaque_flow)
     };
     assert_eq!(called("SELECT replace('a', 'b', 'c')"), (vec!["shop/pg_catalog.replace()".to_owned()], false));
@@ -285,7 +284,7 @@ fn names_are_resumed_with_what_they_stand_for() {
     let executed = run("EXECUTE p (1)", &mut state);
     assert_eq!(executed.statements[0].flow_classes, [Class::from("ssn")].into());
     assert!(
-        matches!(&executed.footprint.accesses[..], [access] if access.resource.to_string() == "shop/public.customers")
+        matches!(&executed.footprint.accesses[..], [access] if access.resource().to_string() == "shop/public.customers")
     );
 
     run("BEGIN; DECLARE c CURSOR FOR SELECT email FROM customers", &mut state);
@@ -439,7 +438,7 @@ fn a_temporary_table_that_is_only_announced_may_hold_anything() {
 }
 
 fn is_unknown(classified: &Classified) -> bool {
-    classified.footprint.accesses.iter().any(|access| access.operation == Operation::Sql(sql::Operation::Unknown))
+    classified.footprint.sql().any(|access| access.operation == sql::Operation::Unknown)
 }
 
 #[test]

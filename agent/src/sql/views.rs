@@ -7,10 +7,7 @@ use super::{
     analysis::{Analysed, Analysis, Earlier},
     catalogue::{Definition, Names, Relation},
 };
-use crate::{
-    request::{Operation, sql},
-    target::Class,
-};
+use crate::{request::sql, target::Class};
 
 /// Most views that one view is traced through to its tables; what is deeper keeps the classes of all that it can reach.
 pub const VIEW_DEPTH_MAX: usize = 16;
@@ -60,8 +57,9 @@ fn columns(names: &Names, oid: u32, definition: &Definition) -> Option<Vec<Trace
     let (state, earlier) = (SessionState::default(), Earlier::default());
     let Analysed { statement, footprint, .. } =
         Analysis::new(names, &state, &earlier).for_later().run(query.stmt.as_deref());
-    let is_unknown = |operation| operation == Operation::Sql(sql::Operation::Unknown);
-    if statement.kind != StatementKind::Select || footprint.accesses.iter().any(|access| is_unknown(access.operation)) {
+    if statement.kind != StatementKind::Select
+        || footprint.sql().any(|access| access.operation == sql::Operation::Unknown)
+    {
         return None;
     }
     let outputs = statement.outputs.filter(|outputs| outputs.len() == relation.columns.len())?;

@@ -68,6 +68,14 @@ impl Stream {
         }
     }
 
+    /// The name of the server that the workload asked for.
+    pub fn server_name(&self) -> Option<&str> {
+        match self {
+            Self::Plain(_) | Self::Client(_) => None,
+            Self::Server(secured) => secured.get_ref().1.server_name(),
+        }
+    }
+
     /// The version that the handshake agreed on, as people write it.
     pub fn tls_version(&self) -> Option<&'static str> {
         let version = match self {

@@ -138,7 +138,7 @@ async fn meet(port: u16, tls: &UpstreamTls) -> Result<(String, Option<Vec<u8>>),
 }
 
 async fn meets(port: u16, target: &Target) -> Result<String, String> {
-    let tls = UpstreamTls::for_target(target, None).unwrap().expect("the target has TLS");
+    let tls = UpstreamTls::for_target(target, None, None).unwrap().expect("the target has TLS");
     meet(port, &tls).await.map(|(greeting, _)| greeting)
 }
 
@@ -258,7 +258,7 @@ async fn connections_of_one_target_resume_its_sessions_with_the_same_binding() {
     let company = Company::new("company");
     let port = company.server(&["db.internal"]).start().await;
     let target = target("db.internal", Verify::Full { ca: Some(company.ca()) });
-    let tls = UpstreamTls::for_target(&target, None).unwrap().unwrap();
+    let tls = UpstreamTls::for_target(&target, None, None).unwrap().unwrap();
     let (first, first_binding) = meet(port, &tls).await.unwrap();
     let (second, second_binding) = meet(port, &tls).await.unwrap();
     assert_eq!((first.as_str(), second.as_str()), ("hello", "again"));
@@ -277,19 +277,22 @@ async fn a_client_certificate_is_shown_to_servers_that_ask() {
 
     let certificate = ClientCertificate::read(&company.client()).unwrap();
     let credential = Credential::new("shop-app", "app").with_certificate(certificate);
-    let tls = UpstreamTls::for_target(&target, Some(&credential)).unwrap().unwrap();
+    let tls = UpstreamTls::for_target(&target, None, Some(&credential)).unwrap().unwrap();
     assert_eq!(meet(port, &tls).await.unwrap().0, "hello");
 }
 
 #[test]
 fn a_target_without_tls_has_none() {
-    assert!(UpstreamTls::for_target(&target("db.internal", Verify::Off), None).unwrap().is_none());
+    assert!(UpstreamTls::for_target(&target("db.internal", Verify::Off), None, None).unwrap().is_none());
 }
 
 #[test]
 fn an_authority_that_cannot_be_read_is_an_error() {
     let missing = Verify::Ca { ca: "/nonexistent/ca.pem".into() };
-    assert!(matches!(UpstreamTls::for_target(&target("db", missing), None), Err(UpstreamTlsError::Unreadable { .. })));
+    assert!(matches!(
+        UpstreamTls::for_target(&target("db", missing), None, None),
+        Err(UpstreamTlsError::Unreadable { .. })
+    ));
 }
 
 /// A daemon's authority, and its certificate in a file.

@@ -17,7 +17,7 @@ use tokio_rustls::TlsConnector;
 use super::verifier::Verifier;
 use crate::{
     credential::Credential,
-    target::{Address, HostPort, Target, Verify},
+    target::{Address, Target, Verify},
 };
 
 /// How one target's server is met: what it has to prove, and what it is shown.
@@ -30,9 +30,15 @@ pub struct UpstreamTls {
 }
 
 impl UpstreamTls {
+    /// Where `host` names the one that is meant among those that workloads dial, the server has to be that one.
+    ///
     /// `None`: the target is spoken to without TLS.
-    pub fn for_target(target: &Target, credential: Option<&Credential>) -> Result<Option<Self>, UpstreamTlsError> {
-        let names = names_of(target)?;
+    pub fn for_target(
+        target: &Target,
+        host: Option<&str>,
+        credential: Option<&Credential>,
+    ) -> Result<Option<Self>, UpstreamTlsError> {
+        let names = names_of(target, host)?;
         let verifier = match &target.tls {
             Verify::Off => return Ok(None),
             Verify::Full { ca: None } => Verifier::new(system_roots()?, Vec::new(), Some(names.clone())),
@@ -76,14 +82,20 @@ impl fmt::Debug for UpstreamTls {
 
 /// The names that the server may have: the host that the daemon dials. Where that is an address only, the host
 /// names that workloads dial will do as well; where the daemon dials what workloads do, any of theirs.
-fn names_of(target: &Target) -> Result<Vec<ServerName<'static>>, UpstreamTlsError> {
-    let dialled = target.addresses.iter().filter_map(|address| match address {
-        Address::Tcp(address) => Some(address),
-        Address::Unix(_) => None,
-    });
+fn names_of(target: &Target, host: Option<&str>) -> Result<Vec<ServerName<'static>>, UpstreamTlsError> {
+    let dialled = || -> Result<Vec<_>, _> {
+        let all = target.addresses.iter().filter_map(|address| match address {
+            Address::Tcp(address) => Some(address.host.as_str()),
+            Address::Unix(_) => None,
+        });
+        match host {
+            Some(host) => Ok(vec![server_name(host)?]),
+            None => all.map(server_name).collect(),
+        }
+    };
     let upstream = match &target.upstream {
-        None => return dialled.map(server_name).collect(),
-        Some(Address::Tcp(upstream)) => server_name(upstream)?,
+        None => return dialled(),
+        Some(Address::Tcp(upstream)) => server_name(&upstream.host)?,
         // There is no TLS to it.
         Some(Address::Unix(_)) => return Ok(Vec::new()),
     };
@@ -91,17 +103,17 @@ fn names_of(target: &Target) -> Result<Vec<ServerName<'static>>, UpstreamTlsErro
         return Ok(vec![upstream]);
     }
     // Not their addresses: certificates for 127.0.0.1 are too common to stand for another host.
-    let mut names = dialled.map(server_name).collect::<Result<Vec<_>, _>>()?;
+    let mut names = dialled()?;
     names.retain(|name| matches!(name, ServerName::DnsName(_)));
     names.insert(0, upstream);
     Ok(names)
 }
 
-fn server_name(address: &HostPort) -> Result<ServerName<'static>, UpstreamTlsError> {
-    if let Ok(ip) = address.host.parse::<IpAddr>() {
+fn server_name(host: &str) -> Result<ServerName<'static>, UpstreamTlsError> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(ServerName::IpAddress(ip.into()));
     }
-    ServerName::try_from(address.host.clone()).map_err(|_| UpstreamTlsError::Name { host: address.host.clone() })
+    ServerName::try_from(host.to_owned()).map_err(|_| UpstreamTlsError::Name { host: host.to_owned() })
 }
 
 fn shown(certificate: Arc<CertifiedKey>) -> Arc<dyn ResolvesClientCert> {

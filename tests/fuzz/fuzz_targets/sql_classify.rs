@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use portcullis::{
-    request::{Operation, sql},
+    request::sql::Operation,
     sql::{Catalogue, Classifier, SessionState},
     target::Class,
 };
@@ -18,6 +18,6 @@ static CLASSIFIER: LazyLock<Classifier> = LazyLock::new(|| {
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {
     let footprint = CLASSIFIER.classify_afresh(text, &SessionState::default()).footprint;
-    let unknown = footprint.accesses.iter().any(|access| access.operation == Operation::Sql(sql::Operation::Unknown));
+    let unknown = footprint.sql().any(|access| access.operation == Operation::Unknown);
     assert!(!unknown || !footprint.caveats.is_empty());
 });

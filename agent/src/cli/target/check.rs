@@ -95,7 +95,7 @@ async fn try_place(
     let socket = request_tls(&target.protocol, socket).await?;
     // The names that the server may have are those of the target as it is written.
     let dialler = Dialler { target: target.clone(), ..dialler };
-    let (stream, binding) = dialler.secure(Stream::from(socket)).await.map_err(|error| chain(&error))?;
+    let (stream, binding) = dialler.secure(Stream::from(socket), None).await.map_err(|error| chain(&error))?;
     let version = stream.tls_version().unwrap_or("TLS");
     Ok(match binding {
         Some(_) => format!("reached, {version}, certificate verified"),

@@ -13,7 +13,7 @@ use self::standing::StandingFixture;
 pub use self::{expect::Expect, fixtures::Stage};
 use crate::{
     policy::{Bundle, Clock, Decision, Engine, Finding, Findings, Question, RuleId, Source, explain::Verdict, schema},
-    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage as When, Standing, Summary, sql},
+    request::{Footprint, Request, Stage as When, Standing, Summary, sql},
 };
 
 /// One file of tests.
@@ -213,12 +213,12 @@ pub fn execute(sql: &str, footprint: Arc<Footprint>) -> Request {
 
 /// A login to a database.
 pub fn login(database: &str) -> Request {
-    let access = Access {
-        operation: Operation::Sql(sql::Operation::Connect),
-        resource: Resource::Database(sql::Database { name: database.to_owned() }),
-        facts: Facts { verb: "CONNECT", ..Facts::default() },
+    let access = sql::Access {
+        operation: sql::Operation::Connect,
+        resource: sql::Resource::Database(sql::Database { name: database.to_owned() }),
+        facts: sql::Facts { verb: "CONNECT", ..sql::Facts::default() },
     };
-    execute("", Arc::new(Footprint { accesses: vec![access], ..Footprint::default() }))
+    execute("", Arc::new(Footprint { accesses: vec![access.into()], ..Footprint::default() }))
 }
 
 impl Case {

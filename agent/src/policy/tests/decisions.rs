@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     mask::Method,
-    request::{ACCESSES_MAX, Estimate},
+    policy::entities::Touched,
+    request::{ACCESSES_MAX, Estimate, http},
     target::Class,
 };
 
@@ -213,11 +214,11 @@ fn what_touches_nothing_is_allowed_unless_it_was_not_understood() {
 
 #[test]
 fn what_was_not_understood_is_denied_with_the_reason() {
-    let unknown = Access {
-        operation: Operation::Sql(sql::Operation::Unknown),
-        resource: Resource::Database(sql::Database { name: "shop".to_owned() }),
-        facts: Facts::default(),
-    };
+    let unknown = Access::Sql(sql::Access {
+        operation: sql::Operation::Unknown,
+        resource: sql::Resource::Database(sql::Database { name: "shop".to_owned() }),
+        facts: sql::Facts::default(),
+    });
     for (engine, rules) in [(embedded(), vec!["no-unknown"]), (&engine(READ), vec![])] {
         let footprint = Arc::new(Footprint {
             accesses: vec![unknown.clone()],
@@ -325,25 +326,46 @@ fn every_request_is_one_that_the_schema_describes() {
     };
     let text = |text: &str| text.to_owned();
     let resources = [
-        Resource::Table(table("t")),
-        Resource::Table(full),
-        Resource::Database(sql::Database { name: text("shop") }),
-        Resource::Function(sql::Function { database: text("shop"), schema: text("pg_catalog"), name: text("now") }),
-        Resource::Setting(sql::Setting { database: text("shop"), name: text("timezone") }),
+        sql::Resource::Table(table("t")),
+        sql::Resource::Table(full),
+        sql::Resource::Database(sql::Database { name: text("shop") }),
+        sql::Resource::Function(sql::Function {
+            database: text("shop"),
+            schema: text("pg_catalog"),
+            name: text("now"),
+        }),
+        sql::Resource::Setting(sql::Setting { database: text("shop"), name: text("timezone") }),
     ];
-    let target = target(Some("prod"));
+    let facts = sql::Facts { limit: Some(5), ..sql::Facts::default() };
+    let on = |operation| resources.iter().map(move |resource| (operation, resource.clone()));
+    let statements = sql::Operation::ALL.into_iter().flat_map(on);
+    let statements = statements.map(|(operation, resource)| sql::Access { operation, resource, facts }.into());
+    let facts = Arc::new(http::Facts {
+        method: text("PURGE"),
+        headers: [(text("accept"), text("*/*"))].into(),
+        query: [(text("q"), [text("a"), text("b")].into())].into(),
+        content_type: Some(text("application/json")),
+        content_length: Some(u64::MAX),
+    });
+    let endpoint = http::Endpoint { scheme: http::Scheme::Https, host: text("h"), port: 443, path: text("/") };
+    let messages = http::Operation::ALL.into_iter();
+    let messages =
+        messages.map(|operation| http::Access { operation, endpoint: endpoint.clone(), facts: facts.clone() });
+    let accesses: Vec<Access> = statements.chain(messages.map(Access::from)).collect();
     let bot = bot();
     let identities = names.identities(&bot, &vocabulary);
     let workload = names.workload(&bot, &identities).expect("workload");
-    let place = names.target(&target, &vocabulary).expect("target");
     let mut asked = BTreeSet::new();
-    for (operation, resource) in
-        sql::Operation::ALL.iter().flat_map(|operation| resources.iter().map(move |r| (operation, r)))
-    {
-        let action = names.action(Operation::Sql(*operation));
-        let entity = names.resource(&target, resource, &vocabulary).expect("resource");
+    for access in accesses {
+        let target = match access {
+            Access::Sql(_) => target(Some("prod")),
+            Access::Http(_) => Target { protocol: "http".into(), ..target(Some("prod")) },
+        };
+        let place = names.target(&target, &vocabulary).expect("target");
+        let action = names.action(access.operation());
+        let Touched { resource, others } = names.touched(&target, &access, &vocabulary).expect("resource");
         let applies =
-            schema.resources_for_action(&action).expect("action").any(|kind| kind == entity.uid().type_name());
+            schema.resources_for_action(&action).expect("action").any(|kind| kind == resource.uid().type_name());
         if !applies {
             continue;
         }
@@ -353,15 +375,27 @@ fn every_request_is_one_that_the_schema_describes() {
             masked: BTreeSet::from([&email]),
             limited: Limit::ALL.into(),
         };
-        let facts = Facts { limit: Some(5), ..Facts::default() };
         let standing = Standing { estimate: Some(Estimate::default()), ..Standing::fresh() };
-        let context = names.context(NOON, &facts, &standing, &grants).expect("context");
-        cedar_policy::Request::new(workload.uid(), action, entity.uid(), context, Some(&schema)).expect("request");
-        cedar_policy::Entities::from_entities([workload.clone(), place.clone(), entity], Some(&schema))
-            .expect("entities");
-        asked.insert(*operation);
+        let context = names.context(NOON, &access, &standing, &grants).expect("context");
+        cedar_policy::Request::new(workload.uid(), action, resource.uid(), context, Some(&schema)).expect("request");
+        let all = [workload.clone(), place, resource].into_iter().chain(others);
+        cedar_policy::Entities::from_entities(all, Some(&schema)).expect("entities");
+        asked.insert(access.operation());
     }
-    assert_eq!(asked.len(), sql::Operation::ALL.len(), "every operation applies to something");
+    assert_eq!(asked.len(), Operation::all().count(), "every operation applies to something");
+}
+
+/// A target speaks one protocol: what another one's rules permit there is not asked.
+#[test]
+fn what_belongs_to_another_protocol_is_denied() {
+    let endpoint = http::Endpoint { scheme: http::Scheme::Http, host: "h".into(), port: 80, path: "/".into() };
+    let access = http::Access { operation: http::Operation::Get, endpoint, facts: Arc::default() };
+    let rules = engine(r#"@id("read") permit (principal, action, resource is Http::Endpoint);"#);
+    let decision = ask(&rules, &bot(), &target(None), vec![access.clone().into()], &[]);
+    assert_eq!(decision.effect, Effect::Deny);
+    assert!(decision.message.contains("speaks `postgres`"), "{}", decision.message);
+    let site = Target { protocol: "http".into(), ..target(None) };
+    assert_eq!(ask(&rules, &bot(), &site, vec![access.into()], &[]).effect, Effect::Allow);
 }
 
 proptest! {
@@ -372,9 +406,9 @@ proptest! {
     fn more_accesses_never_help(kinds in prop::collection::vec(0..sql::Operation::ALL.len(), 1..6), has_where: bool) {
         let engine = embedded();
         let accesses: Vec<Access> = kinds.iter().map(|kind| {
-            let mut access = access(sql::Operation::ALL[*kind], table("orders"));
-            access.facts.has_where = has_where;
-            access
+            let facts = sql::Facts { verb: "SELECT", has_where, ..sql::Facts::default() };
+            let resource = sql::Resource::Table(table("orders"));
+            Access::Sql(sql::Access { operation: sql::Operation::ALL[*kind], resource, facts })
         }).collect();
         let mut last = ask(engine, &bot(), &target(Some("prod")), vec![], &[]);
         for count in 1..=accesses.len() {
@@ -441,22 +475,24 @@ proptest! {
         let names = entities::Names::parse().expect("names");
         let (who, place) = (principal(workload, &groups), target(None));
         let resources = [
-            Resource::Table(table("t")),
-            Resource::Database(sql::Database { name: "shop".to_owned() }),
-            Resource::Function(sql::Function { database: "shop".to_owned(), schema: "s".to_owned(), name: "f".to_owned() }),
-            Resource::Setting(sql::Setting { database: "shop".to_owned(), name: "jit".to_owned() }),
+            sql::Resource::Table(table("t")),
+            sql::Resource::Database(sql::Database { name: "shop".to_owned() }),
+            sql::Resource::Function(sql::Function { database: "shop".to_owned(), schema: "s".to_owned(), name: "f".to_owned() }),
+            sql::Resource::Setting(sql::Setting { database: "shop".to_owned(), name: "jit".to_owned() }),
         ];
         let action = names.action(Operation::Sql(operation));
-        let described = |resource: &Resource| names.resource(&place, resource, vocabulary).expect("resource");
-        let resource = resources
+        let access = |resource| Access::Sql(sql::Access { operation, resource, facts: sql::Facts::default() });
+        let described = |access: &Access| names.touched(&place, access, vocabulary).expect("resource").resource;
+        let access = resources
+            .map(access)
             .into_iter()
-            .find(|resource| schema.resources_for_action(&action).expect("action").any(|kind| kind == described(resource).uid().type_name()))
+            .find(|access| schema.resources_for_action(&action).expect("action").any(|kind| kind == described(access).uid().type_name()))
             .expect("a resource");
 
         let set = cedar_policy::PolicySet::from_policies(INDEXED.rules().into_iter().map(|rule| rule.policy.clone())).expect("set");
         let workload = names.workload(&who, &names.identities(&who, vocabulary)).expect("workload");
-        let entity = described(&resource);
-        let context = names.context(NOON, &Facts::default(), &Standing::fresh(), &entities::Grants::default()).expect("context");
+        let entity = described(&access);
+        let context = names.context(NOON, &access, &Standing::fresh(), &entities::Grants::default()).expect("context");
         let request = cedar_policy::Request::new(workload.uid(), action, entity.uid(), context, Some(schema)).expect("request");
         let parties = [workload, names.target(&place, vocabulary).expect("target"), entity];
         let entities = cedar_policy::Entities::from_entities(parties, Some(schema)).expect("entities");
@@ -464,7 +500,6 @@ proptest! {
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort();
 
-        let access = Access { operation: Operation::Sql(operation), resource, facts: Facts::default() };
         let decision = ask(&INDEXED, &who, &place, vec![access], &[]);
         let rules: Vec<String> = decision.rules.iter().map(ToString::to_string).collect();
         prop_assert_eq!(decision.effect == Effect::Allow, response.decision() == cedar_policy::Decision::Allow);

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::request::http;
 
 #[test]
 fn the_embedded_policy_has_no_mistakes() {
@@ -15,12 +16,16 @@ fn every_operation_is_an_action_and_every_action_an_operation() {
         assert_eq!(operation as usize, position);
     }
     assert_eq!(sql::Operation::Unknown as usize + 1, sql::Operation::ALL.len());
+    for (position, operation) in http::Operation::ALL.into_iter().enumerate() {
+        assert_eq!(operation as usize, position);
+    }
+    assert_eq!(http::Operation::Other as usize + 1, http::Operation::ALL.len());
     let (schema, _) = schema::build(&Bundle::embedded()).expect("the schema is valid");
-    let groups: BTreeSet<String> = schema.action_groups().map(|uid| uid.id().unescaped().to_owned()).collect();
-    let actions: BTreeSet<String> = schema.actions().map(|uid| uid.id().unescaped().to_owned()).collect();
-    let names: BTreeSet<String> =
-        sql::Operation::ALL.into_iter().map(|operation| operation.name().to_owned()).collect();
-    assert_eq!(actions.difference(&groups).cloned().collect::<BTreeSet<_>>(), names);
+    let groups: BTreeSet<String> = schema.action_groups().map(ToString::to_string).collect();
+    let actions: BTreeSet<String> = schema.actions().map(ToString::to_string).collect();
+    let names = entities::Names::parse().expect("names");
+    let operations: BTreeSet<String> = Operation::all().map(|operation| names.action(operation).to_string()).collect();
+    assert_eq!(actions.difference(&groups).cloned().collect::<BTreeSet<_>>(), operations);
 }
 
 #[test]

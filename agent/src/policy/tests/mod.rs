@@ -14,7 +14,7 @@ use std::{
 use super::*;
 use crate::{
     principal::{Principal, Process},
-    request::{Access, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
+    request::{Access, Footprint, Operation, Request, Stage, Standing, Summary, sql},
     target::{Target, Verify},
 };
 
@@ -63,8 +63,8 @@ fn table(name: &str) -> sql::Table {
 }
 
 fn access(operation: sql::Operation, table: sql::Table) -> Access {
-    let facts = Facts { verb: "SELECT", has_where: true, ..Facts::default() };
-    Access { operation: Operation::Sql(operation), resource: Resource::Table(table), facts }
+    let facts = sql::Facts { verb: "SELECT", has_where: true, ..sql::Facts::default() };
+    Access::Sql(sql::Access { operation, resource: sql::Resource::Table(table), facts })
 }
 
 fn request(accesses: Vec<Access>) -> Request {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{codec::write, wire::Wire};
 use crate::{
-    protocol::{Interrupt, Opening, Output, Side},
+    protocol::{Interrupt, Opening, Output},
     target::Verify,
 };
 
@@ -121,7 +121,7 @@ impl Cancelling {
             [b'S'] => {
                 wire.drop_up(1);
                 self.is_asking_tls = false;
-                wire.want(Output::StartTls(Side::Upstream, Bytes::new()));
+                wire.want(Output::ConnectTls(None));
             }
             _ => {
                 self.is_asking_tls = false;

@@ -9,23 +9,23 @@ use super::codec::{
     long_bind::{Digested, Start},
 };
 use crate::{
-    request::{Access, Arguments, Facts, Footprint, Operation, Request, Resource, Stage, Standing, Summary, sql},
+    request::{Arguments, Footprint, Request, Stage, Standing, Summary, sql},
     sql::Classified,
 };
 
 /// May this workload open a session on this database?
 pub fn login(database: &str, user: &[u8]) -> Request {
-    let access = Access {
-        operation: Operation::Sql(sql::Operation::Connect),
-        resource: Resource::Database(sql::Database { name: database.to_owned() }),
-        facts: Facts { verb: "CONNECT", ..Facts::default() },
+    let access = sql::Access {
+        operation: sql::Operation::Connect,
+        resource: sql::Resource::Database(sql::Database { name: database.to_owned() }),
+        facts: sql::Facts { verb: "CONNECT", ..sql::Facts::default() },
     };
     let user = String::from_utf8_lossy(user);
     Request {
         summary: Summary(format!("connect to database {database} as {user}").into()),
         arguments: None,
         stage: Stage::Execute,
-        footprint: Arc::new(Footprint { accesses: vec![access], ..Footprint::default() }),
+        footprint: Arc::new(Footprint { accesses: vec![access.into()], ..Footprint::default() }),
         standing: Standing::fresh(),
     }
 }
@@ -116,45 +116,42 @@ fn binary(value: &[u8]) -> Option<String> {
 /// Whether what it does may leave the catalogue other than it was surveyed.
 pub fn changes_catalogue(footprint: &Footprint) -> bool {
     use sql::Operation as Sql;
-    footprint.accesses.iter().any(|access| {
-        let Operation::Sql(operation) = access.operation;
-        match operation {
-            Sql::CreateTable
-            | Sql::AlterTable
-            | Sql::DropTable
-            | Sql::CreateSchema
-            | Sql::AlterSchema
-            | Sql::DropSchema
-            | Sql::CreateObject
-            | Sql::AlterObject
-            | Sql::DropObject
-            | Sql::AlterDatabase
-            | Sql::Grant
-            | Sql::AlterRole
-            | Sql::SetRole
-            | Sql::Unknown => true,
-            Sql::Connect
-            | Sql::Select
-            | Sql::CopyOut
-            | Sql::Insert
-            | Sql::Update
-            | Sql::Delete
-            | Sql::Merge
-            | Sql::Truncate
-            | Sql::CopyIn
-            | Sql::Lock
-            | Sql::CreateDatabase
-            | Sql::DropDatabase
-            | Sql::Maintain
-            | Sql::CreateRole
-            | Sql::DropRole
-            | Sql::AlterSystem
-            | Sql::CopyProgram
-            | Sql::CopyFile
-            | Sql::Call
-            | Sql::Set
-            | Sql::Notify => false,
-        }
+    footprint.sql().any(|access| match access.operation {
+        Sql::CreateTable
+        | Sql::AlterTable
+        | Sql::DropTable
+        | Sql::CreateSchema
+        | Sql::AlterSchema
+        | Sql::DropSchema
+        | Sql::CreateObject
+        | Sql::AlterObject
+        | Sql::DropObject
+        | Sql::AlterDatabase
+        | Sql::Grant
+        | Sql::AlterRole
+        | Sql::SetRole
+        | Sql::Unknown => true,
+        Sql::Connect
+        | Sql::Select
+        | Sql::CopyOut
+        | Sql::Insert
+        | Sql::Update
+        | Sql::Delete
+        | Sql::Merge
+        | Sql::Truncate
+        | Sql::CopyIn
+        | Sql::Lock
+        | Sql::CreateDatabase
+        | Sql::DropDatabase
+        | Sql::Maintain
+        | Sql::CreateRole
+        | Sql::DropRole
+        | Sql::AlterSystem
+        | Sql::CopyProgram
+        | Sql::CopyFile
+        | Sql::Call
+        | Sql::Set
+        | Sql::Notify => false,
     })
 }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     mask::{Detectors, Masked, Masker, Method, REDACTED},
     policy::Obligations,
-    request::{Footprint, Resource},
+    request::{Footprint, sql::Resource},
     sql::{self, Classified, Classifier, CopyLayout, Relation, RelationKind, Statement},
     target::Class,
 };
@@ -319,7 +319,7 @@ fn origin_classes(relation: &Relation, number: i16) -> impl Iterator<Item = &Cla
 
 /// Whether an answer may show settings of the session.
 fn reads_settings(footprint: &Footprint) -> bool {
-    footprint.accesses.iter().any(|access| match &access.resource {
+    footprint.sql().any(|access| match &access.resource {
         Resource::Setting(_) => access.facts.verb == "SHOW",
         Resource::Function(function) => {
             matches!(function.name.as_str(), "current_setting" | "set_config" | "pg_show_all_settings")
@@ -330,7 +330,7 @@ fn reads_settings(footprint: &Footprint) -> bool {
 }
 
 fn calls_unknown(footprint: &Footprint) -> bool {
-    footprint.accesses.iter().any(|access| match &access.resource {
+    footprint.sql().any(|access| match &access.resource {
         Resource::Function(function) => function.schema != "pg_catalog",
         Resource::Table(_) | Resource::Database(_) | Resource::Setting(_) => false,
     })
@@ -339,7 +339,7 @@ fn calls_unknown(footprint: &Footprint) -> bool {
 /// Whether an error may quote values of a masked class: the request touches a table with such data, even
 /// if only to compare it, or calls a function that is no part of the server and may read anything.
 fn may_quote_masked(footprint: &Footprint, obligations: &Obligations) -> bool {
-    footprint.accesses.iter().any(|access| match &access.resource {
+    footprint.sql().any(|access| match &access.resource {
         Resource::Table(table) => {
             table.classes.iter().flatten().chain(&table.read_classes).any(|class| obligations.masks.contains_key(class))
         }

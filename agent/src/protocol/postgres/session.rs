@@ -24,6 +24,8 @@ const LOGIN_DENIED: &str = "28000";
 /// `sqlclient_unable_to_establish_sqlconnection`.
 const UNREACHABLE: &str = "08001";
 
+const UNWANTED_TLS: &str = "TLS was set up that nobody asked for";
+
 /// One PostgreSQL session.
 pub struct PostgresSession {
     opening: Opening,
@@ -66,7 +68,8 @@ impl PostgresSession {
                 self.say_last(&Fatal::upstream(UNREACHABLE, "the gate cannot reach the server"));
                 Ok(())
             }
-            Input::Secured(side, binding) => self.secured(side, binding),
+            Input::Accepted(_) => self.accepted(),
+            Input::Connected(binding) => self.connected(binding),
             Input::Verdict(verdict) => self.answered(verdict),
             Input::Surveyed(surveyed) => self.surveyed(surveyed),
             Input::Alarm => self.in_conversation(Conversation::alarmed),
@@ -137,18 +140,24 @@ impl PostgresSession {
         Ok(())
     }
 
-    fn secured(&mut self, side: Side, binding: Option<Vec<u8>>) -> Result<(), Fatal> {
-        match (&mut self.phase, side) {
-            (Phase::Greeting(greeting), Side::Downstream) => {
-                greeting.secured();
-                self.advance(Side::Downstream)
-            }
-            (Phase::Login(login), Side::Upstream) => login.secured(binding, &self.opening, &mut self.wire),
-            (Phase::Cancelling(cancelling), Side::Upstream) => {
+    fn accepted(&mut self) -> Result<(), Fatal> {
+        let Phase::Greeting(greeting) = &mut self.phase else {
+            return Err(Fatal::broken(Side::Downstream, UNWANTED_TLS));
+        };
+        greeting.secured();
+        self.advance(Side::Downstream)
+    }
+
+    fn connected(&mut self, binding: Option<Vec<u8>>) -> Result<(), Fatal> {
+        match &mut self.phase {
+            Phase::Login(login) => login.secured(binding, &self.opening, &mut self.wire),
+            Phase::Cancelling(cancelling) => {
                 cancelling.secured(&mut self.wire);
                 Ok(())
             }
-            _ => Err(Fatal::broken(side, "TLS was set up that nobody asked for")),
+            Phase::Greeting(_) | Phase::Asking(_) | Phase::Surveying(..) | Phase::Talking(_) | Phase::Over => {
+                Err(Fatal::broken(Side::Upstream, UNWANTED_TLS))
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     wire::Wire,
 };
 use crate::{
-    protocol::{Output, Side},
+    protocol::Output,
     sql::{Path, path_in},
 };
 
@@ -155,7 +155,7 @@ impl Greeting {
                 frontend::Opening::DirectTls => {
                     self.is_securing = true;
                     let hello = wire.down.take();
-                    wire.want(Output::StartTls(Side::Downstream, hello));
+                    wire.want(Output::AcceptTls(hello));
                 }
                 frontend::Opening::SslRequest => {
                     self.secure(wire, length)?;
@@ -208,7 +208,7 @@ impl Greeting {
         }
         self.is_securing = true;
         wire.tell_workload(Bytes::from_static(b"S"));
-        wire.want(Output::StartTls(Side::Downstream, Bytes::new()));
+        wire.want(Output::AcceptTls(Bytes::new()));
         Ok(())
     }
 }
@@ -336,6 +336,7 @@ fn words(line: &[u8]) -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Side;
 
     fn greet(parameters: &[(&str, &str)]) -> Result<Startup, GreetingError> {
         let mut wire = Wire::default();
@@ -412,7 +413,7 @@ mod tests {
         let said: Vec<_> = std::iter::from_fn(|| wire.next()).collect();
         assert!(matches!(
             said.as_slice(),
-            [Output::Send(Side::Downstream, n), Output::Send(Side::Downstream, s), Output::StartTls(Side::Downstream, _)]
+            [Output::Send(Side::Downstream, n), Output::Send(Side::Downstream, s), Output::AcceptTls(_)]
                 if n == "N" && s == "S"
         ));
     }

@@ -8,13 +8,13 @@ use std::{
 use pg_query::protobuf::RangeVar;
 
 use super::{
-    Analysis, Level, bare,
+    Analysis, Level,
     flow::{Flow, Origin, Row, Slot},
 };
 use crate::{
     request::{
-        self, ACCESSES_MAX, Access, Facts, Resource,
-        sql::{Database, Function, Operation, Setting, Table},
+        ACCESSES_MAX,
+        sql::{Access, Database, Facts, Function, Operation, Resource, Setting, Table},
     },
     sql::{
         ColumnRef, Own, RelationName, TEMPORARY_SCHEMA,
@@ -92,13 +92,13 @@ impl Draft {
             classes,
             read_classes,
         };
-        bare(draft.operation, Resource::Table(table), counted(draft.facts))
+        Access { operation: draft.operation, resource: Resource::Table(table), facts: counted(draft.facts) }
     }
 }
 
 impl Draft {
     pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Other(access) if access.operation == request::Operation::Sql(Operation::Unknown))
+        matches!(self, Self::Other(access) if access.operation == Operation::Unknown)
     }
 
     /// The relation of the catalogue that it is an access to.
@@ -126,7 +126,7 @@ impl Draft {
     pub fn redefines(&self) -> bool {
         let operation = match self {
             Self::Table(draft) => draft.operation,
-            Self::Other(Access { operation: request::Operation::Sql(operation), .. }) => *operation,
+            Self::Other(access) => access.operation,
         };
         redefines(operation)
     }
@@ -493,8 +493,8 @@ impl<'a> Analysis<'a> {
     }
 
     fn other(&mut self, operation: Operation, resource: Resource) {
-        let access = bare(operation, resource, self.facts());
-        self.adopt(access);
+        let facts = self.facts();
+        self.adopt(Access { operation, resource, facts });
     }
 
     /// Whether the statement calls a function whose body is not known and that is not the server's own.
@@ -532,7 +532,7 @@ impl<'a> Analysis<'a> {
             Draft::Other(known) => *known == access,
             Draft::Table(_) => false,
         });
-        if !known && (access.operation == request::Operation::Sql(Operation::Unknown) || self.has_room()) {
+        if !known && (access.operation == Operation::Unknown || self.has_room()) {
             self.accesses.push(Draft::Other(access));
         }
     }

@@ -44,7 +44,7 @@ use super::{
     ColumnRef, Output, RelationName, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange,
 };
 use crate::{
-    request::{Access, Facts, Footprint, Operation, Predicate, PredicateKind, Resource, sql},
+    request::{Footprint, Predicate, PredicateKind, sql},
     target::Class,
 };
 
@@ -81,12 +81,8 @@ impl Earlier {
     /// Takes note of one statement.
     pub fn note(&mut self, analysed: &Analysed) {
         self.created.extend(analysed.statement.creates.keys().cloned());
-        let redefines = |access: &Access| {
-            let Operation::Sql(operation) = access.operation;
-            access::redefines(operation)
-        };
         self.brought_code |= analysed.statement.brings_code;
-        self.redefined |= analysed.footprint.accesses.iter().any(redefines);
+        self.redefined |= analysed.footprint.sql().any(|access| access::redefines(access.operation));
     }
 }
 
@@ -374,7 +370,7 @@ impl<'a> Analysis<'a> {
         let read = self.read_classes(statement.flows.iter().chain(deciding));
         let predicates = self.named_predicates().chain(self.resumed.iter().cloned()).collect();
         let accesses =
-            self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations)).collect();
+            self.accesses.into_iter().map(|draft| draft.complete(self.names, &read, self.relations).into()).collect();
         let footprint = Footprint { accesses, predicates, caveats: self.caveats };
         Analysed { statement, footprint, remarks: self.remarks }
     }
@@ -501,9 +497,4 @@ fn strings(nodes: &[Node]) -> Vec<String> {
             _ => None,
         })
         .collect()
-}
-
-/// An access as the request carries it, when it is not on a table.
-fn bare(operation: sql::Operation, resource: Resource, facts: Facts) -> Access {
-    Access { operation: Operation::Sql(operation), resource, facts }
 }

@@ -16,7 +16,7 @@ impl Analysis<'_> {
     /// PREPARE is judged as if it ran, and EXECUTE again.
     pub(super) fn prepare(&mut self, prepare: &PrepareStmt) -> Effect {
         let statement = Arc::new(self.separately(prepare.query.as_deref()));
-        for access in &statement.footprint.accesses {
+        for access in statement.footprint.sql() {
             self.adopt(access.clone());
         }
         Effect::silent(StatementKind::Prepare { name: prepare.name.clone(), statement }, "PREPARE")
@@ -24,7 +24,7 @@ impl Analysis<'_> {
 
     pub(super) fn declare(&mut self, declare: &DeclareCursorStmt) -> Effect {
         let statement = Arc::new(self.separately(declare.query.as_deref()));
-        for access in &statement.footprint.accesses {
+        for access in statement.footprint.sql() {
             self.adopt(access.clone());
         }
         Effect::silent(StatementKind::Declare { name: declare.portalname.clone(), statement }, "DECLARE CURSOR")
@@ -85,7 +85,7 @@ impl Analysis<'_> {
             self.unknown(caveat.clone());
         }
         self.resumed.extend(known.footprint.predicates.iter().cloned());
-        for access in &known.footprint.accesses {
+        for access in known.footprint.sql() {
             self.adopt(access.clone());
         }
         let statement = &known.statement;

@@ -35,7 +35,7 @@ use crate::{
             wire::Wire,
         },
     },
-    request::{Footprint, Operation, sql},
+    request::{Footprint, sql},
     sql::{Classified, Statement, StatementKind},
 };
 
@@ -374,8 +374,7 @@ fn answers(statement: &Statement) -> bool {
 /// Whether anything may be changed that a transaction would undo: whatever is not known to change nothing.
 fn writes(footprint: &Footprint) -> bool {
     use sql::Operation as Sql;
-    footprint.accesses.iter().any(|access| {
-        let Operation::Sql(operation) = access.operation;
-        !matches!(operation, Sql::Connect | Sql::Select | Sql::CopyOut | Sql::Lock | Sql::Call | Sql::Set)
+    footprint.sql().any(|access| {
+        !matches!(access.operation, Sql::Connect | Sql::Select | Sql::CopyOut | Sql::Lock | Sql::Call | Sql::Set)
     })
 }

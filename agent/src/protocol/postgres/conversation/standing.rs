@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::Conversation;
 use crate::{
     protocol::postgres::codec::backend::Status,
-    request::{Estimable, Footprint, Operation, Resource, Standing, Transaction, UNCOUNTED, Usage, sql},
+    request::{
+        Estimable, Footprint, Standing, Transaction, UNCOUNTED, Usage,
+        sql::{self, Resource},
+    },
     sql::{Classified, Statement, StatementKind},
 };
 
@@ -157,19 +160,16 @@ fn affected(statement: &Statement, tag: &[u8], rows: u64) -> u64 {
 
 fn estranges(footprint: &Footprint) -> bool {
     const SETTINGS: [&str; 3] = ["role", "row_security", "session_authorization"];
-    footprint.accesses.iter().any(|access| {
-        let Operation::Sql(operation) = access.operation;
-        match &access.resource {
-            Resource::Setting(setting) => SETTINGS.contains(&setting.name.as_str()),
-            Resource::Database(_) | Resource::Table(_) | Resource::Function(_) => {
-                matches!(operation, sql::Operation::SetRole | sql::Operation::Unknown)
-            }
+    footprint.sql().any(|access| match &access.resource {
+        Resource::Setting(setting) => SETTINGS.contains(&setting.name.as_str()),
+        Resource::Database(_) | Resource::Table(_) | Resource::Function(_) => {
+            matches!(access.operation, sql::Operation::SetRole | sql::Operation::Unknown)
         }
     })
 }
 
 fn calls_only_the_servers(footprint: &Footprint) -> bool {
-    footprint.accesses.iter().all(|access| match &access.resource {
+    footprint.sql().all(|access| match &access.resource {
         Resource::Function(function) => function.schema == "pg_catalog",
         Resource::Database(_) | Resource::Table(_) | Resource::Setting(_) => true,
     })

@@ -4,7 +4,6 @@ mod scram;
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use md5::{Digest, Md5};
 
 use super::{
@@ -20,7 +19,7 @@ use super::{
 };
 use crate::{
     credential::Credential,
-    protocol::{Opening, Output, Side},
+    protocol::{Opening, Output},
     target::{Address, Verify},
 };
 
@@ -99,7 +98,7 @@ impl Login {
                     [b'S'] => {
                         wire.drop_up(1);
                         self.step = Step::Securing;
-                        wire.want(Output::StartTls(Side::Upstream, Bytes::new()));
+                        wire.want(Output::ConnectTls(None));
                     }
                     // Anything else was said in the clear by whoever, so that it is worth nothing.
                     _ => {

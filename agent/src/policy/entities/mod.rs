@@ -1,17 +1,25 @@
-//! Requests as Cedar sees them: entities and context, exactly as the schema declares them.
+//! Requests as Cedar sees them: entities and context, exactly as the schemas declare them.
+//!
+//! What all families of protocols share stands here; each has its own names beside it.
 
-use std::collections::{BTreeSet, HashSet};
+mod http;
+mod sql;
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashSet},
+};
 
 use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors, RestrictedExpression as Value};
 
 use crate::{
     policy::{Clock, Limit, schema::Vocabulary},
     principal::Principal,
-    request::{Access, Estimate, Facts, Operation, Resource, Standing, Usage, sql},
+    request::{Access, Operation, Standing},
     target::{Class, Target},
 };
 
-/// The schema's type names, parsed once.
+/// The schemas' type names, parsed once.
 #[derive(Clone, Debug)]
 pub struct Names {
     workload: EntityTypeName,
@@ -22,14 +30,16 @@ pub struct Names {
     class: EntityTypeName,
     weekday: EntityTypeName,
     limit: EntityTypeName,
-    action: EntityTypeName,
-    engine: EntityTypeName,
-    transaction: EntityTypeName,
-    database: EntityTypeName,
-    schema: EntityTypeName,
-    table: EntityTypeName,
-    function: EntityTypeName,
-    setting: EntityTypeName,
+    sql: sql::Names,
+    http: http::Names,
+}
+
+/// What an access touches, as Cedar sees it.
+#[derive(Debug)]
+pub struct Touched {
+    pub resource: Entity,
+    /// What the context refers to.
+    pub others: Vec<Entity>,
 }
 
 /// What the gate guarantees for a request.
@@ -48,8 +58,8 @@ pub enum Unspeakable {
     Environment { target: String, environment: String },
     #[error("the data class `{0}` is not listed in `site.cedarschema`, so that no rule can mask it")]
     Class(Class),
-    #[error("target `{target}` speaks `{protocol}`, for which there are no rules")]
-    Protocol { target: String, protocol: String },
+    #[error("target `{target}` speaks `{protocol}`, in which there is no `{operation}`")]
+    Foreign { target: String, protocol: String, operation: Operation },
     #[error("`{operation}` does not apply to {resource}")]
     Mismatch { operation: Operation, resource: String },
     #[error("failed to describe the request: {0}")]
@@ -67,20 +77,15 @@ impl Names {
             class: "DataClass".parse()?,
             weekday: "Weekday".parse()?,
             limit: "Limit".parse()?,
-            action: "Sql::Action".parse()?,
-            engine: "Sql::Engine".parse()?,
-            transaction: "Sql::Transaction".parse()?,
-            database: "Sql::Database".parse()?,
-            schema: "Sql::Schema".parse()?,
-            table: "Sql::Table".parse()?,
-            function: "Sql::Function".parse()?,
-            setting: "Sql::Setting".parse()?,
+            sql: sql::Names::parse()?,
+            http: http::Names::parse()?,
         })
     }
 
     pub fn action(&self, operation: Operation) -> EntityUid {
         match operation {
-            Operation::Sql(operation) => uid(&self.action, operation.name()),
+            Operation::Sql(operation) => self.sql.action(operation),
+            Operation::Http(operation) => self.http.action(operation),
         }
     }
 
@@ -137,63 +142,21 @@ impl Names {
     }
 
     /// What an access touches, below its target.
-    pub fn resource(
-        &self,
-        target: &Target,
-        resource: &Resource,
-        vocabulary: &Vocabulary,
-    ) -> Result<Entity, Unspeakable> {
-        let engine = match target.protocol.as_ref() {
-            "postgres" => "postgresql",
-            protocol => {
-                return Err(Unspeakable::Protocol { target: target.name.to_string(), protocol: protocol.to_owned() });
+    pub fn touched(&self, target: &Target, access: &Access, vocabulary: &Vocabulary) -> Result<Touched, Unspeakable> {
+        match access {
+            Access::Sql(access) => {
+                let resource = self.sql_resource(target, access, vocabulary)?;
+                Ok(Touched { resource, others: Vec::new() })
             }
-        };
-        let owner = uid(&self.target, &target.name);
-        let mut attributes = vec![
-            ("target".to_owned(), Value::new_entity_uid(owner.clone())),
-            ("engine".to_owned(), Value::new_entity_uid(uid(&self.engine, engine))),
-            ("environment".to_owned(), Value::new_entity_uid(uid(&self.environment, target.environment()))),
-        ];
-        let mut parents = vec![owner];
-        let mut field = |name: &str, value: &str| attributes.push((name.to_owned(), text(value)));
-        let own = match resource {
-            Resource::Database(database) => {
-                field("name", &database.name);
-                self.path(&self.database, &[&target.name, &database.name])
-            }
-            Resource::Table(sql::Table { database, schema, name, .. }) => {
-                field("name", name);
-                field("schema", schema);
-                field("database", database);
-                parents.extend(self.schema_path(target, database, schema));
-                self.path(&self.table, &[&target.name, database, schema, name])
-            }
-            Resource::Function(sql::Function { database, schema, name }) => {
-                field("name", name);
-                field("schema", schema);
-                field("database", database);
-                parents.extend(self.schema_path(target, database, schema));
-                self.path(&self.function, &[&target.name, database, schema, name])
-            }
-            Resource::Setting(sql::Setting { database, name }) => {
-                field("name", name);
-                field("database", database);
-                parents.push(self.path(&self.database, &[&target.name, database]));
-                self.path(&self.setting, &[&target.name, database, name])
-            }
-        };
-        if let Resource::Table(table) = resource {
-            attributes.extend(self.table_contents(table, vocabulary)?);
+            Access::Http(access) => self.http_endpoint(target, access),
         }
-        Entity::new_with_tags(own, attributes, parents, []).map_err(internal)
     }
 
-    /// What a rule may know of the moment, of the statement and of the session that sends it.
+    /// What a rule may know of the moment, of the request and of the session that sends it.
     pub fn context(
         &self,
         clock: Clock,
-        facts: &Facts,
+        access: &Access,
         standing: &Standing,
         grants: &Grants<'_>,
     ) -> Result<Context, Unspeakable> {
@@ -204,91 +167,53 @@ impl Names {
         ])?;
         let approvals = grants.approvals.iter().map(|group| Value::new_entity_uid(uid(&self.group, group)));
         let limited = grants.limited.iter().map(|limit| Value::new_entity_uid(uid(&self.limit, limit.name())));
-        let usage = record([("session", used(standing.session)?), ("transaction", used(standing.in_transaction)?)])?;
         let mut pairs = vec![
             ("clock", clock),
-            ("statement", statement(facts)?),
-            ("transaction", self.transaction(standing)?),
-            ("usage", usage),
             ("approvals", Value::new_set(approvals)),
             ("masked", self.classes(grants.masked.iter().copied())),
             ("limited", Value::new_set(limited)),
         ];
-        if let Some(estimate) = standing.estimate {
-            pairs.push(("estimate", estimated(estimate)?));
-        }
+        pairs.extend(match access {
+            Access::Sql(access) => self.sql.context(&access.facts, standing)?,
+            Access::Http(access) => self.http.context(&access.facts)?,
+        });
         Context::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value))).map_err(internal)
     }
 
-    fn transaction(&self, standing: &Standing) -> Result<Value, Unspeakable> {
-        let state = standing.transaction.map(|state| Value::new_entity_uid(uid(&self.transaction, state.name())));
-        let read_only = ("read_only", Value::new_bool(standing.is_read_only));
-        record(state.map(|state| ("state", state)).into_iter().chain([read_only]))
-    }
-
-    fn table_contents(&self, table: &sql::Table, vocabulary: &Vocabulary) -> Result<Vec<(String, Value)>, Unspeakable> {
-        if let Some(class) = table.read_classes.iter().find(|class| !vocabulary.classes.contains(class.0.as_ref())) {
-            return Err(Unspeakable::Class(class.clone()));
-        }
-        let mut contents = vec![
-            ("columns".to_owned(), Value::new_set(table.columns.iter().map(|column| text(column)))),
-            ("read_classes".to_owned(), self.classes(&table.read_classes)),
+    /// What every resource of a target has.
+    fn below(&self, target: &Target) -> (EntityUid, Vec<(String, Value)>) {
+        let owner = uid(&self.target, &target.name);
+        let attributes = vec![
+            ("target".to_owned(), Value::new_entity_uid(owner.clone())),
+            ("environment".to_owned(), Value::new_entity_uid(uid(&self.environment, target.environment()))),
         ];
-        if let Some(classes) = &table.classes {
-            contents.push(("classes".to_owned(), self.classes(classes)));
-        }
-        Ok(contents)
+        (owner, attributes)
     }
 
     fn classes<'a>(&self, classes: impl IntoIterator<Item = &'a Class>) -> Value {
         Value::new_set(classes.into_iter().map(|class| Value::new_entity_uid(uid(&self.class, &class.0))))
     }
-
-    fn schema_path(&self, target: &Target, database: &str, schema: &str) -> [EntityUid; 2] {
-        [
-            self.path(&self.database, &[&target.name, database]),
-            self.path(&self.schema, &[&target.name, database, schema]),
-        ]
-    }
-
-    fn path(&self, kind: &EntityTypeName, parts: &[&str]) -> EntityUid {
-        uid(kind, &parts.iter().map(|part| escape(part)).collect::<Vec<_>>().join("/"))
-    }
 }
 
-/// The entities and the parents that one access adds, checked against what the action applies to.
+/// Checks that an access's resource is one of those that its action applies to.
 pub fn fits(access: &Access, resource: &Entity, allowed: &HashSet<EntityTypeName>) -> Result<(), Unspeakable> {
     if allowed.contains(resource.uid().type_name()) {
         return Ok(());
     }
-    Err(Unspeakable::Mismatch { operation: access.operation, resource: access.resource.to_string() })
+    Err(Unspeakable::Mismatch { operation: access.operation(), resource: access.resource().to_string() })
 }
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
 }
 
+/// An identifier of names, one below the other.
+fn path(kind: &EntityTypeName, parts: &[&str]) -> EntityUid {
+    uid(kind, &parts.iter().map(|part| escape(part)).collect::<Vec<_>>().join("/"))
+}
+
 fn record<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Result<Value, Unspeakable> {
     Value::new_record(fields.into_iter().map(|(name, value)| (name.to_owned(), value))).map_err(internal)
-}
-
-fn statement(facts: &Facts) -> Result<Value, Unspeakable> {
-    let limit = facts.limit.map(|limit| ("limit", Value::new_long(limit)));
-    let fields = [
-        ("verb", text(facts.verb)),
-        ("has_where", Value::new_bool(facts.has_where)),
-        ("has_limit", Value::new_bool(facts.has_limit)),
-        ("relations", Value::new_long(facts.relations.into())),
-    ];
-    record(fields.into_iter().chain(limit))
-}
-
-fn used(usage: Usage) -> Result<Value, Unspeakable> {
-    record([("rows_returned", count(usage.rows_returned)), ("rows_affected", count(usage.rows_affected))])
-}
-
-fn estimated(estimate: Estimate) -> Result<Value, Unspeakable> {
-    record([("rows", count(estimate.rows)), ("cost", count(estimate.cost))])
 }
 
 /// A count as Cedar has numbers: what is beyond them stays at their end.
@@ -301,7 +226,7 @@ fn text(value: &str) -> Value {
 }
 
 /// A name inside a path: two different resources never have the same path.
-fn escape(name: &str) -> std::borrow::Cow<'_, str> {
+fn escape(name: &str) -> Cow<'_, str> {
     if name.contains(['/', '%']) { name.replace('%', "%25").replace('/', "%2F").into() } else { name.into() }
 }
 
