@@ -21,6 +21,11 @@ pub fn tools_environment() -> PathBuf {
     root().join("tools/venv")
 }
 
+/// The virtual environment with pgAdmin.
+pub fn pgadmin_environment() -> PathBuf {
+    root().join("tools/pgadmin")
+}
+
 /// The folder with node-postgres.
 pub fn node_modules() -> PathBuf {
     root().join("node/node_modules")

@@ -4,6 +4,8 @@
 mod application;
 #[path = "tools/dump.rs"]
 mod dump;
+#[path = "tools/pgadmin.rs"]
+mod pgadmin;
 #[path = "tools/psql.rs"]
 mod psql;
 #[path = "tools/suite.rs"]

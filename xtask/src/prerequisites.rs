@@ -196,8 +196,9 @@ fn releases() -> Result<()> {
 fn clients() -> Result<()> {
     let clients = place::repository().join("tests/clients");
     maven("org.postgresql:postgresql:42.7.14", client::JDBC, JDBC_SHA256)?;
-    python(&cache::python_environment(), &clients.join("requirements.txt"))?;
-    python(&cache::tools_environment(), &place::repository().join("tests/tools/requirements.txt"))?;
+    python(&cache::python_environment(), &clients.join("requirements.txt"), &[])?;
+    python(&cache::tools_environment(), &place::repository().join("tests/tools/requirements.txt"), &[])?;
+    pgadmin()?;
     node(&cache::node_modules(), &clients.join("node-postgres"))?;
     node(&cache::tools_modules(), &place::repository().join("tests/tools/prisma"))?;
     jars(&cache::tools_jars(), &place::repository().join("tests/tools/hibernate"))?;
@@ -247,13 +248,23 @@ fn jars(folder: &Path, project: &Path) -> Result<()> {
     })
 }
 
-fn python(environment: &Path, requirements: &Path) -> Result<()> {
+fn python(environment: &Path, requirements: &Path, options: &[&str]) -> Result<()> {
     unless_kept(environment, requirements, || {
         let make = ["-m", "venv", "--clear"];
         progress::run("python virtual environment", Command::new("/usr/bin/python3").args(make).arg(environment))?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement"];
-        progress::run("pip install", Command::new(environment.join("bin/python")).args(install).arg(requirements))
+        let mut pip = Command::new(environment.join("bin/python"));
+        progress::run("pip install", pip.args(install).arg(requirements).args(options))
     })
+}
+
+/// pgAdmin without the libraries of three clouds that it asks for, and without its manual, which is two thirds of it.
+fn pgadmin() -> Result<()> {
+    let environment = cache::pgadmin_environment();
+    let requirements = place::repository().join("tests/tools/pgadmin/requirements.txt");
+    python(&environment, &requirements, &["--no-deps", "--no-cache-dir"])?;
+    let manual = ["-path", "*/pgadmin4/docs", "-prune", "-exec", "rm", "-r", "{}", "+"];
+    progress::run("removing pgAdmin's manual", Command::new("find").arg(&environment).args(manual))
 }
 
 fn node(modules: &Path, package: &Path) -> Result<()> {

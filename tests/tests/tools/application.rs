@@ -42,6 +42,12 @@ const HIBERNATE: Application = Application {
     database: postgres::DATABASE,
 };
 
+/// Reads the databases as a person with a mouse would.
+pub const PGADMIN: Application = Application {
+    libraries: cache::pgadmin_environment,
+    ..python("pgadmin", "$LIBRARIES/bin/python -B walk.py 2>log || { tail -5 log >&2; exit 1; }")
+};
+
 const fn python(folder: &'static str, script: &'static str) -> Application {
     Application { folder, script, libraries: cache::tools_environment, database: postgres::DATABASE }
 }
