@@ -1,6 +1,7 @@
 //! The registry of protocols, and the contract of a session.
 
 pub mod driver;
+pub mod http;
 pub mod postgres;
 
 #[cfg(test)]
