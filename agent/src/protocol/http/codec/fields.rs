@@ -152,6 +152,17 @@ impl fmt::Debug for Fields {
     }
 }
 
+/// Refuses fields that decide something: policy has judged the head by then (RFC 9110, section 6.5.1).
+pub(super) fn refuse_in_trailers(trailers: &Fields) -> Result<(), Malformed> {
+    match trailers.iter().find(|(name, _)| names::is_decisive(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let expected = "a field on which nothing hangs";
+            Err(Malformed::Text { part: "trailer", expected, found: Excerpt::from(name) })
+        }
+    }
+}
+
 /// Refuses a value with a byte that a field cannot hold (RFC 9110, section 5.5).
 pub(super) fn require_value(value: &[u8]) -> Result<(), Malformed> {
     // Over all bytes without a way out, which is quicker than to stop at the first.

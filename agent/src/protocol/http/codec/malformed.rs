@@ -17,6 +17,8 @@ pub enum Malformed {
     Version(Excerpt),
     #[error("transfer coding: expected `chunked` alone, found `{0}`")]
     Coding(Excerpt),
+    #[error("expectation: expected `100-continue`, found `{0}`")]
+    Expectation(Excerpt),
     #[error("expected one field `{0}`, found several")]
     Repeated(Excerpt),
     #[error("expected {0}, found none")]
@@ -36,6 +38,7 @@ impl Malformed {
             Self::TooLong(Limit::RequestTarget) => 414,
             Self::TooLong(Limit::Head | Limit::Fields | Limit::Trailers) => 431,
             Self::Coding(_) | Self::TooLong(Limit::Method) => 501,
+            Self::Expectation(_) => 417,
             Self::Version(_) => 505,
             Self::TooLong(Limit::ChunkLine)
             | Self::Byte { .. }

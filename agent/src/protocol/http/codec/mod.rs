@@ -4,12 +4,17 @@
 //! and refuses whatever another reader of the same bytes could understand in another way. What it accepts may be
 //! forwarded as it came. HTTP Semantics is RFC 9110, HTTP/1.1 is RFC 9112, URIs are RFC 3986.
 
+pub mod body;
+pub mod connection;
 pub mod fields;
 pub mod framing;
 pub mod head;
 mod malformed;
 mod names;
+pub mod write;
 
+pub use body::{BodyReader, Progress};
+pub use connection::{Connection, Upgrade};
 pub use fields::Fields;
 pub use framing::BodyLength;
 pub use head::{RequestHead, ResponseHead, Version};
