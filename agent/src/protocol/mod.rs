@@ -1,6 +1,7 @@
 //! The registry of protocols, and the contract of a session.
 
 pub mod driver;
+pub mod http;
 mod inbox;
 pub mod postgres;
 mod wire;
