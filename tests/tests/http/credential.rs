@@ -12,7 +12,8 @@ fn each_way_of_sending_a_secret_reaches_the_server_and_no_one_else() -> Result<(
         ("http = { query = \"key\" }", format!(" {SECRET} "), ""),
     ];
     for (way, seen, _) in ways {
-        let lines = format!("credential = \"key\"\n\n[[credential]]\nname = \"key\"\nsource = {{ file = {{secret}} }}\n{way}");
+        let lines =
+            format!("credential = \"key\"\n\n[[credential]]\nname = \"key\"\nsource = {{ file = {{secret}} }}\n{way}");
         let pair = Pair::with(&lines)?;
         let own = format!("Authorization: Bearer {PLACEHOLDER}");
         let said = pair.said(&["-H", &own, &pair.secure("/echo?a=1")])?;

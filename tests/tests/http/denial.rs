@@ -34,7 +34,9 @@ fn a_refused_upload_leaves_no_byte_and_a_usable_connection() -> Result<()> {
 fn the_path_that_is_judged_is_the_path_that_is_sent() -> Result<()> {
     let pair = Pair::start()?;
     pair.server.serve("private", b"not for you\n")?;
-    for path in ["/%70rivate", "/x/../private", "/x/%2e%2e/private", "/./private", "//private", "/private;x", "/%2fprivate"] {
+    for path in
+        ["/%70rivate", "/x/../private", "/x/%2e%2e/private", "/./private", "//private", "/private;x", "/%2fprivate"]
+    {
         let said = pair.said(&["-i", "--path-as-is", &pair.plain(path)])?;
         lacks(&said, "not for you")?;
         ensure!(said.contains("HTTP/1.1 403") || said.contains("HTTP/1.1 400"), "{path}: {said}");
@@ -50,7 +52,8 @@ fn a_request_for_another_host_is_misdirected() -> Result<()> {
         let said = pair.said(&["-i", "-H", &format!("Host: {host}"), &pair.plain("/echo")])?;
         contains(&said, "HTTP/1.1 421 ")?;
     }
-    let other = pair.said(&["-i", "-H", &format!("Host: 127.0.0.1:{}", pair.server.secure()), &pair.secure("/echo")])?;
+    let other =
+        pair.said(&["-i", "-H", &format!("Host: 127.0.0.1:{}", pair.server.secure()), &pair.secure("/echo")])?;
     contains(&other, "HTTP/1.1 421 ")?;
     assert_eq!(pair.server.requests(), "");
     Ok(())

@@ -73,7 +73,13 @@ impl Area {
     pub fn needs_root(self) -> bool {
         match self {
             Self::Unit | Self::Laws | Self::Sql | Self::Vm => false,
-            Self::Record | Self::Capture | Self::Jail | Self::Postgres | Self::Http | Self::Clients | Self::Containers => true,
+            Self::Record
+            | Self::Capture
+            | Self::Jail
+            | Self::Postgres
+            | Self::Http
+            | Self::Clients
+            | Self::Containers => true,
         }
     }
 

@@ -60,7 +60,8 @@ impl Meaning<'_> {
                 if !is_field_name(header) || FRAMING.contains(&header.to_ascii_lowercase().as_str()) {
                     let came = format!("invalid header field: `{}`", header.escape_debug());
                     self.mistakes.push(
-                        Mistake::new(header.span.clone(), came).expected("a field that a key may be in, as `X-Api-Key`"),
+                        Mistake::new(header.span.clone(), came)
+                            .expected("a field that a key may be in, as `X-Api-Key`"),
                     );
                 }
                 Some(Presentation::Header(header.to_ascii_lowercase()))

@@ -151,7 +151,9 @@ impl Meaning<'_> {
     /// A credential has to be one that the target's protocol can send.
     fn credential_fits(&mut self, target: &Target, raw: &raw::Target, credentials: &[raw::Credential]) {
         let Some(name) = &raw.credential else { return };
-        let Some(credential) = credentials.iter().find(|credential| credential.name.value == name.value) else { return };
+        let Some(credential) = credentials.iter().find(|credential| credential.name.value == name.value) else {
+            return;
+        };
         let speaks = &*target.protocol;
         let mistake = |what: &str| Mistake::new(name.span.clone(), format!("`{}` {what}: `{speaks}`", name.value));
         if speaks == "http" {

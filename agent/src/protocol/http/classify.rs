@@ -28,15 +28,16 @@ impl Understood {
     pub fn new(head: &RequestHead, location: Location) -> Self {
         let endpoint = Endpoint {
             scheme: location.scheme,
-            host: location.host.to_string(),
+            host: location.host.name(),
             port: location.port,
             path: location.path.clone(),
         };
-        let summary = match location.query.as_deref() {
-            Some(query) => format!("{} {endpoint}?{query}", head.method()),
-            None => format!("{} {endpoint}", head.method()),
+        let method = String::from_utf8_lossy(head.method());
+        let summary = match &location.query {
+            Some(query) => format!("{method} {endpoint}?{}", query.raw()),
+            None => format!("{method} {endpoint}"),
         };
-        let operation = Operation::of_method(head.method());
+        let operation = Operation::of_method(&method);
         let facts = Arc::new(facts(head, &location));
         let access = Access { operation, endpoint, facts };
         let footprint = Arc::new(Footprint { accesses: vec![access.into()], ..Footprint::default() });
@@ -57,8 +58,8 @@ impl Understood {
 
 fn facts(head: &RequestHead, location: &Location) -> Facts {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in head.fields() {
-        let name = name.to_ascii_lowercase();
+    for (name, value) in head.fields().iter() {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         let value = if CREDENTIALS.contains(&name.as_str()) { "".into() } else { String::from_utf8_lossy(value) };
         let joined = headers.entry(name).or_default();
         if !joined.is_empty() {
@@ -67,11 +68,11 @@ fn facts(head: &RequestHead, location: &Location) -> Facts {
         joined.push_str(&value);
     }
     let mut query: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (name, value) in location.pairs() {
-        query.entry(name).or_default().insert(value);
+    for (name, value) in location.query.iter().flat_map(|query| query.fields()) {
+        query.entry(name.to_owned()).or_default().insert(value.to_owned());
     }
     let content_type = headers.get("content-type").and_then(|value| value.split(';').next());
     let content_type = content_type.map(|kind| kind.trim().to_ascii_lowercase()).filter(|kind| !kind.is_empty());
     let content_length = headers.get("content-length").and_then(|length| length.parse().ok());
-    Facts { method: head.method().to_owned(), headers, query, content_type, content_length }
+    Facts { method: String::from_utf8_lossy(head.method()).into_owned(), headers, query, content_type, content_length }
 }

@@ -4,7 +4,7 @@ use super::{
     conversation::Conversation,
     credentials::Presented,
     place::Place,
-    reply::Fatal,
+    reply::{Fatal, Problem},
 };
 use crate::{
     gate::Denial,
@@ -128,7 +128,9 @@ impl HttpSession {
 
     fn say_last(&mut self, fatal: &Fatal) {
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Talking(mut conversation) => conversation.say_last(fatal.status, &fatal.message, &mut self.wire),
+            Phase::Talking(mut conversation) => {
+                conversation.say_last(&Problem::new(fatal.status, &fatal.message), &mut self.wire)
+            }
             Phase::Greeting | Phase::Securing => self.wire.want(Output::Close),
             Phase::Over => {}
         }

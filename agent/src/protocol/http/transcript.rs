@@ -27,8 +27,7 @@ struct Reading {
 
 /// A body that passes.
 struct Body {
-    /// `None`: it ends with the connection.
-    reader: Option<BodyReader>,
+    reader: BodyReader,
     shown: Vec<u8>,
     length: u64,
 }
@@ -67,54 +66,59 @@ impl HttpTranscript {
                 return Ok(());
             }
             if let Some(body) = &mut reading.body {
-                let is_done = body.read(&mut reading.inbox)?;
-                if is_done && let Some(body) = reading.body.take() {
-                    lines.extend(body.described(from));
-                }
-                if !is_done {
+                if !body.read(&mut reading.inbox)? {
                     return Ok(());
                 }
+                lines.extend(body.described(from));
+                reading.body = None;
                 continue;
             }
             let arrived = reading.inbox.slice(0..unread);
-            let (length, consumed) = match from {
+            let (body, consumed) = match from {
                 Side::Downstream => {
                     let Some((head, consumed)) = RequestHead::read(&arrived)? else { return Ok(()) };
                     self.methods.push_back(Bytes::copy_from_slice(head.method()));
                     lines.extend(described(from, head.bytes()));
-                    (BodyLength::of_request(&head)?, consumed)
+                    (Body::of(BodyLength::of_request(&head)?, BodyReader::of_request), consumed)
                 }
                 Side::Upstream => {
                     let Some((head, consumed)) = ResponseHead::read(&arrived)? else { return Ok(()) };
                     lines.extend(described(from, head.bytes()));
                     let is_final = head.status() >= 200;
                     let method = if is_final { self.methods.pop_front() } else { None };
-                    (BodyLength::of_response(&method.unwrap_or_default(), &head)?, consumed)
+                    let length = BodyLength::of_response(&method.unwrap_or_default(), &head)?;
+                    (Body::of(length, BodyReader::of_response), consumed)
                 }
             };
             reading.inbox.skip(consumed);
-            let reader = BodyReader::new(length);
-            if reader.is_some() || length == BodyLength::UntilClose {
-                reading.body = Some(Body { reader, shown: Vec::new(), length: 0 });
-            }
+            reading.body = body;
         }
     }
 }
 
 impl Body {
-    fn read(&mut self, inbox: &mut Inbox) -> Result<bool, Malformed> {
-        let Some(reader) = &mut self.reader else {
-            let all = inbox.take();
-            self.show(&all);
-            return Ok(false);
-        };
-        let bytes = inbox.take();
-        let progress = reader.feed(&bytes)?;
-        for range in &progress.payload {
-            self.show(bytes.get(range.clone()).unwrap_or_default());
+    /// `None`: there is none.
+    fn of(length: BodyLength, read: fn(BodyLength) -> BodyReader) -> Option<Self> {
+        match length {
+            BodyLength::None | BodyLength::Exact(0) => None,
+            BodyLength::Exact(_) | BodyLength::Chunked | BodyLength::UntilClose => {
+                Some(Self { reader: read(length), shown: Vec::new(), length: 0 })
+            }
         }
-        inbox.push(bytes.slice(progress.consumed..));
-        Ok(progress.is_done)
+    }
+
+    /// Whether it has ended.
+    fn read(&mut self, inbox: &mut Inbox) -> Result<bool, Malformed> {
+        while !inbox.unread().is_empty() {
+            let progress = self.reader.feed(inbox.unread())?;
+            let payload = inbox.slice(progress.payload);
+            self.show(&payload);
+            inbox.skip(progress.taken);
+            if progress.ended {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn show(&mut self, payload: &[u8]) {
