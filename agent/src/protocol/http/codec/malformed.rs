@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{CHUNK_LINE_MAX, FIELDS_MAX, HEAD_MAX, METHOD_MAX, REQUEST_TARGET_MAX, TRAILERS_MAX};
+use super::{
+    CHUNK_LINE_MAX, FIELDS_MAX, HEAD_MAX, METHOD_MAX, REQUEST_TARGET_MAX, TRAILERS_MAX, query::QUERY_FIELDS_MAX,
+};
 
 /// What is wrong with a message. None of it holds a field's value, but those that say lengths.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -35,7 +37,7 @@ impl Malformed {
     /// A response that is malformed has no answer of its own: the gate's is 502.
     pub const fn status(&self) -> u16 {
         match self {
-            Self::TooLong(Limit::RequestTarget) => 414,
+            Self::TooLong(Limit::RequestTarget | Limit::Query) => 414,
             Self::TooLong(Limit::Head | Limit::Fields | Limit::Trailers) => 431,
             Self::Coding(_) | Self::TooLong(Limit::Method) => 501,
             Self::Expectation(_) => 417,
@@ -58,6 +60,7 @@ pub enum Limit {
     Fields,
     Method,
     RequestTarget,
+    Query,
     ChunkLine,
     Trailers,
 }
@@ -66,6 +69,7 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, max) = match self {
             Self::Fields => return write!(f, "expected at most {FIELDS_MAX} fields, found more"),
+            Self::Query => return write!(f, "expected at most {QUERY_FIELDS_MAX} fields in a query, found more"),
             Self::Head => ("head", HEAD_MAX),
             Self::Method => ("method", METHOD_MAX),
             Self::RequestTarget => ("request target", REQUEST_TARGET_MAX),

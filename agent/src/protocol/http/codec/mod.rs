@@ -9,8 +9,12 @@ pub mod connection;
 pub mod fields;
 pub mod framing;
 pub mod head;
+pub mod host;
+pub mod location;
 mod malformed;
 mod names;
+pub mod path;
+pub mod query;
 pub mod write;
 
 pub use body::{BodyReader, Progress};
@@ -18,7 +22,11 @@ pub use connection::{Connection, Upgrade};
 pub use fields::Fields;
 pub use framing::BodyLength;
 pub use head::{RequestHead, ResponseHead, Version};
+pub use host::{Host, HostPattern};
+pub use location::{Form, Location};
 pub use malformed::{Excerpt, Found, Limit, Malformed};
+pub use path::EscapedSlash;
+pub use query::Query;
 
 /// Longest head: the first line, all fields, and the empty line.
 pub const HEAD_MAX: usize = 64 << 10;
