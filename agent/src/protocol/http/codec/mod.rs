@@ -45,3 +45,6 @@ pub const CHUNK_LINE_MAX: usize = 256;
 
 /// Longest trailer section.
 pub const TRAILERS_MAX: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests;
