@@ -10,10 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::{
-    answer::Answering,
-    request::Sending,
-};
+use self::{answer::Answering, request::Sending};
 use super::{
     credentials::{Presented, Unpresentable},
     place::Place,
