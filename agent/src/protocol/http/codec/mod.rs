@@ -15,6 +15,7 @@ mod malformed;
 mod names;
 pub mod path;
 pub mod query;
+pub mod websocket;
 pub mod write;
 
 pub use body::{BodyReader, Progress};
