@@ -1,7 +1,5 @@
 //! HTTP/1.1 as a session that forwards what came. `README.md` beside this file tells how a connection goes.
 
-mod classify;
-pub mod codec;
 mod conversation;
 mod credentials;
 mod place;
@@ -16,7 +14,10 @@ mod tests;
 
 pub use session::HttpSession;
 
-use crate::protocol::{Detection, Engine, Protocol};
+use crate::{
+    http as codec,
+    protocol::{Detection, Engine, Protocol},
+};
 
 /// This folder's line in the registry.
 pub const PROTOCOL: Protocol = Protocol {

@@ -86,7 +86,7 @@ fn host(name: &str) -> Option<Host> {
 mod tests {
     use super::*;
     use crate::{
-        protocol::http::codec::EscapedSlash,
+        http::EscapedSlash,
         target::{HostPort, Verify},
     };
 

@@ -9,10 +9,9 @@ use crate::{
     protocol::{
         Output,
         http::{
-            classify::{self, Understood},
             codec::{
-                BodyLength, BodyReader, Connection, EscapedSlash, Location, Malformed, Query, RequestHead, Upgrade,
-                write::Edits,
+                BodyLength, BodyReader, Connection, EscapedSlash, Location, Malformed, Query, RequestHead, Understood,
+                Upgrade, classify, write::Edits,
             },
             credentials::Presented,
             place::Misdirected,
