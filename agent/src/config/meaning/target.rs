@@ -156,6 +156,9 @@ impl Meaning<'_> {
         };
         let speaks = &*target.protocol;
         let mistake = |what: &str| Mistake::new(name.span.clone(), format!("`{}` {what}: `{speaks}`", name.value));
+        if !PROTOCOLS.iter().any(|protocol| protocol.name == speaks) {
+            return;
+        }
         if speaks == "http" {
             if credential.http.is_none() && credential.source.is_some() {
                 let expected = "`http` in the credential, as `http = { scheme = \"bearer\" }`";
