@@ -4,6 +4,9 @@ use super::*;
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+/// Opcode, whether it is final, and payload.
+type Part<'a> = (Opcode, bool, &'a [u8]);
+
 /// What a reader has seen: each message or control frame with its payload, and whether it was whole.
 type Seen = Vec<(Kind, Vec<u8>, bool)>;
 
@@ -34,7 +37,7 @@ fn read(mut reader: FrameReader, bytes: &[u8], size: usize) -> Result<Seen, Brok
     Ok(seen)
 }
 
-fn frames(frames: &[(Opcode, bool, &[u8])], key: Option<[u8; 4]>) -> Vec<u8> {
+fn frames(frames: &[Part], key: Option<[u8; 4]>) -> Vec<u8> {
     let mut out = Vec::new();
     for (opcode, is_final, payload) in frames {
         Frame::write(*opcode, *is_final, payload, key, &mut out);
@@ -43,7 +46,7 @@ fn frames(frames: &[(Opcode, bool, &[u8])], key: Option<[u8; 4]>) -> Vec<u8> {
 }
 
 /// Reads frames as a workload's and as a server's, whole and byte by byte, and wants the same of all.
-fn read_all_ways(parts: &[(Opcode, bool, &[u8])]) -> Result<Seen, Broken> {
+fn read_all_ways(parts: &[Part]) -> Result<Seen, Broken> {
     let (masked, bare) = (frames(parts, Some(KEY)), frames(parts, None));
     let seen = read(FrameReader::of_server(), &bare, bare.len());
     assert_eq!(seen, read(FrameReader::of_server(), &bare, 1));
@@ -80,7 +83,7 @@ fn messages_are_read_across_frames_with_control_frames_between() {
 fn text_is_utf8_across_frames() {
     use Opcode::*;
     assert!(read_all_ways(&[(Text, false, b"\xe2\x82"), (Ping, true, b"\xff"), (Continuation, true, b"\xac")]).is_ok());
-    let rows: [&[(Opcode, bool, &[u8])]; 6] = [
+    let rows: [&[Part]; 6] = [
         &[(Text, true, b"\xff")],
         &[(Text, true, b"\xe2\x82")],
         &[(Text, false, b"\xe2\x82"), (Continuation, true, b"a")],
@@ -105,7 +108,7 @@ fn bytes_that_break_text_are_not_taken() {
 #[test]
 fn frames_stand_in_their_order() {
     use Opcode::*;
-    let rows: [(&[(Opcode, bool, &[u8])], Broken); 6] = [
+    let rows: [(&[Part], Broken); 6] = [
         (&[(Continuation, true, b"a")], Broken::Continuation),
         (&[(Text, true, b"a"), (Continuation, true, b"b")], Broken::Continuation),
         (&[(Text, false, b"a"), (Text, true, b"b")], Broken::Interrupted),
