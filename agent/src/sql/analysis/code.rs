@@ -24,6 +24,7 @@ use crate::{
     request::PredicateKind,
     sql::{
         ColumnRef, StatementKind,
+        kind::InCode,
         plpgsql::{self, ANSWER, Code, Piece, Target},
         scan,
     },
@@ -289,8 +290,9 @@ impl Analysis<'_> {
         let effect = self.statement(node);
         self.leave();
         self.is_redefined |= self.accesses.get(before..).is_some_and(|drafts| drafts.iter().any(Draft::redefines));
-        self.writes_within |= writes(&effect.kind);
-        if !lasts_not(&effect.kind) || self.path_change.is_some() {
+        let in_code = effect.kind.in_code();
+        self.writes_within |= in_code == InCode::Writes;
+        if in_code == InCode::Remains || self.path_change.is_some() {
             self.unknown(format!("{} in code is not followed", effect.verb));
         }
         effect.answer.unwrap_or_default().detached()
@@ -467,54 +469,4 @@ fn only_value(query: &NodeEnum) -> Option<&Node> {
         ..SelectStmt::default()
     };
     if alone == **select { target.val.as_deref() } else { None }
-}
-
-/// Whether a statement writes rows.
-fn writes(kind: &StatementKind) -> bool {
-    matches!(
-        kind,
-        StatementKind::Insert
-            | StatementKind::Update
-            | StatementKind::Delete
-            | StatementKind::Merge
-            | StatementKind::Define
-            | StatementKind::Call
-    )
-}
-
-/// Whether nothing of a statement remains that the session would have to know.
-fn lasts_not(kind: &StatementKind) -> bool {
-    match kind {
-        StatementKind::Select
-        | StatementKind::Insert
-        | StatementKind::Update
-        | StatementKind::Delete
-        | StatementKind::Merge
-        | StatementKind::CopyServer
-        | StatementKind::Set
-        | StatementKind::Show
-        | StatementKind::Explain { .. }
-        | StatementKind::Define
-        | StatementKind::Call
-        | StatementKind::Utility => true,
-        StatementKind::CopyOut
-        | StatementKind::CopyIn
-        | StatementKind::Begin
-        | StatementKind::Commit
-        | StatementKind::Rollback
-        | StatementKind::Savepoint
-        | StatementKind::Prepare { .. }
-        | StatementKind::Execute { .. }
-        | StatementKind::Deallocate { .. }
-        | StatementKind::Declare { .. }
-        | StatementKind::Fetch { .. }
-        | StatementKind::Close { .. }
-        | StatementKind::SetSearchPath(_)
-        | StatementKind::ResetAll
-        | StatementKind::DiscardAll
-        | StatementKind::DiscardTemporary
-        | StatementKind::DiscardOther
-        | StatementKind::CreateTemporary { .. }
-        | StatementKind::Unknown => false,
-    }
 }

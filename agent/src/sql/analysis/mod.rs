@@ -41,7 +41,8 @@ use self::{
     scope::Scope,
 };
 use super::{
-    ColumnRef, Output, RelationName, SessionState, Statement, StatementKind, catalogue::Names, path::PathChange,
+    ColumnRef, Output, RelationName, SessionState, Statement, StatementKind, Step, Trace, catalogue::Names,
+    path::PathChange,
 };
 use crate::{
     request::{Footprint, Predicate, PredicateKind, sql},
@@ -343,7 +344,7 @@ impl<'a> Analysis<'a> {
         let answer = effect.answer.unwrap_or_default();
         let flow = answer.whole().and(&self.stored);
         let outputs = answer.rest.is_none().then(|| answer.slots.iter().map(|slot| self.output(&slot.flow)).collect());
-        let may_overturn = self.may_overturn(&kind, effect.verb) || self.is_redefined;
+        let may_overturn = self.may_overturn(kind.trace()) || self.is_redefined;
         let statement = Statement {
             returns_rows: answered && kind != StatementKind::CopyOut,
             kind,
@@ -376,38 +377,22 @@ impl<'a> Analysis<'a> {
     }
 
     /// Whether relations of this transaction may be others afterwards, or show what others hold.
-    fn may_overturn(&self, kind: &StatementKind, verb: &str) -> bool {
-        match kind {
-            StatementKind::Unknown | StatementKind::Call | StatementKind::CopyServer => true,
-            StatementKind::Define => self.overturns || !self.keeps_made,
+    const fn may_overturn(&self, trace: Trace<'_>) -> bool {
+        match trace {
+            Trace::Unknown | Trace::Code | Trace::Rows => true,
+            Trace::Definitions => self.overturns || !self.keeps_made,
             // What a savepoint brings back is not remembered.
-            StatementKind::Savepoint => verb == "ROLLBACK",
-            StatementKind::Select
-            | StatementKind::Insert
-            | StatementKind::Update
-            | StatementKind::Delete
-            | StatementKind::Merge
-            | StatementKind::CopyOut
-            | StatementKind::CopyIn
-            | StatementKind::Begin
-            | StatementKind::Commit
-            | StatementKind::Rollback
-            | StatementKind::Prepare { .. }
-            | StatementKind::Execute { .. }
-            | StatementKind::Deallocate { .. }
-            | StatementKind::Declare { .. }
-            | StatementKind::Fetch { .. }
-            | StatementKind::Close { .. }
-            | StatementKind::Set
-            | StatementKind::SetSearchPath(_)
-            | StatementKind::Show
-            | StatementKind::ResetAll
-            | StatementKind::CreateTemporary { .. }
-            | StatementKind::DiscardAll
-            | StatementKind::DiscardTemporary
-            | StatementKind::DiscardOther
-            | StatementKind::Explain { .. }
-            | StatementKind::Utility => false,
+            Trace::Transaction(Step::RollbackTo) => true,
+            Trace::Transaction(Step::Begin | Step::Commit | Step::Rollback | Step::Savepoint | Step::Mode)
+            | Trace::Nothing
+            | Trace::Prepared(_)
+            | Trace::Cursor(_)
+            | Trace::Temporary { .. }
+            | Trace::NoTemporary
+            | Trace::Setting
+            | Trace::Path(_)
+            | Trace::NoSettings
+            | Trace::Afresh => false,
         }
     }
 

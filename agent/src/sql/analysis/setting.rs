@@ -9,7 +9,7 @@ use super::{Analysis, Effect, literal, strings};
 use crate::{
     request::sql::Operation,
     sql::{
-        StatementKind,
+        StatementKind, Step,
         path::{PathChange, path_of},
     },
 };
@@ -47,7 +47,7 @@ impl Analysis<'_> {
             VariableSetKind::VarSetDefault | VariableSetKind::VarReset => self.setting(&statement.name, None),
             VariableSetKind::VarSetCurrent => self.setting(&statement.name, None),
             // The characteristics of this transaction or of those to come.
-            VariableSetKind::VarSetMulti => return Effect::silent(StatementKind::Savepoint, verb),
+            VariableSetKind::VarSetMulti => return Effect::silent(StatementKind::Transaction(Step::Mode), verb),
             VariableSetKind::VarResetAll => {
                 self.on_setting(ALL);
                 return Effect::silent(StatementKind::ResetAll, verb);

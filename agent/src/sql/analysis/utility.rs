@@ -17,7 +17,10 @@ use super::{
     query::into_clause,
     table::slot_names,
 };
-use crate::{request::sql::Operation, sql::StatementKind};
+use crate::{
+    request::sql::Operation,
+    sql::{StatementKind, Step},
+};
 
 impl Analysis<'_> {
     /// Any statement.
@@ -195,22 +198,23 @@ impl Analysis<'_> {
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> Effect {
         self.begins_read_only = is_read_only(transaction);
-        match transaction.kind() {
-            TransactionStmtKind::TransStmtBegin => Effect::silent(StatementKind::Begin, "BEGIN"),
-            TransactionStmtKind::TransStmtStart => Effect::silent(StatementKind::Begin, "START TRANSACTION"),
-            TransactionStmtKind::TransStmtCommit => Effect::silent(StatementKind::Commit, "COMMIT"),
-            TransactionStmtKind::TransStmtRollback => Effect::silent(StatementKind::Rollback, "ROLLBACK"),
-            TransactionStmtKind::TransStmtSavepoint => Effect::silent(StatementKind::Savepoint, "SAVEPOINT"),
-            TransactionStmtKind::TransStmtRelease => Effect::silent(StatementKind::Savepoint, "RELEASE"),
-            TransactionStmtKind::TransStmtRollbackTo => Effect::silent(StatementKind::Savepoint, "ROLLBACK"),
+        let (step, verb) = match transaction.kind() {
+            TransactionStmtKind::TransStmtBegin => (Step::Begin, "BEGIN"),
+            TransactionStmtKind::TransStmtStart => (Step::Begin, "START TRANSACTION"),
+            TransactionStmtKind::TransStmtCommit => (Step::Commit, "COMMIT"),
+            TransactionStmtKind::TransStmtRollback => (Step::Rollback, "ROLLBACK"),
+            TransactionStmtKind::TransStmtSavepoint => (Step::Savepoint, "SAVEPOINT"),
+            TransactionStmtKind::TransStmtRelease => (Step::Savepoint, "RELEASE"),
+            TransactionStmtKind::TransStmtRollbackTo => (Step::RollbackTo, "ROLLBACK"),
             TransactionStmtKind::TransStmtPrepare
             | TransactionStmtKind::TransStmtCommitPrepared
             | TransactionStmtKind::TransStmtRollbackPrepared => {
                 self.level.verb = "PREPARE TRANSACTION";
-                self.not_understood("a two-phase commit")
+                return self.not_understood("a two-phase commit");
             }
-            TransactionStmtKind::Undefined => self.not_understood("a transaction statement"),
-        }
+            TransactionStmtKind::Undefined => return self.not_understood("a transaction statement"),
+        };
+        Effect::silent(StatementKind::Transaction(step), verb)
     }
 
     /// EXPLAIN prints a plan, not rows; but it may evaluate functions of users to constants.
@@ -224,7 +228,7 @@ impl Analysis<'_> {
         let analyze = option("analyze");
         self.level.verb = "EXPLAIN";
         let effect = self.inner(explain.query.as_deref());
-        self.writes_within |= analyze && !matches!(effect.kind, StatementKind::Select | StatementKind::Declare { .. });
+        self.writes_within |= analyze && !effect.kind.only_reads();
         let opaque = self.calls_unknown() || effect.answer.is_some_and(|row| row.whole().opaque);
         let flow = self.answers.clone().and(&Flow { opaque, ..Flow::default() });
         let plan = Slot { name: Some("QUERY PLAN".into()), flow, origin: None };

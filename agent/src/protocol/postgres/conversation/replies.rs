@@ -8,22 +8,19 @@ use super::{
     Conversation, CopyIn, HELD_BACK_MAX, Skip,
     running::{Expected, Running},
 };
-use crate::{
-    protocol::{
-        Side,
-        postgres::{
-            classify,
-            codec::{
-                self, HEAD,
-                backend::{self, Status, Tag},
-            },
-            login::check_parameter,
-            reply::Fatal,
-            rows::Shield,
-            wire::Wire,
+use crate::protocol::{
+    Side,
+    postgres::{
+        classify,
+        codec::{
+            self, HEAD,
+            backend::{self, Status, Tag},
         },
+        login::check_parameter,
+        reply::Fatal,
+        rows::Shield,
+        wire::Wire,
     },
-    sql::StatementKind,
 };
 
 impl Conversation {
@@ -272,7 +269,7 @@ impl Conversation {
     fn speaking(&mut self) -> Option<Arc<Shield>> {
         let only_reads = running_of(self.ledger.front_mut())
             .and_then(|running| running.classified.as_deref())
-            .is_some_and(|classified| classified.statements.iter().all(|statement| only_reads(&statement.kind)));
+            .is_some_and(|classified| classified.statements.iter().all(|statement| statement.kind.only_reads()));
         let deferring = self.deferring.clone().filter(|_| !only_reads);
         deferring.or_else(|| self.front_shield()).or_else(|| self.last_shield.clone())
     }
@@ -302,28 +299,9 @@ impl Conversation {
             self.catalogue.is_uncommitted = true;
         }
         // No survey sees what is not committed, so that none is worth its time before.
-        let is_committed = classified.statements.iter().any(|statement| may_commit(&statement.kind));
+        let is_committed = classified.statements.iter().any(|statement| statement.kind.trace().may_commit());
         self.catalogue.is_stale |= self.catalogue.is_uncommitted && is_committed;
     }
-}
-
-/// Whether the transaction may be another one when a statement of this kind is complete.
-const fn may_commit(kind: &StatementKind) -> bool {
-    matches!(kind, StatementKind::Commit | StatementKind::Call | StatementKind::Unknown)
-}
-
-/// Whether a statement of this kind never makes the server check what others changed.
-pub(super) fn only_reads(kind: &StatementKind) -> bool {
-    matches!(
-        kind,
-        StatementKind::Select
-            | StatementKind::CopyOut
-            | StatementKind::Declare { .. }
-            | StatementKind::Fetch { .. }
-            | StatementKind::Close { .. }
-            | StatementKind::Explain { analyze: false }
-            | StatementKind::Show
-    )
 }
 
 /// The SQLSTATE of an error; empty for one without.
