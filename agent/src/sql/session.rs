@@ -65,6 +65,7 @@ impl SessionState {
     /// Takes note of a statement that may run from now on.
     pub fn announce(&mut self, statement: &Statement) {
         self.change_own(statement);
+        self.brought_code |= statement.brings_code;
         if let Trace::Temporary { name, .. } = statement.kind.trace() {
             self.temporary.entry(name.to_owned()).or_insert_with(Own::announced);
         }

@@ -22,7 +22,6 @@ impl Conversation {
         }
         for statement in &classified.statements {
             self.state.announce(statement);
-            self.state.brought_code |= statement.brings_code;
             if statement.forgets_names {
                 self.forget_names();
             }
