@@ -9,8 +9,9 @@ use pg_query::{
 
 use super::{
     Analysis,
-    code::Variables,
     flow::{Flow, Row, Slot},
+    fragment,
+    held::Variables,
     literal,
     scope::{Item, Scope},
     setting, strings,
@@ -23,9 +24,6 @@ use crate::sql::{
 
 /// Deepest calls of functions within functions that are followed; what is deeper is not known.
 pub const CALL_DEPTH_MAX: usize = 8;
-
-/// Bytes of a definition that count as one step of the analysis, beside the nodes of its tree.
-const BYTES_PER_STEP: usize = 16;
 
 /// What a trigger's function knows beside the rows: names and numbers, and no values.
 const TRIGGER_VARIABLES: [&str; 12] = [
@@ -73,7 +71,7 @@ impl Analysis<'_> {
             let mut inner = self.inside(names.as_ref().unwrap_or(self.names));
             inner.calling.push(key.clone());
             inner.is_in_code = self.is_in_code || !self.is_constant_call;
-            inner.step(definition.len() / BYTES_PER_STEP);
+            inner.step(definition.len() / fragment::BYTES_PER_STEP);
             let answer = inner.body(&create, arguments);
             let Some(answer) = answer.filter(|_| !inner.is_unknown() && inner.path_change.is_none()) else {
                 self.steps = inner.steps;
@@ -234,9 +232,7 @@ fn is_harmless(set: &VariableSetStmt) -> bool {
 
 /// A definition as the catalogue holds it.
 fn definition_of(text: &str) -> Option<CreateFunctionStmt> {
-    let text = scan::readable(text.as_bytes()).ok()?;
-    let [statement] = <[_; 1]>::try_from(pg_query::parse(text, 0).ok()?.protobuf.stmts).ok()?;
-    match statement.stmt?.node? {
+    match fragment::statement(scan::readable(text.as_bytes()).ok()?)? {
         NodeEnum::CreateFunctionStmt(create) => Some(*create),
         _ => None,
     }

@@ -13,6 +13,7 @@ use pg_query::{
 use super::{
     Analysis, Effect,
     flow::{Flow, Row, Slot},
+    fragment,
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
     query::into_clause,
     table::slot_names,
@@ -276,8 +277,7 @@ impl Analysis<'_> {
 
 /// Whether a query is `SELECT function(literals)` and nothing else, so that the function is called exactly once.
 pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
-    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else { return false };
-    let Some(Node { node: Some(NodeEnum::FuncCall(call)) }) = target.val.as_deref() else { return false };
+    let Some(Node { node: Some(NodeEnum::FuncCall(call)) }) = fragment::only_value(select) else { return false };
     let is_plain_call = FuncCall {
         agg_order: Vec::new(),
         agg_filter: None,
@@ -288,14 +288,8 @@ pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
         func_variadic: false,
         ..(**call).clone()
     } == **call;
-    let alone = SelectStmt {
-        target_list: select.target_list.clone(),
-        limit_option: select.limit_option,
-        op: select.op,
-        ..SelectStmt::default()
-    };
     let is_literal = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
-    is_plain_call && call.args.iter().all(is_literal) && alone == *select
+    is_plain_call && call.args.iter().all(is_literal)
 }
 
 /// Whether the modes of BEGIN end with READ ONLY; the server takes the last one.
