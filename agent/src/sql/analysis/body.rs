@@ -47,10 +47,10 @@ impl Analysis<'_> {
     /// Which of several functions of one name is meant is decided by types, so that each may be.
     pub(super) fn called(&mut self, schema: &str, name: &str, arguments: &Flow) -> Flow {
         let known = self.followed(schema, name, arguments);
-        let is_followed = self.followed.entry((schema.to_owned(), name.to_owned())).or_insert(true);
+        let is_followed = self.found.followed.entry((schema.to_owned(), name.to_owned())).or_insert(true);
         *is_followed &= known.is_some();
         let answer = known.unwrap_or_else(Flow::opaque);
-        self.answers.absorb(&answer);
+        self.found.answers.absorb(&answer);
         answer
     }
 
@@ -59,7 +59,7 @@ impl Analysis<'_> {
         let key = (schema.to_owned(), name.to_owned());
         let definitions = names.catalogue.routines.get(&key)?;
         // Whether it still is what it was is asked each time.
-        self.remarks.depends_on_session = true;
+        self.found.remarks.depends_on_session = true;
         if !self.follows || self.may_be_new() || self.calling.contains(&key) || self.calling.len() >= CALL_DEPTH_MAX {
             return None;
         }
@@ -73,20 +73,18 @@ impl Analysis<'_> {
             inner.is_in_code = self.is_in_code || !self.is_constant_call;
             inner.step(definition.len() / fragment::BYTES_PER_STEP);
             let answer = inner.body(&create, arguments);
-            let Some(answer) = answer.filter(|_| !inner.is_unknown() && inner.path_change.is_none()) else {
-                self.steps = inner.steps;
-                return None;
-            };
-            let done = inner.into_done();
-            flow.absorb(&answer);
-            self.adopt_done(done);
+            let answer = answer.filter(|_| !inner.is_unknown() && inner.path_change.is_none());
+            let (found, steps) = (inner.found, inner.steps);
+            self.steps = steps;
+            flow.absorb(&answer?);
+            self.adopt_found(found);
         }
         Some(flow)
     }
 
     /// Whether functions may be other ones than those of the catalogue.
     pub(super) fn may_be_new(&self) -> bool {
-        self.earlier.redefined || self.is_redefined || !self.names.definitions.hold()
+        self.earlier.redefined || self.found.is_redefined || !self.names.definitions.hold()
     }
 
     /// An analysis of what runs within this statement, by other names.
@@ -94,7 +92,7 @@ impl Analysis<'_> {
         let mut inner = Analysis::new(names, self.state, self.earlier);
         (inner.depth, inner.steps) = (self.depth + 1, self.steps);
         inner.level.verb = self.level.verb;
-        inner.is_redefined = self.is_redefined;
+        inner.found.is_redefined = self.found.is_redefined;
         inner.follows = self.follows;
         inner.calling.clone_from(&self.calling);
         inner

@@ -9,7 +9,7 @@ use pg_query::{NodeEnum, protobuf::DoStmt};
 
 use super::{
     Analysis, Effect,
-    access::Draft,
+    draft::Draft,
     flow::{Flow, Row, Slot},
     fragment,
     held::{Held, Variables},
@@ -52,7 +52,7 @@ impl Analysis<'_> {
     /// Code that may do anything.
     fn unfollowed(&mut self, caveat: &str) -> Effect {
         self.level.verb = "DO";
-        self.may_fill_all = true;
+        self.found.may_fill_all = true;
         self.unknown(caveat);
         Effect::silent(StatementKind::Unknown, "DO")
     }
@@ -78,7 +78,7 @@ impl Analysis<'_> {
         let outer = (Arc::clone(&self.around), self.arguments.clone(), self.is_in_code);
         // Where nothing runs twice, what stands before a definition knows nothing of it.
         let runs_once = is_block && !code.has_loops && !self.is_in_code && self.calling.is_empty();
-        let redefined = self.is_redefined;
+        let redefined = self.found.is_redefined;
         self.is_in_code |= code.has_loops;
         let named = variables.keys().chain(code.pieces.iter().flat_map(Piece::targets)).cloned().collect();
         let mut held = Held { variables, named, ..Held::default() };
@@ -90,11 +90,11 @@ impl Analysis<'_> {
         for _ in 0..ROUNDS_MAX {
             self.relations = named;
             if runs_once {
-                self.is_redefined = redefined;
+                self.found.is_redefined = redefined;
             }
-            let before = (held.flows(), self.is_redefined || runs_once);
+            let before = (held.flows(), self.found.is_redefined || runs_once);
             self.round(code, &mut held);
-            is_stable = before == (held.flows(), self.is_redefined || runs_once);
+            is_stable = before == (held.flows(), self.found.is_redefined || runs_once);
             if is_stable || !self.enter_again() {
                 break;
             }
@@ -190,11 +190,11 @@ impl Analysis<'_> {
                 held.take(&row, into);
             }
             // A name that the session's cursors had may mean this one.
-            Piece::Open => self.forgets_names = true,
+            Piece::Open => self.found.forgets_names = true,
             Piece::Said(expression) => {
                 let flow = self.expression(expression).whole();
                 held.read.absorb(&flow);
-                self.stored.absorb(&flow);
+                self.found.stored.absorb(&flow);
             }
             Piece::Returned(expression) => {
                 let flow = self.expression(expression).whole();
@@ -263,12 +263,13 @@ impl Analysis<'_> {
             self.unknown("a statement in code is nested too deep");
             return Row::unknown(Flow::opaque());
         }
-        let before = self.accesses.len();
+        let before = self.found.accesses.len();
         let effect = self.statement(node);
         self.leave();
-        self.is_redefined |= self.accesses.get(before..).is_some_and(|drafts| drafts.iter().any(Draft::redefines));
+        self.found.is_redefined |=
+            self.found.accesses.get(before..).is_some_and(|drafts| drafts.iter().any(Draft::redefines));
         let in_code = effect.kind.in_code();
-        self.writes_within |= in_code == InCode::Writes;
+        self.found.writes_within |= in_code == InCode::Writes;
         if in_code == InCode::Remains || self.path_change.is_some() {
             self.unknown(format!("{} in code is not followed", effect.verb));
         }
@@ -314,7 +315,7 @@ impl Analysis<'_> {
         let opaque = self.calls_unknown();
         let mut flow = Flow { opaque, ..held.read.clone() };
         flow.absorb(&held.answer);
-        let touched = self.accesses.iter().filter_map(Draft::relation);
+        let touched = self.found.accesses.iter().filter_map(Draft::relation);
         for relation in touched.filter_map(|oid| self.names.catalogue.relations.get(&oid)) {
             flow.columns.extend(
                 relation.columns.iter().map(|column| ColumnRef { relation: relation.oid, column: column.number }),
@@ -326,7 +327,7 @@ impl Analysis<'_> {
     /// The columns into which code puts something: the server refuses some values.
     fn written_columns(&self) -> Flow {
         let mut flow = Flow::default();
-        for draft in &self.accesses {
+        for draft in &self.found.accesses {
             let Some(relation) = draft.written().and_then(|oid| self.names.catalogue.relations.get(&oid)) else {
                 continue;
             };

@@ -241,7 +241,7 @@ impl Analysis<'_> {
         let values = Item::new("", Row { slots: vec![value], rest: None });
         let flow = self.maybe(check, &Scope { items: vec![values], ..Scope::default() });
         if flow.opaque {
-            self.stored.absorb(&flow);
+            self.found.stored.absorb(&flow);
         }
         if check.is_some() || alter.subtype == "V" {
             self.decides(PredicateKind::Filter, &Flow::opaque());

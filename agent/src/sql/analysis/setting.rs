@@ -31,7 +31,7 @@ impl Analysis<'_> {
         };
         self.level.verb = verb;
         // A number is as good a value as any: `standard_conforming_strings = 0`.
-        self.remarks.numbers_matter = true;
+        self.found.remarks.numbers_matter = true;
         if statement.name.eq_ignore_ascii_case(SEARCH_PATH) {
             return self.set_path(statement, verb);
         }

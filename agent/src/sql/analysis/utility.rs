@@ -229,9 +229,9 @@ impl Analysis<'_> {
         let analyze = option("analyze");
         self.level.verb = "EXPLAIN";
         let effect = self.inner(explain.query.as_deref());
-        self.writes_within |= analyze && !effect.kind.only_reads();
+        self.found.writes_within |= analyze && !effect.kind.only_reads();
         let opaque = self.calls_unknown() || effect.answer.is_some_and(|row| row.whole().opaque);
-        let flow = self.answers.clone().and(&Flow { opaque, ..Flow::default() });
+        let flow = self.found.answers.clone().and(&Flow { opaque, ..Flow::default() });
         let plan = Slot { name: Some("QUERY PLAN".into()), flow, origin: None };
         answer(StatementKind::Explain { analyze }, "EXPLAIN", Row { slots: vec![plan], rest: None })
     }
