@@ -116,7 +116,7 @@ impl Conversation {
 
     /// Classifies and asks, or has the catalogue read again first.
     fn consider(&mut self, mut waiting: Waiting, wire: &mut Wire) {
-        if self.is_outdated() && !waiting.is_surveyed {
+        if !self.surveyed.definitions().are_newest() && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
         self.state.path.pend(self.is_path_pending());

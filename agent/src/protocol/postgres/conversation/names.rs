@@ -14,12 +14,7 @@ impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         self.record.sent(classified);
-        if classify::changes_catalogue(&classified.footprint) {
-            self.change.get_or_insert_with(|| self.surveyed.definitions().change());
-        }
-        if let Some(change) = &mut self.change {
-            change.stir();
-        }
+        self.freshness.sent(classify::changes_catalogue(&classified.footprint), self.surveyed.definitions());
         for statement in &classified.statements {
             self.state.announce(statement);
             if statement.forgets_names {
@@ -71,7 +66,8 @@ impl Conversation {
 
     /// The server says that the statement at `index` is complete.
     pub(super) fn note_completed(&mut self, classified: &Classified, index: usize, tag: &[u8], rows: u64) {
-        if let Some(statement) = classified.statements.get(index) {
+        let statement = classified.statements.get(index);
+        if let Some(statement) = statement {
             self.state.apply(statement);
             self.follow_path();
             self.record.completed(statement, tag, rows);
@@ -80,7 +76,9 @@ impl Conversation {
             }
         }
         self.cursors.retain(|name, _| self.state.cursors.contains_key(name));
-        self.note_catalogue(classified);
+        if statement.is_none_or(|statement| statement.kind.trace().may_commit()) {
+            self.freshness.committed();
+        }
     }
 
     /// Whether a request that is about to be sent may change where the names of later ones are looked up.

@@ -11,7 +11,6 @@ use super::{
 use crate::protocol::{
     Side,
     postgres::{
-        classify,
         codec::{
             self, HEAD,
             backend::{self, Status, Tag},
@@ -177,22 +176,16 @@ impl Conversation {
         self.ledger.finish_batch(status == Status::Idle);
         if status == Status::Idle {
             self.note_transaction_end();
+            self.freshness.committed();
         }
-        if self.ledger.is_settled()
-            && let Some(change) = &mut self.change
-        {
-            change.rest();
+        if self.ledger.is_settled() {
+            self.freshness.settled(status == Status::Idle);
         }
         if status == Status::Idle && self.ledger.is_settled() {
             self.deferring = None;
-            self.change = None;
             self.state.brought_code = false;
         }
         self.record.ready(status);
-        if self.catalogue.is_uncommitted && status == Status::Idle {
-            self.catalogue.is_stale = true;
-            self.catalogue.is_uncommitted = false;
-        }
         // Of a batch before it, when a request with limits still runs.
         if !self.ledger.is_running() {
             if self.fail_late(status, total, wire)? {
@@ -291,16 +284,6 @@ impl Conversation {
         }
         self.copy_in = (!is_ended).then(CopyIn::default);
         self.pass(total, wire)
-    }
-
-    /// Whether the catalogue at hand still holds after what was done.
-    pub(super) fn note_catalogue(&mut self, classified: &crate::sql::Classified) {
-        if classify::changes_catalogue(&classified.footprint) {
-            self.catalogue.is_uncommitted = true;
-        }
-        // No survey sees what is not committed, so that none is worth its time before.
-        let is_committed = classified.statements.iter().any(|statement| statement.kind.trace().may_commit());
-        self.catalogue.is_stale |= self.catalogue.is_uncommitted && is_committed;
     }
 }
 
