@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Mistake, StatementKind};
-use crate::{request::Footprint, target::Class};
+use crate::{
+    request::{Footprint, sql::Operation},
+    target::Class,
+};
 
 /// A text, understood as far as it can be: what it touches, and its statements in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +34,12 @@ pub struct Classified {
 }
 
 impl Classified {
+    /// Whether what is surveyed may not hold afterwards. What a session alone has is in nobody's way.
+    pub fn changes_definitions(&self) -> bool {
+        self.statements.iter().any(|statement| statement.changes_definitions)
+            || self.footprint.sql().any(|access| access.operation == Operation::Unknown)
+    }
+
     /// Whether another session, or this one later, may be told otherwise.
     pub fn depends_on_session(&self) -> bool {
         self.depends_on_session
@@ -76,6 +85,8 @@ pub struct Statement {
     pub reshapes: BTreeSet<RelationName>,
     /// Whether a relation that the transaction has made may be another one afterwards, or show what others hold.
     pub may_overturn: bool,
+    /// Whether definitions that other sessions have too may be others afterwards.
+    pub changes_definitions: bool,
     /// Whether it may make, or change, what runs where a cast, an operator, a domain or a function's name stands.
     pub brings_code: bool,
     /// Each column of the answer in order; `None` when their number is not known.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     request::sql::{Access, Facts, Operation, Resource, Table},
-    sql::catalogue::Names,
+    sql::{TEMPORARY_SCHEMA, catalogue::Names},
     target::Class,
 };
 
@@ -27,6 +27,11 @@ pub struct TableDraft {
 }
 
 impl TableDraft {
+    /// Whether it is of the session's temporary schema, where no other session looks.
+    fn is_temporary(&self) -> bool {
+        self.relation.is_none() && self.schema == TEMPORARY_SCHEMA
+    }
+
     pub fn is_same(&self, other: &Self) -> bool {
         (self.operation, self.relation, &self.facts, &self.name, &self.schema)
             == (other.operation, other.relation, &other.facts, &other.name, &other.schema)
@@ -84,6 +89,19 @@ impl Draft {
         matches!(self, Self::Table(draft) if draft.columns.contains(column))
     }
 
+    /// Whether definitions that others have too may be other ones after it.
+    pub fn changes_definitions(&self) -> bool {
+        match self {
+            Self::Table(draft) => changes_definitions(draft.operation) && !draft.is_temporary(),
+            Self::Other(access) => changes_definitions(access.operation),
+        }
+    }
+
+    /// Whether it makes an object that is no table.
+    pub fn makes_object(&self) -> bool {
+        matches!(self, Self::Other(access) if access.operation == Operation::CreateObject)
+    }
+
     /// Whether names may mean something else after it.
     pub fn redefines(&self) -> bool {
         let operation = match self {
@@ -126,6 +144,47 @@ pub fn redefines(operation: Operation) -> bool {
         | Operation::Maintain
         | Operation::CreateRole
         | Operation::SetRole
+        | Operation::AlterSystem
+        | Operation::CopyProgram
+        | Operation::CopyFile
+        | Operation::Call
+        | Operation::Set
+        | Operation::Notify => false,
+    }
+}
+
+/// Whether definitions may be others than they were surveyed after an operation.
+pub const fn changes_definitions(operation: Operation) -> bool {
+    match operation {
+        Operation::CreateTable
+        | Operation::AlterTable
+        | Operation::DropTable
+        | Operation::CreateSchema
+        | Operation::AlterSchema
+        | Operation::DropSchema
+        | Operation::CreateObject
+        | Operation::AlterObject
+        | Operation::DropObject
+        | Operation::AlterDatabase
+        | Operation::Grant
+        | Operation::AlterRole
+        | Operation::SetRole
+        | Operation::Unknown => true,
+        Operation::Connect
+        | Operation::Select
+        | Operation::CopyOut
+        | Operation::Insert
+        | Operation::Update
+        | Operation::Delete
+        | Operation::Merge
+        | Operation::Truncate
+        | Operation::CopyIn
+        | Operation::Lock
+        | Operation::CreateDatabase
+        | Operation::DropDatabase
+        | Operation::Maintain
+        | Operation::CreateRole
+        | Operation::DropRole
         | Operation::AlterSystem
         | Operation::CopyProgram
         | Operation::CopyFile

@@ -45,6 +45,7 @@ impl Analysis<'_> {
             creates: self.found.creates.clone(),
             reshapes: self.found.reshapes.clone(),
             may_overturn,
+            changes_definitions: self.changes_definitions(),
             brings_code: self.brings_code || kind_is_unknown,
             flows: flow.columns,
         };
@@ -79,6 +80,13 @@ impl Analysis<'_> {
             | Trace::NoSettings
             | Trace::Afresh => false,
         }
+    }
+
+    /// Whether definitions that others have too may be other ones afterwards. When in doubt they may.
+    fn changes_definitions(&self) -> bool {
+        let is_own = |draft: &Draft| self.found.makes_own && draft.makes_object();
+        self.found.reaches_further
+            || self.found.accesses.iter().any(|draft| draft.changes_definitions() && !is_own(draft))
     }
 
     fn output(&self, flow: &Flow) -> Output {

@@ -41,6 +41,10 @@ pub struct Found {
     pub overturns: bool,
     /// Whether a temporary relation is named.
     pub names_temporary: bool,
+    /// Whether the object that the statement makes is temporary because it says so.
+    pub makes_own: bool,
+    /// Whether more may be changed than what is named.
+    pub reaches_further: bool,
     pub remarks: Remarks,
 }
 
@@ -88,6 +92,7 @@ impl Analysis<'_> {
         found.reshapes.extend(part.reshapes);
         found.overturns |= part.overturns;
         found.names_temporary |= part.names_temporary;
+        found.reaches_further |= part.reaches_further;
         found.remarks.merge(part.remarks);
     }
 }

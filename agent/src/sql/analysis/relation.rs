@@ -7,6 +7,7 @@ use pg_query::protobuf::RangeVar;
 use super::{
     Analysis,
     access::SERVER_SCHEMA,
+    draft::changes_definitions,
     flow::{Flow, Origin, Row, Slot},
 };
 use crate::{
@@ -66,6 +67,7 @@ impl<'a> Analysis<'a> {
         if matches!(operation, Operation::Insert | Operation::Update | Operation::Merge | Operation::AlterTable) {
             self.found.fills.insert(name);
         }
+        self.found.reaches_further |= own.is_announced && changes_definitions(operation);
         let held = &own.held;
         let mut flow = Flow {
             columns: held.columns.clone(),
@@ -189,6 +191,18 @@ impl<'a> Analysis<'a> {
             }
         }
         Meaning::Missing
+    }
+
+    /// Whether a name can only mean a temporary relation of the session's.
+    pub(super) fn is_own_alone(&mut self, name: &RangeVar) -> bool {
+        match self.meaning(name) {
+            Meaning::Own(own, schema, None) => schema == TEMPORARY_SCHEMA && !own.is_announced,
+            Meaning::Own(_, _, Some(_))
+            | Meaning::Known(_)
+            | Meaning::Created(_)
+            | Meaning::Missing
+            | Meaning::Foreign => false,
+        }
     }
 
     /// Notes that a relation gets other columns, if it is the session's own.

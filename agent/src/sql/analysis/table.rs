@@ -4,7 +4,7 @@ use pg_query::{
     NodeEnum,
     protobuf::{
         AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, CreateStmt,
-        CreateTableAsStmt, IndexElem, IndexStmt, IntoClause, Node, ObjectType, RangeVar, ViewStmt,
+        CreateTableAsStmt, DropBehavior, IndexElem, IndexStmt, IntoClause, Node, ObjectType, RangeVar, ViewStmt,
     },
 };
 
@@ -199,6 +199,8 @@ impl Analysis<'_> {
         if self.names_settings() {
             self.unknown("settings would be changed through a view of pg_settings");
         }
+        // What only may be temporary is none of it.
+        self.found.makes_own = view.view.as_ref().is_some_and(is_temporary);
         let effect = self.simple("CREATE VIEW", Operation::CreateObject);
         // A view of anything temporary is temporary, whether it says so or not.
         match &view.view {
@@ -211,6 +213,7 @@ impl Analysis<'_> {
     }
 
     pub(super) fn create_index(&mut self, index: &IndexStmt) -> Effect {
+        self.found.makes_own = index.relation.as_ref().is_some_and(|table| self.is_own_alone(table));
         let effect = self.on_tables("CREATE INDEX", index.relation.as_ref());
         self.keeps_made = true;
         if let Some(table) = &index.relation {
@@ -264,6 +267,7 @@ impl Analysis<'_> {
             if let Some(access) = access.filter(|_| !command.name.is_empty()) {
                 self.name_column(access, &command.name);
             }
+            self.found.reaches_further |= command.behavior() == DropBehavior::DropCascade;
             match changed_by(command.subtype()) {
                 Changed::Checks => {}
                 Changed::Columns => self.reshaped(name),
@@ -443,6 +447,6 @@ pub fn slot_names(row: &Row) -> Option<Vec<String>> {
 }
 
 /// The persistence `t` of `pg_class`, or the temporary schema by name.
-fn is_temporary(name: &RangeVar) -> bool {
+pub fn is_temporary(name: &RangeVar) -> bool {
     name.relpersistence == "t" || relation::is_temporary(&name.schemaname)
 }

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use super::Conversation;
-use crate::protocol::postgres::{classify, codec::backend::Status};
+use crate::protocol::postgres::codec::backend::Status;
 use crate::sql::{Classified, Classifier, Naming, Prepared, Trace};
 
 impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         self.record.sent(classified);
-        self.freshness.sent(classify::changes_catalogue(&classified.footprint), self.surveyed.definitions());
+        self.freshness.sent(classified.changes_definitions(), self.surveyed.definitions());
         for statement in &classified.statements {
             self.state.announce(statement);
             if statement.forgets_names {

@@ -59,3 +59,59 @@ fn a_change_is_read_though_its_session_goes_on_without_waiting() {
     one.up(&[write::complete(b"CREATE TABLE"), write::ready(Status::Idle)].concat());
     assert_eq!(surveys(&mut other), 1);
 }
+
+/// Whether the other session reads the catalogue after one has run these.
+fn is_noticed(statements: &[&str]) -> bool {
+    let [mut one, mut other] = pair();
+    for statement in statements {
+        surveys(&mut other);
+        run(&mut one, statement, "CREATE TABLE", Status::Idle);
+    }
+    surveys(&mut other) > 0
+}
+
+#[test]
+fn what_only_one_session_has_is_read_by_no_other() {
+    for statements in [
+        &["CREATE TEMP TABLE own (id int)"][..],
+        &["CREATE TABLE pg_temp.own (id int)"],
+        &["CREATE TEMP TABLE own AS SELECT id FROM customers"],
+        &["SELECT id INTO TEMP own FROM customers"],
+        &["CREATE TEMP VIEW own AS SELECT id FROM customers"],
+        &["CREATE TEMP SEQUENCE own"],
+        &["CREATE TEMP TABLE own (id int)", "ALTER TABLE own ADD COLUMN name text"],
+        &["CREATE TEMP TABLE own (id int)", "CREATE INDEX ON own (id)"],
+        &["CREATE TEMP TABLE own (id int)", "DROP TABLE own"],
+        &["CREATE TEMP TABLE own (id int)", "DROP TABLE pg_temp.own"],
+    ] {
+        assert!(!is_noticed(statements), "{statements:?}");
+    }
+}
+
+#[test]
+fn what_others_may_have_too_is_read_by_them() {
+    for statements in [
+        &["CREATE TABLE more (id int)"][..],
+        &["CREATE VIEW more AS SELECT id FROM customers"],
+        &["CREATE SEQUENCE more"],
+        &["CREATE FUNCTION pg_temp.code() RETURNS int LANGUAGE sql AS 'SELECT 1'"],
+        &["CREATE TEMP TABLE own (id int)", "CREATE FUNCTION code(pg_temp.own) RETURNS int LANGUAGE sql AS 'SELECT 1'"],
+        // It shows its rows to whoever reads the parent.
+        &["CREATE TEMP TABLE own () INHERITS (orders)"],
+        &["CREATE TEMP TABLE own (id int)", "ALTER TABLE own INHERIT orders"],
+        // A function may take its rows.
+        &["CREATE TEMP TABLE own (id int)", "DROP TABLE own CASCADE"],
+        &["CREATE TEMP TABLE own (id int)", "ALTER TABLE own DROP COLUMN id CASCADE"],
+        // The name may mean either.
+        &["CREATE TEMP TABLE orders (id int)", "ALTER TABLE orders ADD COLUMN name text"],
+        &["CREATE TEMP TABLE orders (id int)", "CREATE INDEX ON orders (id)"],
+        &["CREATE TEMP TABLE orders (id int)", "DROP TABLE orders"],
+        &["CREATE TEMP TABLE orders (id int)", "CREATE VIEW seen AS SELECT id FROM orders"],
+        &["DROP TABLE IF EXISTS own"],
+        &["CREATE TEMP TABLE own (id int)", "CREATE TRIGGER t BEFORE INSERT ON own EXECUTE FUNCTION code()"],
+        &["CREATE TEMP TABLE own (id int)", "CREATE RULE r AS ON INSERT TO own DO INSTEAD NOTHING"],
+        &["CREATE TEMP TABLE own (id int); CREATE TABLE more (id int)"],
+    ] {
+        assert!(is_noticed(statements), "{statements:?}");
+    }
+}
