@@ -37,6 +37,8 @@ pub struct Playbook {
     pub classifier: Arc<Classifier>,
     pub downstream: Vec<u8>,
     pub upstream: Vec<u8>,
+    /// What the session put into the record itself.
+    pub recorded: Vec<u8>,
     pub asked: Vec<Request>,
     pub surveys: usize,
     /// The time that is running, if any.
@@ -57,6 +59,7 @@ impl Playbook {
             classifier,
             downstream: Vec::new(),
             upstream: Vec::new(),
+            recorded: Vec::new(),
             asked: Vec::new(),
             surveys: 0,
             alarm: None,
@@ -102,6 +105,7 @@ impl Playbook {
     pub fn forget(&mut self) {
         self.downstream.clear();
         self.upstream.clear();
+        self.recorded.clear();
         self.asked.clear();
     }
 
@@ -114,6 +118,10 @@ impl Playbook {
                 }
                 Output::Send(Side::Upstream, bytes) => {
                     self.upstream.extend_from_slice(&bytes);
+                    continue;
+                }
+                Output::Record(bytes) => {
+                    self.recorded.extend_from_slice(&bytes);
                     continue;
                 }
                 Output::Ask(request) => {
