@@ -74,12 +74,18 @@ impl MediaType {
     pub fn format(&self) -> Format {
         match self.essence.as_str() {
             "application/json" | "text/json" => Format::Json,
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"
+            "application/x-ndjson"
+            | "application/ndjson"
+            | "application/jsonl"
+            | "application/x-jsonlines"
             | "application/json-lines" => Format::JsonLines,
             "text/event-stream" => Format::Events,
             "application/x-www-form-urlencoded" => Format::Form,
             "application/xml" | "text/xml" => Format::Xml,
-            "application/javascript" | "application/yaml" | "application/x-yaml" | "application/graphql"
+            "application/javascript"
+            | "application/yaml"
+            | "application/x-yaml"
+            | "application/graphql"
             | "application/toml" => Format::Text,
             essence if essence.ends_with("+json") => Format::Json,
             essence if essence.ends_with("+xml") => Format::Xml,

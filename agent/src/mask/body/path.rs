@@ -184,11 +184,7 @@ impl Paths {
 }
 
 /// Makes one deterministic automaton of all paths. The root is its first state.
-fn states(
-    paths: &[(Path, Rule)],
-    rules: &[Rule],
-    names: &HashMap<Box<str>, usize>,
-) -> Result<Vec<State>, PathError> {
+fn states(paths: &[(Path, Rule)], rules: &[Rule], names: &HashMap<Box<str>, usize>) -> Result<Vec<State>, PathError> {
     let mut symbols: Vec<Option<&str>> = vec![None; names.len() + 1];
     for (name, index) in names {
         if let Some(symbol) = symbols.get_mut(*index) {
@@ -212,7 +208,11 @@ fn states(
         if found.len() > STATES_MAX {
             return Err(PathError::States);
         }
-        states.push(State { rule: rule_of(paths, rules, &positions), is_dead: positions.is_empty(), next: next.into() });
+        states.push(State {
+            rule: rule_of(paths, rules, &positions),
+            is_dead: positions.is_empty(),
+            next: next.into(),
+        });
     }
     Ok(states)
 }
@@ -275,7 +275,11 @@ mod tests {
         for (path, there, not_there) in [
             ("/a/b", vec![vec!["a", "b"]], vec![vec![], vec!["a"], vec!["b"], vec!["a", "b", "c"], vec!["x", "b"]]),
             ("/a/*/b", vec![vec!["a", "0", "b"], vec!["a", "x", "b"]], vec![vec!["a", "b"], vec!["a", "x", "y", "b"]]),
-            ("**/b", vec![vec!["b"], vec!["a", "b"], vec!["b", "b"], vec!["a", "7", "b"]], vec![vec!["a"], vec!["b", "c"]]),
+            (
+                "**/b",
+                vec![vec!["b"], vec!["a", "b"], vec!["b", "b"], vec!["a", "7", "b"]],
+                vec![vec!["a"], vec!["b", "c"]],
+            ),
             ("/a/**/b", vec![vec!["a", "b"], vec!["a", "x", "y", "b"]], vec![vec!["b"], vec!["x", "a", "b"]]),
             ("/a/1", vec![vec!["a", "1"]], vec![vec!["a", "0"], vec!["a", "x"]]),
             ("/a~1b/~0", vec![vec!["a/b", "~"]], vec![vec!["a", "b", "~"]]),

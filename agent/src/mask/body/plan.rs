@@ -18,11 +18,7 @@ pub struct BodyPlan {
 impl BodyPlan {
     /// `classes` says which class the values at a path have; `masks`, by which method a class is masked. Paths of a class
     /// that is not masked say nothing. With `detect`, values of no known class are searched for the classes of `masks`.
-    pub fn new(
-        classes: &[(Path, Class)],
-        masks: &BTreeMap<Class, Method>,
-        detect: bool,
-    ) -> Result<Self, PathError> {
+    pub fn new(classes: &[(Path, Class)], masks: &BTreeMap<Class, Method>, detect: bool) -> Result<Self, PathError> {
         let ruled: Vec<_> = classes
             .iter()
             .filter_map(|(path, class)| {

@@ -52,7 +52,10 @@ enum LeftOut {
 pub enum Sifted<'a> {
     Kept(&'a [u8]),
     /// So many bytes, in whose place this text stands.
-    Masked { length: usize, text: Vec<u8> },
+    Masked {
+        length: usize,
+        text: Vec<u8>,
+    },
 }
 
 impl Sieve {
@@ -112,13 +115,8 @@ impl Sieve {
         let Some(reach) = self.reach(is_end) else { return false };
         let text = self.text.get(..reach.view).unwrap_or_default();
         let is_end = is_end && reach.view == self.text.len();
-        let passing = Passing {
-            text,
-            from: self.held,
-            is_start: !self.has_passed,
-            is_end,
-            has_passed_id: self.has_passed_id,
-        };
+        let passing =
+            Passing { text, from: self.held, is_start: !self.has_passed, is_end, has_passed_id: self.has_passed_id };
         let (mut at, mut until) = (self.held, reach.until);
         for found in by.find_passing(passing) {
             let range = found.range.start.max(self.held)..found.range.end;
@@ -253,7 +251,23 @@ fn is_break(byte: u8) -> bool {
     byte < b' '
         || matches!(
             byte,
-            b'"' | b',' | b';' | b':' | b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'|' | b'\\' | b'?' | b'&' | b'`' | b'='
+            b'"' | b','
+                | b';'
+                | b':'
+                | b'<'
+                | b'>'
+                | b'('
+                | b')'
+                | b'['
+                | b']'
+                | b'{'
+                | b'}'
+                | b'|'
+                | b'\\'
+                | b'?'
+                | b'&'
+                | b'`'
+                | b'='
         )
 }
 

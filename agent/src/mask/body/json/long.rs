@@ -23,7 +23,9 @@ pub(super) struct Long {
 #[derive(Debug)]
 enum Sink {
     /// Something stands for it, whatever it holds.
-    Withheld { instead: Vec<u8> },
+    Withheld {
+        instead: Vec<u8>,
+    },
     Searched(Sieve),
 }
 

@@ -397,13 +397,7 @@ impl JsonMask {
     }
 
     /// Takes a whole token; what is sent for it is what it was, or what stands in its place.
-    fn close(
-        &mut self,
-        chunk: &mut Chunk<'_>,
-        token: Token,
-        raw: &[u8],
-        could_hold: bool,
-    ) -> Result<(), Malformed> {
+    fn close(&mut self, chunk: &mut Chunk<'_>, token: Token, raw: &[u8], could_hold: bool) -> Result<(), Malformed> {
         let masked = match token {
             Token::Name => self.name(raw, could_hold)?,
             Token::Text => self.text(raw, could_hold)?,

@@ -47,12 +47,25 @@ fn refused(body: &[u8]) -> Malformed {
 
 #[test]
 fn values_at_a_path_are_masked_and_all_else_stays() {
-    let by = plan(&[("/customers/*/ssn", "ssn"), ("**/name", "pii")], &[("ssn", Method::Last4), ("pii", Method::Redact)]);
+    let by =
+        plan(&[("/customers/*/ssn", "ssn"), ("**/name", "pii")], &[("ssn", Method::Last4), ("pii", Method::Redact)]);
     for (body, masked) in [
-        (r#"{"customers": [ {"ssn":"536-90-4399", "n": 1.50} ]}"#, r#"{"customers": [ {"ssn":"***-**-4399", "n": 1.50} ]}"#),
-        (r#"{"customers":[{"ssn":536904399},{"ssn":true},{"ssn":null}]}"#, r#"{"customers":[{"ssn":4399},{"ssn":null},{"ssn":null}]}"#),
-        (r#"{"\u0063ustomers":[{"s\u0073n":"536-90-43\u0039\u0039"}]}"#, r#"{"\u0063ustomers":[{"s\u0073n":"***-**-4399"}]}"#),
-        (r#"{"a":{"name":["Ann",{"first":"A\"n","age":7}]}}"#, r#"{"a":{"name":["[redacted]",{"first":"[redacted]","age":null}]}}"#),
+        (
+            r#"{"customers": [ {"ssn":"536-90-4399", "n": 1.50} ]}"#,
+            r#"{"customers": [ {"ssn":"***-**-4399", "n": 1.50} ]}"#,
+        ),
+        (
+            r#"{"customers":[{"ssn":536904399},{"ssn":true},{"ssn":null}]}"#,
+            r#"{"customers":[{"ssn":4399},{"ssn":null},{"ssn":null}]}"#,
+        ),
+        (
+            r#"{"\u0063ustomers":[{"s\u0073n":"536-90-43\u0039\u0039"}]}"#,
+            r#"{"\u0063ustomers":[{"s\u0073n":"***-**-4399"}]}"#,
+        ),
+        (
+            r#"{"a":{"name":["Ann",{"first":"A\"n","age":7}]}}"#,
+            r#"{"a":{"name":["[redacted]",{"first":"[redacted]","age":null}]}}"#,
+        ),
         (r#"{"customers":[],"ssn":"x","caf\u00e9":"\/"}"#, r#"{"customers":[],"ssn":"x","caf\u00e9":"\/"}"#),
         ("", ""),
         (" 17 ", " 17 "),
@@ -63,7 +76,9 @@ fn values_at_a_path_are_masked_and_all_else_stays() {
 
 #[test]
 fn a_number_stays_a_number_where_the_method_has_one() {
-    for (method, number) in [(Method::Pseudonym, true), (Method::Hash, true), (Method::Redact, false), (Method::Null, false)] {
+    for (method, number) in
+        [(Method::Pseudonym, true), (Method::Hash, true), (Method::Redact, false), (Method::Null, false)]
+    {
         let by = plan(&[("/id", "ssn")], &[("ssn", method)]);
         let body: serde_json::Value = serde_json::from_str(&shown(&by, r#"{"id":536904399}"#)).unwrap();
         assert_eq!(body["id"].is_i64(), number, "{method:?}");
