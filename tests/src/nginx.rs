@@ -93,6 +93,8 @@ http {{
   access_log {place}/requests.log requests;
   default_type text/plain;
   types {{ application/json json; text/html html; }}
+  gzip on;
+  gzip_types application/json;
   client_max_body_size 0;
   keepalive_requests 1000000;
   server {{

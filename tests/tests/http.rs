@@ -4,6 +4,8 @@
 mod credential;
 #[path = "http/denial.rs"]
 mod denial;
+#[path = "http/masking.rs"]
+mod masking;
 #[path = "http/passing.rs"]
 mod passing;
 #[path = "http/record.rs"]
@@ -28,6 +30,9 @@ forbid (principal, action == Http::Action::"PUT", resource) when { resource.path
 forbid (principal, action == Http::Action::"DELETE", resource)
 unless { context.approvals.contains(Group::"sre-oncall") };
 @id("delete") permit (principal, action == Http::Action::"DELETE", resource);
+@id("mask") @mask("email=partial,ssn=redact,credit_card=last4")
+forbid (principal, action == Http::Action::"GET", resource) when { resource.path like "/masked*" }
+unless { context.masked.containsAll([DataClass::"email", DataClass::"ssn", DataClass::"credit_card"]) };
 "#;
 
 /// The secret that the gate adds, and what a workload sends in its place.

@@ -221,7 +221,8 @@ pub enum Verify {
     Off,
 }
 
-/// A data class such as "email", or a list of them, by the column's quoted name: "public.customers.email".
+/// A data class such as "email", or a list of them, by the quoted name of a column, "public.customers.email", or with
+/// `http` by the path of a value in a body, "/customers/*/email".
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Classes {

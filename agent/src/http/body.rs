@@ -91,6 +91,11 @@ impl BodyReader {
         Self { state, extensions, section: Vec::new(), trailers: Fields::default() }
     }
 
+    /// Whether nothing but the connection's end ends it.
+    pub fn ends_with_connection(&self) -> bool {
+        self.state == State::UntilClose
+    }
+
     /// Takes bytes up to the end of the first run of payload among them. Until the body has ended, the rest is to be
     /// handed in again; nothing is taken only of nothing.
     ///

@@ -226,6 +226,7 @@ impl TargetFixture {
             credential: None,
             labels: self.labels.clone(),
             classes: BTreeMap::new(),
+            paths: Default::default(),
         };
         let catalogue = Catalogue::from_tables(&self.database, &["pg_catalog", "public"], tables.to_vec());
         Place { target, database: self.database.clone(), classifier: Classifier::new(catalogue) }

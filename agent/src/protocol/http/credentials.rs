@@ -124,6 +124,7 @@ mod tests {
             credential: credential.map(Into::into),
             labels: Default::default(),
             classes: Default::default(),
+            paths: Default::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod conversation;
 mod credentials;
+mod masking;
 mod place;
 mod reply;
 mod session;

@@ -101,6 +101,7 @@ mod tests {
             credential: None,
             labels: Default::default(),
             classes: Default::default(),
+            paths: Default::default(),
         };
         let destination = OriginalDestination::Tcp("10.0.0.1:443".parse().expect("an address"));
         Place::new(&target, &destination, Scheme::Https, server_name.map(str::to_owned))

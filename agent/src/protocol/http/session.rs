@@ -3,6 +3,7 @@
 use super::{
     conversation::Conversation,
     credentials::Presented,
+    masking::Masking,
     place::Place,
     reply::{Fatal, Problem},
 };
@@ -98,10 +99,11 @@ impl HttpSession {
     }
 
     fn begin(&mut self, scheme: Scheme, server_name: Option<String>) {
-        let Opening { target, destination, credential, .. } = &self.opening;
+        let Opening { target, destination, credential, masker, .. } = &self.opening;
         let place = Place::new(target, destination, scheme, server_name);
         let credential = Presented::of(target, credential.as_deref());
-        let conversation = Conversation::new(place, target.tls != Verify::Off, credential);
+        let masking = Masking::new(target, masker.clone());
+        let conversation = Conversation::new(place, target.tls != Verify::Off, credential, masking);
         self.phase = Phase::Talking(Box::new(conversation));
     }
 

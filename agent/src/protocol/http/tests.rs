@@ -166,3 +166,69 @@ fn the_workloads_credentials_are_kept_out_of_the_record() {
     assert!(text(&book.upstream).contains("Bearer s3cret"));
     assert!(!format!("{:?}", book.asked).contains("s3cret"));
 }
+
+/// What an answer with this head and body becomes where e-mail addresses and cards are masked.
+fn masked(request_line: &str, head: &str, body: &[u8]) -> (String, bool) {
+    let mut book = fresh(permit_masked);
+    book.down(format!("{request_line}\r\nHost: {HOST}\r\n\r\n").as_bytes());
+    book.up(head.as_bytes());
+    body.chunks(7).for_each(|piece| book.up(piece));
+    book.input(Input::Closed(Side::Upstream));
+    (text(&book.downstream), book.is_closed)
+}
+
+const ANN: &[u8] = br#"{"email":"ann@example.com","note":"4111111111111111 \u0061nn@example.com"}"#;
+
+#[test]
+fn an_answer_is_masked_and_framed_anew() {
+    let length = ANN.len();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nETag: \"a\"\r\nX-Kept: 1\r\n\r\n"
+    );
+    let (said, _) = masked("GET /a HTTP/1.1", &head, ANN);
+    assert!(said.contains("Transfer-Encoding: chunked") && said.contains("X-Kept: 1"), "{said}");
+    assert!(!said.contains("Content-Length") && !said.contains("ETag"), "{said}");
+    assert!(
+        said.ends_with("0\r\n\r\n") && !said.contains("ann@example") && !said.contains("4111111111111111"),
+        "{said}"
+    );
+}
+
+#[test]
+fn who_knows_no_chunks_gets_a_masked_answer_that_ends_with_the_connection() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = [format!("{:x}\r\n", ANN.len()).as_bytes(), ANN, b"\r\n0\r\n\r\n"].concat();
+    let (said, is_closed) = masked("GET /a HTTP/1.0", head, &body);
+    assert!(said.contains("Connection: close") && !said.contains("chunked") && is_closed, "{said}");
+    assert!(said.contains("\"email\"") && !said.contains("ann@example"), "{said}");
+}
+
+#[test]
+fn an_answer_that_ends_with_the_connection_is_masked_to_its_end() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
+    let (said, is_closed) = masked("GET /a HTTP/1.1", head, b"write to ann@example.com");
+    assert!(said.contains("write to a") && said.ends_with("0\r\n\r\n") && is_closed, "{said}");
+    assert!(!said.contains("ann@example"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_masked_is_not_passed_on() {
+    let rows = [
+        ("HTTP/1.1 200 OK\r\nContent-Type: image/png", "of type `image/png`"),
+        ("HTTP/1.1 200 OK", "of what type it is"),
+        ("HTTP/1.1 206 Partial Content\r\nContent-Type: application/json", "a part of another"),
+        ("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: lzma", "lzma"),
+        ("HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-16", "utf-16"),
+    ];
+    for (head, why) in rows {
+        let (said, is_closed) = masked("GET /a HTTP/1.1", &format!("{head}\r\nContent-Length: 3\r\n\r\n"), b"ann");
+        assert!(said.starts_with("HTTP/1.1 502 ") && said.contains(why) && is_closed, "{head}: {said}");
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_under_its_mask_has_no_end() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n";
+    let (said, is_closed) = masked("GET /a HTTP/1.1", head, b"{\"a\": nonsense");
+    assert!(!said.ends_with("0\r\n\r\n") && is_closed, "{said}");
+}

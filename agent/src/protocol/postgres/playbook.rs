@@ -175,6 +175,7 @@ pub fn opening(tls: Verify) -> Opening {
         credential: Some("app".into()),
         labels: BTreeMap::new(),
         classes: BTreeMap::new(),
+        paths: Default::default(),
     };
     Opening {
         target: Arc::new(target),

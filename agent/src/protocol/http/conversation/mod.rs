@@ -13,11 +13,13 @@ use bytes::Bytes;
 use self::{answer::Answering, request::Sending};
 use super::{
     credentials::{Presented, Unpresentable},
+    masking::Masking,
     place::Place,
     reply::{self, Fatal, Problem},
 };
 use crate::{
     gate::Denial,
+    mask::body::PathError,
     protocol::{Output, Side, wire::Wire},
 };
 
@@ -34,6 +36,7 @@ pub struct Conversation {
     /// Whether the server is spoken to through TLS.
     is_secured: bool,
     credential: Result<Option<Presented>, Unpresentable>,
+    masking: Result<Masking, PathError>,
     sending: Sending,
     answering: Answering,
     is_connected: bool,
@@ -45,11 +48,17 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    pub fn new(place: Place, is_secured: bool, credential: Result<Option<Presented>, Unpresentable>) -> Self {
+    pub fn new(
+        place: Place,
+        is_secured: bool,
+        credential: Result<Option<Presented>, Unpresentable>,
+        masking: Result<Masking, PathError>,
+    ) -> Self {
         Self {
             place,
             is_secured,
             credential,
+            masking,
             sending: Sending::Head,
             answering: Answering::Idle,
             is_connected: false,
@@ -96,6 +105,7 @@ impl Conversation {
             (Side::Upstream, Answering::Head(_)) => {
                 return Err(Fatal::answer("the server closed the connection without an answer"));
             }
+            (Side::Upstream, Answering::Body(..)) => self.end_with_connection(wire)?,
             (Side::Downstream | Side::Upstream, _) => {}
         }
         self.end(wire);

@@ -1,5 +1,7 @@
 //! What the workload says: heads are judged, bodies pass or are thrown away.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Conversation, DROPPED_MAX, HEAD_TIMEOUT, answer::Exchange};
@@ -14,6 +16,7 @@ use crate::{
                 Upgrade, classify, write::Edits,
             },
             credentials::Presented,
+            masking::Masks,
             place::Misdirected,
             reply::{self, Fatal, Problem},
         },
@@ -136,9 +139,9 @@ impl Conversation {
     pub fn answered(&mut self, verdict: Verdict, wire: &mut Wire) -> Result<(), Fatal> {
         let Sending::Asking(asked) = std::mem::replace(&mut self.sending, Sending::Head) else { return Ok(()) };
         match verdict {
-            Verdict::Forward(permit) => match self.unfulfilled(&asked, permit.obligations()) {
-                Some(why) => self.refuse(&asked, &Problem::new(reply::FORBIDDEN, &why), wire),
-                None => self.send(*asked, wire)?,
+            Verdict::Forward(permit) => match self.masks(&asked, permit.obligations()) {
+                Err(why) => self.refuse(&asked, &Problem::new(reply::FORBIDDEN, &why), wire),
+                Ok(masks) => self.send(*asked, masks, wire)?,
             },
             Verdict::Block(denial) => self.refuse(&asked, &Problem::denied(&denial), wire),
             // Nothing that was sent before it is unanswered, so that it is settled from the start.
@@ -150,37 +153,38 @@ impl Conversation {
         self.hear(wire)
     }
 
-    /// Why a permitted request cannot be sent as it would have to be.
-    fn unfulfilled(&self, asked: &Asked, obligations: &Obligations) -> Option<String> {
+    /// What masks the answer to a permitted request, or why the request cannot be sent as it would have to be.
+    fn masks(&mut self, asked: &Asked, obligations: &Arc<Obligations>) -> Result<Option<Masks>, String> {
         if let Err(error) = &self.credential {
-            return Some(error.to_string());
+            return Err(error.to_string());
         }
         if asked.head.method() == b"CONNECT" {
-            return Some("this gate makes no tunnels: dial the server itself".to_owned());
+            return Err("this gate makes no tunnels: dial the server itself".to_owned());
         }
         match asked.connection.upgrade {
             // An offer that may be ignored.
             Upgrade::None | Upgrade::H2c => {}
-            Upgrade::WebSocket => return Some("this gate does not speak WebSocket".to_owned()),
-            Upgrade::Other => return Some("this gate does not speak the protocol that `Upgrade` offers".to_owned()),
-        }
-        if !obligations.masks.is_empty() {
-            return Some("a rule wants the answer masked, which this gate cannot do with HTTP".to_owned());
+            Upgrade::WebSocket => return Err("this gate does not speak WebSocket".to_owned()),
+            Upgrade::Other => return Err("this gate does not speak the protocol that `Upgrade` offers".to_owned()),
         }
         if !obligations.limits.is_empty() {
-            return Some("a rule limits the answer, which this gate cannot do with HTTP".to_owned());
+            return Err("a rule limits the answer, which this gate cannot do with HTTP".to_owned());
         }
-        None
+        match &mut self.masking {
+            Ok(masking) => masking.plan(obligations).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
-    fn send(&mut self, asked: Asked, wire: &mut Wire) -> Result<(), Fatal> {
+    fn send(&mut self, asked: Asked, masks: Option<Masks>, wire: &mut Wire) -> Result<(), Fatal> {
         let head = self.edits(&asked).map_err(refused)?;
         let head = if head.is_empty() { asked.head.bytes().clone() } else { head.request(&asked.head) };
         if !std::mem::replace(&mut self.is_connected, true) && self.is_secured {
             wire.want(Output::ConnectTls(Some(asked.understood.location.host.name().into())));
         }
         wire.tell_server(head);
-        self.answering.begin(Exchange { method: asked.method(), closes: !asked.connection.persists });
+        let (method, version) = (asked.method(), asked.head.version());
+        self.answering.begin(Exchange { method, version, closes: !asked.connection.persists, masks });
         self.sending = match asked.body {
             BodyLength::None | BodyLength::Exact(0) => Sending::Done,
             length => Sending::Body(BodyReader::of_request(length)),
