@@ -134,6 +134,8 @@ impl Playbook {
                 }
                 Output::Survey { .. } => {
                     self.surveys += 1;
+                    let definitions = self.classifier.definitions();
+                    definitions.renew(definitions.made());
                     Input::Surveyed(Ok(self.classifier.clone()))
                 }
                 Output::Alarm(after) => {

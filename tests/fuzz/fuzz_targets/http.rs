@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use portcullis::{
-    protocol::http::codec::{
+    http::{
         BodyLength, BodyReader, Connection, EscapedSlash, HEAD_MAX, Location, RequestHead, ResponseHead, write::Edits,
     },
     request::http::Scheme,

@@ -1,7 +1,7 @@
 //! Any bytes of either side are WebSocket frames or refused, alike in whatever pieces they come, and little is held.
 #![no_main]
 
-use portcullis::protocol::http::codec::websocket::{Broken, CONTROL_MAX, FrameReader};
+use portcullis::http::websocket::{Broken, CONTROL_MAX, FrameReader};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for reader in [FrameReader::of_workload, FrameReader::of_server] {

@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest;
 
-use crate::protocol::http::codec::{Malformed, RequestHead, ResponseHead};
+use crate::http::{Malformed, RequestHead, ResponseHead};
 
 /// What a server has to know to have understood (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -16,7 +16,7 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// Reads a request whose [`Upgrade`](crate::protocol::http::codec::Upgrade) is WebSocket's.
+    /// Reads a request whose [`Upgrade`](crate::http::Upgrade) is WebSocket's.
     pub fn of_request(head: &RequestHead) -> Result<Self, Malformed> {
         let fields = head.fields();
         let version = fields.value("sec-websocket-version")?.unwrap_or_default();

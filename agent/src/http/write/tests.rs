@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocol::http::codec::{BodyLength, BodyReader};
+use crate::http::{BodyLength, BodyReader};
 
 fn request(head: &str) -> RequestHead {
     RequestHead::read(&Bytes::copy_from_slice(head.as_bytes())).unwrap().expect("a whole head").0

@@ -185,7 +185,7 @@ fn first_line(head: &[u8]) -> &[u8] {
 }
 
 /// Words for the statuses that the gate answers with; others have none (RFC 9112, section 4).
-const fn reason(status: u16) -> &'static str {
+pub const fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         403 => "Forbidden",

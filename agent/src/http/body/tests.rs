@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::http::codec::write;
+use crate::http::write;
 
 /// Payload, how many bytes were taken, and whether the body ended, of bytes that come in pieces of this size.
 fn read(mut reader: BodyReader, bytes: &[u8], size: usize) -> Result<(Vec<u8>, usize, bool), Malformed> {

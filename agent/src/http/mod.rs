@@ -1,10 +1,11 @@
-//! HTTP/1.1 as bytes: heads, lengths, bodies, and where a request goes.
+//! HTTP/1.1 as bytes: heads, lengths, bodies, where a request goes, and what that touches in policy's words.
 //!
 //! Nothing here waits, and nothing repairs: a decoder is handed what has arrived, says `Ok(None)` while it needs more,
 //! and refuses whatever another reader of the same bytes could understand in another way. What it accepts may be
 //! forwarded as it came. HTTP Semantics is RFC 9110, HTTP/1.1 is RFC 9112, URIs are RFC 3986.
 
 pub mod body;
+pub mod classify;
 pub mod connection;
 pub mod fields;
 pub mod framing;
@@ -19,6 +20,7 @@ pub mod websocket;
 pub mod write;
 
 pub use body::{BodyReader, Progress};
+pub use classify::Understood;
 pub use connection::{Connection, Upgrade};
 pub use fields::Fields;
 pub use framing::BodyLength;
