@@ -181,6 +181,7 @@ pub(super) fn is_token(byte: u8) -> bool {
     TOKEN.get(usize::from(byte)).is_some_and(|fits| *fits)
 }
 
+#[expect(clippy::indexing_slicing, reason = "a byte is within 256, and this runs while it is compiled")]
 static TOKEN: [bool; 256] = {
     let mut table = [false; 256];
     let mut rest: &[u8] = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
