@@ -67,7 +67,11 @@ pub fn normalised(path: &[u8], slash: EscapedSlash) -> Result<String, Malformed>
 /// Adds one segment in its one spelling. It may be `.` or `..` by then.
 fn push(segment: &[u8], slash: EscapedSlash, out: &mut String) -> Result<(), Malformed> {
     let mut rest = segment;
-    while let Some((byte, after)) = rest.split_first() {
+    loop {
+        let plain = rest.iter().position(|byte| !is_path(*byte)).unwrap_or(rest.len());
+        let (plain, after) = rest.split_at_checked(plain).unwrap_or_default();
+        out.extend(std::str::from_utf8(plain));
+        let Some((byte, after)) = after.split_first() else { return Ok(()) };
         rest = after;
         match byte {
             b'%' => {
@@ -76,12 +80,10 @@ fn push(segment: &[u8], slash: EscapedSlash, out: &mut String) -> Result<(), Mal
                 push_escape(decoded, slash, out)?;
             }
             b'\\' | b';' | b'#' | b'?' => return Err(odd(*byte)),
-            byte if is_path(*byte) => out.push(char::from(*byte)),
             byte if byte.is_ascii_graphic() => push_hexadecimal(*byte, out),
             byte => return Err(odd(*byte)),
         }
     }
-    Ok(())
 }
 
 fn push_escape(decoded: u8, slash: EscapedSlash, out: &mut String) -> Result<(), Malformed> {
