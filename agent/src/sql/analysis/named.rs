@@ -95,6 +95,7 @@ impl Analysis<'_> {
         self.found.fills.extend(statement.fills.iter().cloned());
         self.found.may_fill_all |= statement.may_fill_all;
         self.found.writes_within |= statement.writes_within;
+        self.found.forgets_names |= statement.forgets_names;
         if statement.sink || self.earlier.brought_code {
             self.found.stored.absorb(&all);
         }

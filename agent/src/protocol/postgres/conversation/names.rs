@@ -136,7 +136,8 @@ impl Conversation {
     pub(super) fn note_parsed(&mut self, name: &[u8]) {
         let Some(prepared) = self.ledger.settled_statement(name) else { return };
         let (Ok(name), [statement]) = (str::from_utf8(name), prepared.classified.statements.as_slice()) else { return };
-        if !name.is_empty() {
+        // Unlike PREPARE, Parse takes any statement, of which EXECUTE would leave what nobody takes note of.
+        if !name.is_empty() && statement.kind.is_planned() {
             let prepared = Prepared { statement: statement.clone(), footprint: prepared.classified.footprint.clone() };
             self.state.prepared.insert(name.to_owned(), Arc::new(prepared));
         }
