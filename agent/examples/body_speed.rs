@@ -38,8 +38,7 @@ fn main() -> Result<()> {
 }
 
 fn plan(paths: &[&str], classes: &[&str], detect: bool) -> Result<Arc<BodyPlan>> {
-    let paths: Vec<_> =
-        paths.iter().map(|path| Ok((Path::parse(path)?, Class::from("pii")))).collect::<Result<_>>()?;
+    let paths: Vec<_> = paths.iter().map(|path| Ok((Path::parse(path)?, Class::from("pii")))).collect::<Result<_>>()?;
     let masks: BTreeMap<_, _> = classes.iter().map(|class| (Class::from(*class), Method::Redact)).collect();
     Ok(Arc::new(BodyPlan::new(&paths, &masks, detect)?))
 }
@@ -67,7 +66,9 @@ fn speed(plan: &Arc<BodyPlan>, media_type: &str, body: &[u8]) -> Result<f64> {
 
 fn bodies() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let record = |id: usize, mail: &str| {
-        format!("{{\"id\":{id},\"name\":\"Ann Liddell\",\"mail\":\"{mail}\",\"total\":12.50,\"tags\":[\"a\",\"b\"],\"text\":\"It was a bright cold day.\"}}")
+        format!(
+            "{{\"id\":{id},\"name\":\"Ann Liddell\",\"mail\":\"{mail}\",\"total\":12.50,\"tags\":[\"a\",\"b\"],\"text\":\"It was a bright cold day.\"}}"
+        )
     };
     let list = |mail: &str| {
         let records: Vec<_> = (0..SIZE / 120).map(|id| record(id, mail)).collect();
