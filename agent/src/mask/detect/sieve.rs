@@ -225,7 +225,8 @@ fn settled(held: &[u8]) -> usize {
     match before.iter().rposition(|byte| is_break(*byte)) {
         Some(last) => from + last + 1,
         None if from == 0 => 0,
-        None => before.iter().position(|byte| !is_word(*byte)).map_or(0, |first| from + first + 1),
+        // Maybe within a word: a number may stand at its end, and go on behind it.
+        None => character_start(held, from),
     }
 }
 

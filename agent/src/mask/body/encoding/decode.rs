@@ -78,7 +78,10 @@ impl Decoder {
             let mut is_full = false;
             while !rest.is_empty() || is_full {
                 if self.is_over && !self.goes_on() {
-                    return if rest.is_empty() { Ok(()) } else { Err(self.trailing()) };
+                    if rest.is_empty() {
+                        break;
+                    }
+                    return Err(self.trailing());
                 }
                 let step = self.step(rest, &mut room, each)?;
                 self.judge(step.made)?;
@@ -87,7 +90,10 @@ impl Decoder {
                 self.is_over = step.is_over;
                 is_full = step.made == ROOM && !step.is_over;
                 if step.taken == 0 && step.made == 0 {
-                    return if rest.is_empty() { Ok(()) } else { Err(self.corrupt()) };
+                    if rest.is_empty() {
+                        break;
+                    }
+                    return Err(self.corrupt());
                 }
             }
         }

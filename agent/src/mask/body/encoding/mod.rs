@@ -10,7 +10,7 @@ pub use self::{decode::Decoder, encode::Encoder};
 /// Most encodings of one body that are undone.
 pub const ENCODINGS_MAX: usize = 2;
 /// How many times as large a body may become by undoing one encoding, behind the first [`UNJUDGED`] bytes.
-pub const RATIO_MAX: u64 = 256;
+pub const RATIO_MAX: u64 = 128;
 /// How many bytes of a decoded body say nothing of its ratio yet.
 pub const UNJUDGED: u64 = 4 << 20;
 /// Most bytes of one body behind an encoding.
