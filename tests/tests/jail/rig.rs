@@ -121,6 +121,11 @@ impl Daemon {
         }
     }
 
+    /// Records, index, authority.
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
     fn control(&self) -> PathBuf {
         self.directory.path().join("control.sock")
     }
