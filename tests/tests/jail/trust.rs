@@ -212,3 +212,41 @@ fn psql_verifies_the_gate_s_certificate_in_full() -> anyhow::Result<()> {
     assert_eq!(said(&verified), "Ada Lovelace");
     gate.leave()
 }
+
+/// In a mount namespace in which the host's store is a copy: `ca install` and `ca remove` run the real update.
+#[test]
+fn the_host_s_store_takes_the_authority_and_gives_it_back() {
+    let daemon = Daemon::shared();
+    let copy = place::temporary().unwrap();
+    let script = format!(
+        "set -eu
+        cp -a /etc/ssl /usr/local/share/ca-certificates {copy}
+        mount --bind {copy}/ssl /etc/ssl; mount --bind {copy}/ca-certificates /usr/local/share/ca-certificates
+        ca() {{ {binary} ca \"$@\" --config {configuration}; }}
+        counts() {{ grep -c BEGIN /etc/ssl/certs/ca-certificates.crt; ls /usr/local/share/ca-certificates | wc -l; }}
+        ca show > {copy}/ca.pem 2> /dev/null
+        known() {{ openssl verify -CApath /etc/ssl/certs {copy}/ca.pem > /dev/null 2>&1 && echo known || echo unknown; }}
+        counts; known
+        ca install --dry-run > {copy}/would; known; ca install > {copy}/did; known; counts; ca install > {copy}/again; counts
+        ca show --json | grep trusted
+        ca remove --dry-run > /dev/null; known; ca remove > /dev/null; known; counts; ca remove
+        cat {copy}/would {copy}/did {copy}/again",
+        copy = copy.path().display(),
+        binary = daemon.binary().display(),
+        configuration = daemon.configuration().display(),
+    );
+    let before = fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap();
+    let said = said(&Command::new("unshare").args(["--mount", "bash", "-c", &script]).output().unwrap());
+    let lines: Vec<_> = said.lines().map(str::trim).collect();
+    let [bundle, files] = [lines[0], lines[1]].map(|count| count.parse::<u32>().unwrap());
+    let (one_more, as_before) = ([bundle + 1, files + 1], [bundle, files]);
+    let counts = |at: usize| [lines[at], lines[at + 1]].map(|count| count.parse::<u32>().unwrap());
+    assert_eq!((lines[2], lines[3], lines[4]), ("unknown", "unknown", "known"), "{said}");
+    assert_eq!((counts(5), counts(7), lines[9]), (one_more, one_more, "\"trusted\": true,"), "{said}");
+    assert_eq!((lines[10], lines[11], counts(12)), ("known", "unknown", as_before), "{said}");
+    assert_eq!(lines[14], "it is not installed", "{said}");
+    for words in ["would write /usr/local", "would run update-ca", "wrote /usr/local", "ran update-ca", "undo with"] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    assert_eq!(fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap(), before, "the host's own is untouched");
+}
