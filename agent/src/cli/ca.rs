@@ -110,8 +110,7 @@ fn show(options: &Options) -> anyhow::Result<()> {
 
 fn install(args: &ChangeArgs) -> anyhow::Result<()> {
     let (authority, store) = (open(&args.options)?, TrustStore::find(&args.root)?);
-    let change =
-        if args.dry_run { store.to_install(authority.pem()) } else { store.install(authority.pem()) }?;
+    let change = if args.dry_run { store.to_install(authority.pem()) } else { store.install(authority.pem()) }?;
     if args.options.json {
         return tell_json(args, Some(&authority), &change);
     }
@@ -120,7 +119,9 @@ fn install(args: &ChangeArgs) -> anyhow::Result<()> {
     if !change.files.is_empty() && !args.dry_run {
         println!("undo with: portcullis ca remove");
     }
-    println!("programs with a list of their own (Node.js, Python's certifi, browsers) do not read it: agent/docs/trust.md");
+    println!(
+        "programs with a list of their own (Node.js, Python's certifi, browsers) do not read it: agent/docs/trust.md"
+    );
     Ok(())
 }
 

@@ -50,7 +50,9 @@ impl Repeated {
             .filter(|(_, seen)| seen.again > 0)
             .map(|(lookup, seen)| Again { lookup, times: seen.again })
             .collect();
-        again.sort_by(|one, other| (&one.lookup.workload, &one.lookup.name).cmp(&(&other.lookup.workload, &other.lookup.name)));
+        again.sort_by(|one, other| {
+            (&one.lookup.workload, &one.lookup.name).cmp(&(&other.lookup.workload, &other.lookup.name))
+        });
         again
     }
 }

@@ -65,11 +65,6 @@ impl Pins {
         let valid = pins.into_iter().flatten().rev().filter(|pin| now < pin.until);
         valid.map(|pin| pin.name.clone()).collect()
     }
-
-    /// Forgets what a workload was told.
-    pub fn forget(&self, workload: &str) {
-        self.0.lock().pop(workload);
-    }
 }
 
 fn plain(name: &Name) -> String {
@@ -120,8 +115,6 @@ mod tests {
         assert_eq!(asked.names("agent", "::ffff:192.0.2.1", SHORT).len(), 2);
         assert!(asked.names("agent", "192.0.2.2", SHORT).is_empty());
         assert!(asked.names("other", "192.0.2.1", SHORT).is_empty(), "what another workload was told is not its own");
-        asked.pins.forget("agent");
-        assert!(asked.names("agent", "192.0.2.1", SHORT).is_empty());
     }
 
     #[test]

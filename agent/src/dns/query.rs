@@ -321,7 +321,13 @@ mod tests {
     #[test]
     fn an_answer_too_long_for_the_asker_is_cut() {
         let query = read(&question("db.example.", RecordType::A)).unwrap();
-        let record = |last| Record::from_rdata(query.question.name().clone(), 60, RData::A(hickory_proto::rr::rdata::A::new(192, 0, 2, last)));
+        let record = |last| {
+            Record::from_rdata(
+                query.question.name().clone(),
+                60,
+                RData::A(hickory_proto::rr::rdata::A::new(192, 0, 2, last)),
+            )
+        };
         let answer = |count| {
             let records = (0..count).map(record).collect();
             let answer = Answer { code: ResponseCode::NoError, truncated: false, records, absence: None };

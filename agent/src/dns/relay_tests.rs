@@ -13,7 +13,10 @@ use hickory_proto::{
     },
 };
 
-use super::{super::{UNTOLD_MAX, pace::TooMuch}, *};
+use super::{
+    super::{UNTOLD_MAX, pace::TooMuch},
+    *,
+};
 
 /// A resolver that answers each datagram as it is told, on a thread that ends with the test's process.
 fn resolver(answer: impl Fn(Message) -> Vec<Message> + Send + 'static) -> SocketAddr {

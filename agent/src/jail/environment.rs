@@ -62,11 +62,7 @@ pub struct Environment {
 
 impl Environment {
     /// That of a jail: what the caller gives by name comes last, and stands.
-    pub fn of_jail(
-        identity: &Identity,
-        trusted: &[(OsString, OsString)],
-        given: &[(OsString, OsString)],
-    ) -> Self {
+    pub fn of_jail(identity: &Identity, trusted: &[(OsString, OsString)], given: &[(OsString, OsString)]) -> Self {
         let mut environment = Self { removed: OUTSIDE.to_vec(), set: Vec::new() };
         if identity.is_own() {
             environment.removed.extend(OF_HOME);

@@ -20,7 +20,9 @@ pub enum LaunchError {
          hint: give files, pipes, a terminal or `/dev/null` as input and output"
     )]
     InheritedDescriptor { descriptor: i32, what: &'static str },
-    #[error("the daemon sent no certificate of its authority\n  hint: is it of another version? `--no-trust` goes without")]
+    #[error(
+        "the daemon sent no certificate of its authority\n  hint: is it of another version? `--no-trust` goes without"
+    )]
     Authority,
     #[error(transparent)]
     Bind(#[from] BindError),

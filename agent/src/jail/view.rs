@@ -73,7 +73,16 @@ impl View {
         binds.sort_by(|(one, _), (other, _)| one.cmp(other));
         let openings = openings.iter().map(opened).collect::<Result<_, _>>()?;
         let accounts = if identity.is_own() { Some(Accounts::read(identity)?) } else { None };
-        Ok(Self { devices: Devices::take()?, binds, written, openings, resolver: resolver()?, sockets, accounts, trust })
+        Ok(Self {
+            devices: Devices::take()?,
+            binds,
+            written,
+            openings,
+            resolver: resolver()?,
+            sockets,
+            accounts,
+            trust,
+        })
     }
 
     /// Where the workload may write.

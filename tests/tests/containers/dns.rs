@@ -25,7 +25,8 @@ impl Names {
     fn start() -> Result<Self> {
         let resolver = Resolver::start()?;
         let server = Postgres::start()?;
-        let allowed = r#"["db.portcullis.test", "long.portcullis.test", "*.wild.portcullis.test", "rebound.portcullis.test"]"#;
+        let allowed =
+            r#"["db.portcullis.test", "long.portcullis.test", "*.wild.portcullis.test", "rebound.portcullis.test"]"#;
         let extra = format!("[capture]\nresolvers = [\"{}\"]\n[dns]\nallow = {allowed}", resolver.address());
         let gate = Gate::with(&server, &Setup { extra, ..Setup::default() })?;
         Ok(Self { pair: Pair { gate, server }, resolver })

@@ -19,8 +19,22 @@ use crate::rig::{Daemon, Project, said};
 
 /// Every client that the script has.
 const CLIENTS: [&str; 16] = [
-    "curl", "wget", "git", "gnutls", "openssl", "python", "requests", "httpx", "pip", "uv", "uv-native", "node", "npm",
-    "deno", "java", "go",
+    "curl",
+    "wget",
+    "git",
+    "gnutls",
+    "openssl",
+    "python",
+    "requests",
+    "httpx",
+    "pip",
+    "uv",
+    "uv-native",
+    "node",
+    "npm",
+    "deno",
+    "java",
+    "go",
 ];
 /// Those that bring a list of their own, which only a variable adds to.
 const WITH_A_LIST: [&str; 7] = ["requests", "httpx", "pip", "uv", "node", "npm", "deno"];
@@ -248,5 +262,9 @@ fn the_host_s_store_takes_the_authority_and_gives_it_back() {
     for words in ["would write /usr/local", "would run update-ca", "wrote /usr/local", "ran update-ca", "undo with"] {
         assert!(said.contains(words), "{words}\n{said}");
     }
-    assert_eq!(fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap(), before, "the host's own is untouched");
+    assert_eq!(
+        fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap(),
+        before,
+        "the host's own is untouched"
+    );
 }

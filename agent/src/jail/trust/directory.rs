@@ -35,7 +35,7 @@ pub fn cover(path: &Path, pem: &str, certificate: &CertificateDer<'_>) -> io::Re
         eprintln!("warning: {} is too large to be copied, so it is left without the authority", path.display());
         return Ok(());
     };
-    mount::memory(path, "mode=0755")?;
+    mount::memory(path, "mode=0755,size=64m")?;
     for (name, entry) in &entries {
         entry.place(&path.join(name))?;
     }

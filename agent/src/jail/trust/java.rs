@@ -76,7 +76,8 @@ mod tests {
         let file = directory.path().join("java.jks");
         std::fs::write(&file, store(&[host], &ours)).unwrap();
         for password in [&["-storepass", "changeit"][..], &[]] {
-            let list = Command::new("keytool").arg("-list").arg("-keystore").arg(&file).args(password).output().unwrap();
+            let list =
+                Command::new("keytool").arg("-list").arg("-keystore").arg(&file).args(password).output().unwrap();
             let said = String::from_utf8_lossy(&list.stdout).into_owned();
             assert!(list.status.success(), "{said}");
             assert!(said.contains("host-0") && said.contains("portcullis") && said.contains("2 entries"), "{said}");

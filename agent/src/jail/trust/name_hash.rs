@@ -21,10 +21,8 @@ fn canonical_part(part: &RelativeDistinguishedName<'_>) -> Option<Vec<u8>> {
         let value = canonical_value(value)?;
         Some(tlv(Tag::Sequence, &[tlv(Tag::Oid, kind), value].concat()))
     };
-    let mut attributes = part
-        .iter()
-        .map(|one| attribute(one.attr_type().as_bytes(), one.attr_value()))
-        .collect::<Option<Vec<_>>>()?;
+    let mut attributes =
+        part.iter().map(|one| attribute(one.attr_type().as_bytes(), one.attr_value())).collect::<Option<Vec<_>>>()?;
     // The order of a set's encoding (X.690, section 11.6).
     attributes.sort();
     Some(tlv(Tag::Set, &attributes.concat()))
