@@ -62,9 +62,8 @@ impl Targets {
                 }
             }
         }
-        let hosts = literal.keys().map(|address| address.ip().to_string()).collect::<Vec<_>>();
-        let homes = Homes::new(hosts.iter().map(String::as_str), &[]);
-        Self { all, literal, named, sockets, resolved: RwLock::default(), homes, own: Own::default() }
+        let (resolved, homes, own) = Default::default();
+        Self { all, literal, named, sockets, resolved, homes, own }
     }
 
     /// The same with what the configuration says of where names lead.

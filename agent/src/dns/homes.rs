@@ -72,28 +72,32 @@ impl Homes {
         Self { private: private.to_vec(), literal: literal.collect() }
     }
 
-    /// The same for a host name that is spelled out in the configuration, and that the daemon has resolved itself.
+    /// The same for a host name that is spelled out in the configuration, and that the daemon has resolved itself. Another
+    /// target's literal address is no excuse: this one's credential would go there.
     pub fn judge_host(&self, host: &str, address: IpAddr, own: &HashSet<IpAddr>) -> Result<(), Stray> {
         let name = Name::from_ascii(host).map_err(|_| Stray::Nobody)?.to_lowercase();
         if names::is_localhost(&name) && reach(address.to_canonical()) == Reach::Loopback {
             return Ok(());
         }
-        self.judge(&fully_qualified(name), false, address, own)
+        self.judge_name(&fully_qualified(name), false, address, own)
     }
 
     /// Whether a name may stand for an address; `wild`: a workload has chosen a part of it; `own`: this host's addresses.
+    ///
+    /// A workload may dial a target's literal address by itself, so that it may hear of it too.
     pub(super) fn judge(&self, name: &Name, wild: bool, address: IpAddr, own: &HashSet<IpAddr>) -> Result<(), Stray> {
+        match self.judge_name(name, wild, address, own) {
+            Err(Stray::Nobody) => Err(Stray::Nobody),
+            Err(_) if self.literal.contains(&address.to_canonical()) => Ok(()),
+            judged => judged,
+        }
+    }
+
+    fn judge_name(&self, name: &Name, wild: bool, address: IpAddr, own: &HashSet<IpAddr>) -> Result<(), Stray> {
         let address = address.to_canonical();
         let inner = embedded(address).unwrap_or(address);
-        let reach = reach(inner);
-        if reach == Reach::Nobody {
-            return Err(Stray::Nobody);
-        }
-        if self.literal.contains(&address) {
-            return Ok(());
-        }
         let at_home = self.private.iter().any(|pattern| pattern.covers(name));
-        match reach {
+        match reach(inner) {
             Reach::Nobody => Err(Stray::Nobody),
             Reach::Metadata => Err(Stray::Metadata),
             Reach::Public | Reach::Private | Reach::Loopback | Reach::Link if at_home => Ok(()),
@@ -234,6 +238,7 @@ mod tests {
             assert_eq!(judged(host, "169.254.1.1"), Err(Stray::Link), "that name is the loopback's alone");
         }
         assert_eq!(judged("db.internal", "127.0.0.1"), Err(Stray::Loopback));
+        assert_eq!(judged("db.internal", "127.0.0.7"), Err(Stray::Loopback), "though it is another target's address");
         assert_eq!(judged("db.internal", OWN), Err(Stray::Own));
         assert_eq!(judged("db.internal", "10.0.3.7"), Ok(()));
         assert_eq!(judged("DB.home.example", "127.0.0.1"), Ok(()));

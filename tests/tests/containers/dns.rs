@@ -147,7 +147,7 @@ fn a_name_does_not_lead_to_this_host_and_every_lookup_is_recorded() -> Result<()
     ensure!(answer == format!("{own} 0 whole 192.0.2.99"), "{answer}");
     wait_for("the host's record has the lookups", || {
         let record = names.pair.gate.ask(["sessions", "show", "host"])?;
-        let refused = record.contains("name refused") && record.contains("127.0.0.1 169.254.169.254");
+        let refused = record.contains("name refused") && record.contains("127.0.0.3 169.254.169.254");
         Ok(refused && record.contains("name answered") && record.contains("192.0.2.99"))
     })
 }

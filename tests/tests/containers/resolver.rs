@@ -20,7 +20,7 @@ use hickory_proto::{
 const ANSWER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
 
 /// What a name that begins with `rebound` stands for: this host, and the cloud's metadata.
-const REBOUND: [Ipv4Addr; 2] = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(169, 254, 169, 254)];
+const REBOUND: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 3), Ipv4Addr::new(169, 254, 169, 254)];
 
 /// How many records a name that begins with `long` has: more than a datagram holds.
 const LONG: usize = 200;
