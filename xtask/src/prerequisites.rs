@@ -36,6 +36,8 @@ pub enum Need {
     Build,
     /// PostgreSQL from the distribution, with `psql` and `pgbench`.
     Postgres,
+    /// A web server, and programs that ask it.
+    Web,
     /// PostgreSQL 14 to 18 from Maven Central.
     Releases,
     /// Libraries of the client matrix.
@@ -62,7 +64,7 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Releases => releases()?,
             Need::Clients => clients()?,
             Need::Tools => https()?,
-            Need::Postgres | Need::Containers | Need::Peers | Need::Vm => {}
+            Need::Postgres | Need::Web | Need::Containers | Need::Peers | Need::Vm => {}
         }
     }
     Ok(())
@@ -103,6 +105,13 @@ fn wanted(need: Need) -> Vec<Wanted> {
             Program("pgbench", "postgresql-contrib"),
             Program("openssl", "openssl"),
             Program("ip", "iproute2"),
+        ],
+        Need::Web => vec![
+            File("/usr/sbin/nginx", "nginx-light"),
+            Program("curl", "curl"),
+            Program("wget", "wget"),
+            Program("git", "git"),
+            Package("python3-requests"),
         ],
         Need::Releases => vec![Program("mvn", "maven"), Program("unzip", "unzip"), Program("xz", "xz-utils")],
         Need::Clients => vec![

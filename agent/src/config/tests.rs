@@ -206,14 +206,14 @@ protocol = "mysql?"
 address = ["db.internal:5432"]
 credential = "app"
 [[credential]]
-name = "app"
+user = "app"
 [policy]
 directory = "missing"
 time_zone = "Mars"
 "#;
     let errors = parse_in(&directory, text).unwrap_err();
     let lines: Vec<_> = errors.reports().iter().map(|report| report.line.unwrap()).collect();
-    assert_eq!(lines, [2, 4, 8, 9, 10, 15, 18, 21, 22], "{errors}");
+    assert_eq!(lines, [2, 4, 8, 9, 10, 15, 17, 18, 21, 22], "{errors}");
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct Playbook {
     pub classifier: Arc<Classifier>,
     pub downstream: Vec<u8>,
     pub upstream: Vec<u8>,
+    /// What the session put into the record itself.
+    pub recorded: Vec<u8>,
     pub asked: Vec<Request>,
     pub surveys: usize,
     /// The time that is running, if any.
@@ -57,6 +59,7 @@ impl Playbook {
             classifier,
             downstream: Vec::new(),
             upstream: Vec::new(),
+            recorded: Vec::new(),
             asked: Vec::new(),
             surveys: 0,
             alarm: None,
@@ -102,6 +105,7 @@ impl Playbook {
     pub fn forget(&mut self) {
         self.downstream.clear();
         self.upstream.clear();
+        self.recorded.clear();
         self.asked.clear();
     }
 
@@ -116,6 +120,10 @@ impl Playbook {
                     self.upstream.extend_from_slice(&bytes);
                     continue;
                 }
+                Output::Record(bytes) => {
+                    self.recorded.extend_from_slice(&bytes);
+                    continue;
+                }
                 Output::Ask(request) => {
                     self.asked.push(request.clone());
                     if self.is_held {
@@ -126,6 +134,8 @@ impl Playbook {
                 }
                 Output::Survey { .. } => {
                     self.surveys += 1;
+                    let definitions = self.classifier.definitions();
+                    definitions.renew(definitions.made());
                     Input::Surveyed(Ok(self.classifier.clone()))
                 }
                 Output::Alarm(after) => {

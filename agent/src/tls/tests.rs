@@ -234,6 +234,18 @@ async fn any_name_that_workloads_dial_will_do_but_an_upstream_name_counts_alone(
 }
 
 #[tokio::test]
+async fn a_host_that_is_meant_has_to_be_the_one_that_answers() {
+    let company = Company::new("company");
+    let port = company.server(&["b.internal"]).start().await;
+    let mut target = target("a.internal", Verify::Full { ca: Some(company.ca()) });
+    target.addresses.push(Address::Tcp(HostPort { host: "b.internal".into(), port: 5432 }));
+    for (host, well) in [("b.internal", true), ("a.internal", false)] {
+        let tls = UpstreamTls::for_target(&target, Some(host), None).unwrap().unwrap();
+        assert_eq!(meet(port, &tls).await.is_ok(), well, "{host}");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_address_may_have_a_name_that_workloads_dial_but_no_address_of_theirs() {
     let company = Company::new("company");
     let mut target = target("db.internal", Verify::Full { ca: Some(company.ca()) });

@@ -32,6 +32,7 @@ impl Meaning<'_> {
             .map(|raw| {
                 let target = self.target(raw, names, &mut seen);
                 self.certificate_has_effect(&target, raw, credentials);
+                self.credential_fits(&target, raw, credentials);
                 Arc::new(target)
             })
             .collect()
@@ -144,6 +145,33 @@ impl Meaning<'_> {
                 )
                 .hint("set `tls.verify` to \"full\" or \"ca\""),
             );
+        }
+    }
+
+    /// A credential has to be one that the target's protocol can send.
+    fn credential_fits(&mut self, target: &Target, raw: &raw::Target, credentials: &[raw::Credential]) {
+        let Some(name) = &raw.credential else { return };
+        let Some(credential) = credentials.iter().find(|credential| credential.name.value == name.value) else {
+            return;
+        };
+        let speaks = &*target.protocol;
+        let mistake = |what: &str| Mistake::new(name.span.clone(), format!("`{}` {what}: `{speaks}`", name.value));
+        if !PROTOCOLS.iter().any(|protocol| protocol.name == speaks) {
+            return;
+        }
+        if speaks == "http" {
+            if credential.http.is_none() && credential.source.is_some() {
+                let expected = "`http` in the credential, as `http = { scheme = \"bearer\" }`";
+                self.mistakes.push(mistake("does not say how it is sent by this protocol").expected(expected));
+            }
+            return;
+        }
+        if credential.user.is_none() {
+            self.mistakes.push(mistake("has no user, which this protocol logs in with").expected("`user`"));
+        }
+        if credential.http.is_some() {
+            let hint = "give each protocol a credential of its own";
+            self.mistakes.push(mistake("is shown to HTTP servers, and this target speaks another").hint(hint));
         }
     }
 

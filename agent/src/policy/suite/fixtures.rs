@@ -55,6 +55,8 @@ struct ProcessFixture {
 #[serde(deny_unknown_fields)]
 struct TargetFixture {
     protocol: String,
+    /// Of those that have databases.
+    #[serde(default)]
     database: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
