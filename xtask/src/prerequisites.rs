@@ -63,7 +63,8 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
-            Need::Postgres | Need::Web | Need::Containers | Need::Tools | Need::Peers | Need::Vm => {}
+            Need::Tools => https()?,
+            Need::Postgres | Need::Web | Need::Containers | Need::Peers | Need::Vm => {}
         }
     }
     Ok(())
@@ -132,6 +133,12 @@ fn wanted(need: Need) -> Vec<Wanted> {
             Program("chromium", "chromium"),
             Package("python3-setuptools"),
             Package("python3-pip"),
+            Package("python3-venv"),
+            Program("curl", "curl"),
+            Program("wget", "wget"),
+            Program("gnutls-cli", "gnutls-bin"),
+            Program("npm", "npm"),
+            Program("javac", "default-jdk-headless"),
         ],
         Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
         Need::Fuzz => Vec::new(),
@@ -273,6 +280,22 @@ fn node(modules: &Path, package: &Path) -> Result<()> {
         }
         let install = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
         progress::run("npm ci", Command::new("npm").args(install).current_dir(folder))
+    })
+}
+
+/// The clients of HTTPS that are no programs of the distribution's. Go's is left out where there is no Go.
+fn https() -> Result<()> {
+    let (folder, source) = (cache::https_clients(), place::repository().join("tests/clients/https"));
+    python(&folder.join("venv"), &source.join("requirements.txt"))?;
+    node(&folder.join("deno/node_modules"), &source.join("deno"))?;
+    if found("go").is_none() {
+        return Ok(());
+    }
+    unless_kept(&folder.join("go"), &source.join("go/main.go"), || {
+        let mut build = Command::new("go");
+        build.args(["build", "-buildvcs=false", "-o"]).arg(folder.join("go/client")).arg(".");
+        build.env("GOCACHE", cache::root().join("go/cache")).current_dir(source.join("go"));
+        progress::run("building the HTTPS client in Go", &mut build)
     })
 }
 

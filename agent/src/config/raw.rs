@@ -111,6 +111,10 @@ pub struct Dns {
     #[serde(default)]
     #[schemars(extend("examples" = [["files.example.org", "*.pages.example.org"]]))]
     pub allow: Vec<Text>,
+    /// Names, with wildcards as above, that live in private networks or on this host: their answers may lead there.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["*.internal"]]))]
+    pub private: Vec<Text>,
 }
 
 /// The Unix sockets of this host that workloads may reach beside those of targets. None but these.
