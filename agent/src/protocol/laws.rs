@@ -110,9 +110,13 @@ fn holds(bytes: &[u8], word: &str) -> bool {
 
 fn chunking_does_not_matter(open: Maker<'_>, script: &Script, sizes: &[usize]) -> Result<(), String> {
     for judge in [permit as Judge, refuse, script.masking] {
-        let expected = play(open, script, judge, &whole);
-        for cut in [&single as &dyn Fn(usize) -> Vec<usize>, &|_| sizes.to_vec()] {
+        let heard = |cut: &dyn Fn(usize) -> Vec<usize>| {
             let said = play(open, script, judge, cut);
+            Said { downstream: (script.heard)(said.downstream), ..said }
+        };
+        let expected = heard(&whole);
+        for cut in [&single as &dyn Fn(usize) -> Vec<usize>, &|_| sizes.to_vec()] {
+            let said = heard(cut);
             if said != expected {
                 return Err(format!("in pieces: {said:?}\nat once: {expected:?}"));
             }

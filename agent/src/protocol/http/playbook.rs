@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 
-use super::HttpSession;
+use super::{
+    HttpSession,
+    codec::{BodyLength, BodyReader, ResponseHead},
+};
 pub use crate::protocol::playbook::Playbook;
 use crate::{
     gate::{Permit, Verdict},
@@ -82,12 +85,35 @@ pub fn scripts() -> Vec<Script> {
         secrets: secrets.to_vec(),
         masking: permit_masked,
         is_verbatim: true,
+        heard,
         classifier: nothing(),
     };
     vec![
         script("reading", reading(), &["/v1/customers", "/v1/orders"], &["ann@example.com", "4111111111111111"]),
         script("uploading", uploading(), &["/v1/files", "a secret plan"], &[]),
     ]
+}
+
+/// Answers without their chunks: where one ends follows from how the bytes came.
+fn heard(bytes: Vec<u8>) -> Vec<u8> {
+    let (mut rest, mut heard) = (Bytes::from(bytes), Vec::new());
+    while let Ok(Some((head, taken))) = ResponseHead::read(&rest) {
+        heard.extend_from_slice(head.bytes());
+        rest = rest.split_off(taken);
+        let Ok(length) = BodyLength::of_response(b"GET", &head) else { break };
+        if matches!(length, BodyLength::None | BodyLength::Exact(0)) {
+            continue;
+        }
+        let mut body = BodyReader::of_response(length);
+        while let Ok(progress) = body.feed(&rest) {
+            heard.extend_from_slice(rest.get(progress.payload).unwrap_or_default());
+            rest = rest.split_off(progress.taken);
+            if progress.ended || progress.taken == 0 {
+                break;
+            }
+        }
+    }
+    [&heard[..], &rest].concat()
 }
 
 fn reading() -> Vec<Step> {
