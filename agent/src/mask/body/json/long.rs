@@ -81,7 +81,7 @@ impl Long {
     }
 
     pub(super) fn finish(
-        mut self: Box<Self>,
+        mut self,
         detectors: &Detectors,
         masker: &Masker,
         chunk: &mut Chunk<'_>,

@@ -18,7 +18,7 @@ pub enum Answering {
     Idle,
     Head(Exchange),
     /// With what masks it, where it has to be.
-    Body(Exchange, BodyReader, Option<MaskedBody>),
+    Body(Exchange, BodyReader, Option<Box<MaskedBody>>),
 }
 
 /// What an answer has to be read by.
@@ -87,7 +87,7 @@ impl Conversation {
                 exchange.closes |= masked.ends_with_connection();
                 wire.drop_up(length);
                 wire.tell_workload(head);
-                Some(masked)
+                Some(Box::new(masked))
             }
         };
         let Answering::Head(exchange) = std::mem::replace(&mut self.answering, Answering::Idle) else {
