@@ -243,7 +243,8 @@ mod tests {
         for name in ["company.crt", "portcullis-company.crt", "portcullis-0011223344556677.crt"] {
             fs::write(store.directory().join(name), &theirs).unwrap();
         }
-        assert_eq!(store.remove(store.to_remove_all().unwrap()).unwrap().files, std::slice::from_ref(&file));
+        let removed = store.remove(store.to_remove_all().unwrap()).unwrap();
+        assert_eq!(removed.files, std::slice::from_ref(&file));
         assert_eq!(files(&store), 3);
         fs::write(&file, &theirs).unwrap();
         assert!(matches!(store.to_remove(&ours), Err(TrustStoreError::Foreign { .. })));
