@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use portcullis::sql::{SessionState, StatementKind};
+use portcullis::sql::{SessionState, StatementKind, Step};
 
 use crate::{
     claim::Claim,
@@ -266,8 +266,7 @@ fn keeps(kind: &StatementKind) -> bool {
             | StatementKind::Merge
             | StatementKind::CopyOut
             | StatementKind::CopyIn
-            | StatementKind::Begin
-            | StatementKind::Savepoint
+            | StatementKind::Transaction(Step::Begin | Step::Savepoint | Step::RollbackTo | Step::Mode)
             | StatementKind::Prepare { .. }
             | StatementKind::Deallocate { .. }
             | StatementKind::Declare { .. }

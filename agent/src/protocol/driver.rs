@@ -211,6 +211,9 @@ impl Driver {
                     self.downstream.push(bytes);
                 }
                 Output::Send(Side::Upstream, bytes) => self.upstream().await?.push(bytes),
+                Output::Record(bytes) => {
+                    self.drive.gate.recorder().write(Kind::FromWorkload, &bytes).await?;
+                }
                 Output::Ask(request) => self.ask(request),
                 Output::Survey { database } => self.survey(database),
                 Output::Alarm(after) => self.alarm = after.map(|after| Box::pin(sleep(after))),
@@ -279,7 +282,9 @@ impl Driver {
 
     /// Bytes from the workload: into the record first, then to the session.
     async fn hear(&mut self, bytes: Bytes) -> Result<(), DriveError> {
-        self.drive.gate.recorder().write(Kind::FromWorkload, &bytes).await?;
+        if !self.session.keeps_record() {
+            self.drive.gate.recorder().write(Kind::FromWorkload, &bytes).await?;
+        }
         self.hand(Input::Bytes(Side::Downstream, bytes))
     }
 
@@ -387,7 +392,7 @@ impl Driver {
                     }
                 }
                 Output::Send(Side::Upstream, _) | Output::Ask(_) | Output::Survey { .. } => {}
-                Output::Alarm(_) | Output::Cancel(_) => {}
+                Output::Alarm(_) | Output::Cancel(_) | Output::Record(_) => {}
                 Output::AcceptTls(_) | Output::ConnectTls(_) | Output::Close => {}
             }
         }

@@ -1,7 +1,10 @@
 //! The registry of protocols, and the contract of a session.
 
 pub mod driver;
+pub mod http;
+mod inbox;
 pub mod postgres;
+mod wire;
 
 #[cfg(test)]
 mod laws;
@@ -22,7 +25,7 @@ use crate::{
 };
 
 /// Every protocol that the gate speaks. A new one is a folder and a line here.
-pub const PROTOCOLS: &[Protocol] = &[postgres::PROTOCOL];
+pub const PROTOCOLS: &[Protocol] = &[postgres::PROTOCOL, http::PROTOCOL];
 
 /// One protocol: how it is recognised and who speaks it.
 pub struct Protocol {
@@ -89,6 +92,12 @@ pub trait Session: Send {
     /// The next output, or `None` when there is nothing to do before the next input.
     fn poll(&mut self) -> Option<Output>;
 
+    /// Whether it says itself what goes into the record of what the workload says ([`Output::Record`]): where that
+    /// holds secrets that no record may have. Otherwise everything is recorded as it comes.
+    fn keeps_record(&self) -> bool {
+        false
+    }
+
     /// Whether the workload is not to be heard for now, because too much of what it said is unanswered.
     fn is_full(&self) -> bool {
         false
@@ -123,6 +132,8 @@ pub enum Input {
 #[derive(Debug)]
 pub enum Output {
     Send(Side, Bytes),
+    /// Something that the workload said, as the record may have it; only of sessions that keep it themselves.
+    Record(Bytes),
     /// May this run? Nothing else is handed in until the verdict, but bytes from upstream and
     /// [`Input::Closed`].
     Ask(Request),

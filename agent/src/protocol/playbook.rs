@@ -27,6 +27,8 @@ pub struct Script {
     pub masking: Judge,
     /// Whether a permitted conversation passes without any change.
     pub is_verbatim: bool,
+    /// What a workload reads in the bytes that it is sent, where the same can be said in several ways.
+    pub heard: fn(Vec<u8>) -> Vec<u8>,
     pub classifier: Arc<Classifier>,
 }
 
@@ -37,6 +39,8 @@ pub struct Playbook {
     pub classifier: Arc<Classifier>,
     pub downstream: Vec<u8>,
     pub upstream: Vec<u8>,
+    /// What the session put into the record itself.
+    pub recorded: Vec<u8>,
     pub asked: Vec<Request>,
     pub surveys: usize,
     /// The time that is running, if any.
@@ -57,6 +61,7 @@ impl Playbook {
             classifier,
             downstream: Vec::new(),
             upstream: Vec::new(),
+            recorded: Vec::new(),
             asked: Vec::new(),
             surveys: 0,
             alarm: None,
@@ -102,6 +107,7 @@ impl Playbook {
     pub fn forget(&mut self) {
         self.downstream.clear();
         self.upstream.clear();
+        self.recorded.clear();
         self.asked.clear();
     }
 
@@ -116,6 +122,10 @@ impl Playbook {
                     self.upstream.extend_from_slice(&bytes);
                     continue;
                 }
+                Output::Record(bytes) => {
+                    self.recorded.extend_from_slice(&bytes);
+                    continue;
+                }
                 Output::Ask(request) => {
                     self.asked.push(request.clone());
                     if self.is_held {
@@ -126,6 +136,8 @@ impl Playbook {
                 }
                 Output::Survey { .. } => {
                     self.surveys += 1;
+                    let definitions = self.classifier.definitions();
+                    definitions.renew(definitions.made());
                     Input::Surveyed(Ok(self.classifier.clone()))
                 }
                 Output::Alarm(after) => {

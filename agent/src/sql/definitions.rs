@@ -50,6 +50,11 @@ impl Change {
         self.is_resting = true;
     }
 
+    /// What it did so far may be seen by all from now on.
+    pub fn show(&self) {
+        self.changes.made.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// Something runs again.
     pub fn stir(&mut self) {
         self.is_resting = false;
@@ -58,7 +63,7 @@ impl Change {
 
 impl Drop for Change {
     fn drop(&mut self) {
-        self.changes.made.fetch_add(1, Ordering::SeqCst);
+        self.show();
         if self.is_resting {
             self.changes.under_way.fetch_sub(1, Ordering::SeqCst);
         }
@@ -121,6 +126,18 @@ mod tests {
         assert!(second.hold());
         first.renew(changes.made());
         assert!(first.hold());
+    }
+
+    #[test]
+    fn what_is_shown_before_the_end_outdates_what_was_read() {
+        let changes = Arc::new(Changes::default());
+        let known = Definitions::new(Arc::clone(&changes), changes.made());
+        let change = known.change();
+        assert!(known.are_newest(), "nothing can be seen of it yet");
+        change.show();
+        assert!(!known.are_newest());
+        known.renew(changes.made());
+        assert!(known.are_newest() && !known.hold(), "more of it may come");
     }
 
     #[test]

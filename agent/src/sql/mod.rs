@@ -13,11 +13,13 @@ mod cache;
 mod catalogue;
 mod classifier;
 mod definitions;
+mod kind;
 mod layout;
 mod mistake;
 mod path;
 mod plpgsql;
 mod scan;
+mod session;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -27,12 +29,11 @@ pub use analysis::{STEPS_MAX, TREE_DEPTH_MAX};
 pub use catalogue::{Catalogue, Column, Definition, Relation, RelationKind, SETTINGS};
 pub use classifier::{Classifier, STATEMENTS_MAX};
 pub use definitions::{Change, Changes, Definitions};
+pub use kind::{Naming, StatementKind, Step, Trace};
 pub use layout::{CopyFormat, CopyLayout, copy_layout};
 pub use mistake::Mistake;
 pub use path::{Path, SCHEMAS_MAX, SearchPath, path_in};
 pub use scan::{COMMENT_DEPTH_MAX, OPERATOR_RUN_MAX, STATEMENT_BYTES_MAX};
-pub use statement::{
-    Classified, ColumnRef, Output, Own, Prepared, RelationName, SessionState, Statement, StatementKind,
-    TEMPORARY_SCHEMA,
-};
+pub use session::{Own, SessionState};
+pub use statement::{Classified, ColumnRef, Output, Prepared, RelationName, Statement, TEMPORARY_SCHEMA};
 pub use views::VIEW_DEPTH_MAX;

@@ -1,15 +1,15 @@
 //! What classification says of a text and of each of its statements.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use super::{
-    Mistake,
-    path::{PathChange, SearchPath},
+use super::{Mistake, StatementKind};
+use crate::{
+    request::{Footprint, sql::Operation},
+    target::Class,
 };
-use crate::{request::Footprint, target::Class};
 
 /// A text, understood as far as it can be: what it touches, and its statements in order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +34,12 @@ pub struct Classified {
 }
 
 impl Classified {
+    /// Whether what is surveyed may not hold afterwards. What a session alone has is in nobody's way.
+    pub fn changes_definitions(&self) -> bool {
+        self.statements.iter().any(|statement| statement.changes_definitions)
+            || self.footprint.sql().any(|access| access.operation == Operation::Unknown)
+    }
+
     /// Whether another session, or this one later, may be told otherwise.
     pub fn depends_on_session(&self) -> bool {
         self.depends_on_session
@@ -79,6 +85,8 @@ pub struct Statement {
     pub reshapes: BTreeSet<RelationName>,
     /// Whether a relation that the transaction has made may be another one afterwards, or show what others hold.
     pub may_overturn: bool,
+    /// Whether definitions that other sessions have too may be others afterwards.
+    pub changes_definitions: bool,
     /// Whether it may make, or change, what runs where a cast, an operator, a domain or a function's name stands.
     pub brings_code: bool,
     /// Each column of the answer in order; `None` when their number is not known.
@@ -106,83 +114,6 @@ pub struct ColumnRef {
     pub column: i16,
 }
 
-/// What a statement does to the session, beside what it touches.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StatementKind {
-    /// SELECT, VALUES, TABLE.
-    Select,
-    Insert,
-    Update,
-    Delete,
-    Merge,
-    /// COPY to the client.
-    CopyOut,
-    /// COPY from the client.
-    CopyIn,
-    /// COPY between a table and a file or program of the server.
-    CopyServer,
-    Begin,
-    Commit,
-    Rollback,
-    /// SAVEPOINT, RELEASE, ROLLBACK TO, SET TRANSACTION.
-    Savepoint,
-    /// PREPARE: what the name stands for afterwards.
-    Prepare {
-        name: String,
-        statement: Arc<Prepared>,
-    },
-    Execute {
-        name: String,
-    },
-    /// DEALLOCATE, of one name or of all.
-    Deallocate {
-        name: Option<String>,
-    },
-    /// DECLARE CURSOR: what the name stands for afterwards.
-    Declare {
-        name: String,
-        statement: Arc<Prepared>,
-    },
-    /// FETCH, or MOVE, which answers with no rows.
-    Fetch {
-        name: String,
-    },
-    /// CLOSE, of one cursor or of all.
-    Close {
-        name: Option<String>,
-    },
-    Set,
-    /// SET, RESET or `set_config` of the search path.
-    SetSearchPath(PathChange),
-    Show,
-    /// RESET ALL.
-    ResetAll,
-    /// DISCARD ALL: prepared statements, cursors, temporary relations and settings are gone.
-    DiscardAll,
-    /// DISCARD TEMP.
-    DiscardTemporary,
-    /// DISCARD PLANS, DISCARD SEQUENCES.
-    DiscardOther,
-    /// EXPLAIN; with ANALYZE the statement runs.
-    Explain {
-        analyze: bool,
-    },
-    /// CREATE of a temporary table, view or sequence, and SELECT INTO one; with its columns where they are known.
-    CreateTemporary {
-        name: String,
-        columns: Option<Vec<String>>,
-        /// Whether it shows what others hold, now and later.
-        is_view: bool,
-    },
-    /// Anything that changes what the catalogue holds.
-    Define,
-    Call,
-    /// Anything else that is understood.
-    Utility,
-    /// What is not understood.
-    Unknown,
-}
-
 /// A relation's schema and name; the schema of those that are temporary is [`TEMPORARY_SCHEMA`].
 pub type RelationName = (String, String);
 
@@ -194,179 +125,4 @@ pub const TEMPORARY_SCHEMA: &str = "pg_temp";
 pub struct Prepared {
     pub statement: Statement,
     pub footprint: Arc<Footprint>,
-}
-
-/// What a session has made that later statements refer to by name. The session owns it, and applies each
-/// statement once the server has said that it is complete.
-#[derive(Clone, Debug, Default)]
-pub struct SessionState {
-    /// Statements by PREPARE and by the protocol's Parse.
-    pub prepared: HashMap<String, Arc<Prepared>>,
-    /// Cursors by DECLARE and portals by the protocol's Bind.
-    pub cursors: HashMap<String, Arc<Prepared>>,
-    /// Temporary relations by name.
-    pub temporary: HashMap<String, Own>,
-    /// Relations that this transaction has made: no catalogue has them before it is committed.
-    pub made: BTreeMap<RelationName, Own>,
-    /// Whether this transaction may have made functions that no catalogue has before it is committed: any value that a
-    /// statement computes with may be handed to one.
-    pub brought_code: bool,
-    /// Where unqualified names are looked up.
-    pub path: SearchPath,
-}
-
-/// A relation of one session, which no catalogue knows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Own {
-    /// In order; `None`: not known.
-    pub columns: Option<Vec<String>>,
-    /// What any of them may hold. `opaque` where code that is not known may have filled it.
-    pub held: Output,
-    /// Whether the server has not yet said that it exists: until then, it may hold anything.
-    pub is_announced: bool,
-}
-
-impl Own {
-    fn announced() -> Self {
-        Self { is_announced: true, ..Self::default() }
-    }
-
-    fn fill(&mut self, statement: &Statement) {
-        if statement.sink {
-            self.held.columns.extend(&statement.flows);
-            self.held.opaque |= statement.opaque_flow;
-            self.held.computed = true;
-        }
-    }
-
-    fn make(&mut self, columns: &Option<Vec<String>>, statement: &Statement) {
-        self.columns.clone_from(columns);
-        self.is_announced = false;
-        self.fill(statement);
-    }
-}
-
-impl SessionState {
-    /// Takes note of a statement that may run from now on.
-    pub fn announce(&mut self, statement: &Statement) {
-        self.change_own(statement);
-        if let StatementKind::CreateTemporary { name, .. } = &statement.kind {
-            self.temporary.entry(name.clone()).or_insert_with(Own::announced);
-        }
-        for name in statement.creates.keys() {
-            self.made.entry(name.clone()).or_insert_with(Own::announced);
-        }
-    }
-
-    /// The relation of the session's own that has this name, where no catalogue is asked.
-    pub(super) fn own(&self, schema: &str, name: &str) -> Option<&Own> {
-        match schema {
-            TEMPORARY_SCHEMA => self.temporary.get(name),
-            _ if self.made.is_empty() => None,
-            _ => self.made.get(&(schema.to_owned(), name.to_owned())),
-        }
-    }
-
-    /// Whether any relation of the session's own is named so, in whatever schema.
-    pub(super) fn has_own(&self, names: &BTreeSet<String>) -> bool {
-        self.temporary.keys().chain(self.made.keys().map(|(_, name)| name)).any(|name| names.contains(name))
-    }
-
-    fn own_mut(&mut self, (schema, name): &RelationName) -> Option<&mut Own> {
-        match schema.as_str() {
-            TEMPORARY_SCHEMA => self.temporary.get_mut(name),
-            _ => self.made.get_mut(&(schema.clone(), name.clone())),
-        }
-    }
-
-    /// What becomes of the relations that there are.
-    fn change_own(&mut self, statement: &Statement) {
-        for name in &statement.fills {
-            if let Some(own) = self.own_mut(name) {
-                own.fill(statement);
-            }
-        }
-        for name in &statement.reshapes {
-            if let Some(own) = self.own_mut(name) {
-                own.columns = None;
-            }
-        }
-        if statement.may_fill_all {
-            self.temporary.values_mut().for_each(|own| own.held.opaque = true);
-        }
-        if statement.may_fill_all || statement.may_overturn {
-            self.made.values_mut().for_each(|own| own.held.opaque = true);
-        }
-    }
-
-    /// Takes note of what a completed statement has made or removed.
-    ///
-    /// A transaction that is rolled back leaves names behind here; they only ever make the answer wider,
-    /// because a name that is also in the catalogue is judged as both.
-    pub fn apply(&mut self, statement: &Statement) {
-        for (name, columns) in &statement.creates {
-            let own = self.made.entry(name.clone()).or_default();
-            own.make(columns, statement);
-            own.held.opaque |= columns.is_none();
-        }
-        self.change_own(statement);
-        match &statement.kind {
-            StatementKind::Prepare { name, statement } => {
-                self.prepared.insert(name.clone(), Arc::clone(statement));
-            }
-            StatementKind::Deallocate { name: Some(name) } => {
-                self.prepared.remove(name);
-            }
-            StatementKind::Deallocate { name: None } => self.prepared.clear(),
-            StatementKind::Declare { name, statement } => {
-                self.cursors.insert(name.clone(), Arc::clone(statement));
-            }
-            StatementKind::Close { name: Some(name) } => {
-                self.cursors.remove(name);
-            }
-            StatementKind::Close { name: None } => self.cursors.clear(),
-            // What stood there may stand there again after a rollback, so that its values stay among those held.
-            StatementKind::CreateTemporary { name, columns, is_view } => {
-                let own = self.temporary.entry(name.clone()).or_default();
-                own.make(columns, statement);
-                own.held.opaque |= *is_view;
-            }
-            StatementKind::DiscardAll => {
-                self.path.reset();
-                *self = Self { path: self.path.clone(), ..Self::default() };
-            }
-            StatementKind::SetSearchPath(change) => self.path.change(change),
-            StatementKind::ResetAll => self.path.reset(),
-            StatementKind::Commit => {
-                self.made.clear();
-                self.path.commit();
-            }
-            StatementKind::Rollback => {
-                self.made.clear();
-                self.path.roll_back();
-            }
-            StatementKind::Savepoint if statement.verb == "ROLLBACK" => self.path.roll_back_to(),
-            StatementKind::DiscardTemporary => self.temporary.clear(),
-            StatementKind::Select
-            | StatementKind::Insert
-            | StatementKind::Update
-            | StatementKind::Delete
-            | StatementKind::Merge
-            | StatementKind::CopyOut
-            | StatementKind::CopyIn
-            | StatementKind::CopyServer
-            | StatementKind::Begin
-            | StatementKind::Savepoint
-            | StatementKind::Execute { .. }
-            | StatementKind::Fetch { .. }
-            | StatementKind::Set
-            | StatementKind::Show
-            | StatementKind::DiscardOther
-            | StatementKind::Explain { .. }
-            | StatementKind::Define
-            | StatementKind::Call
-            | StatementKind::Utility
-            | StatementKind::Unknown => {}
-        }
-    }
 }

@@ -126,6 +126,7 @@ fn target(host: &str, tls: Verify) -> Target {
         credential: None,
         labels: Default::default(),
         classes: Default::default(),
+        paths: Default::default(),
     }
 }
 
@@ -231,6 +232,18 @@ async fn any_name_that_workloads_dial_will_do_but_an_upstream_name_counts_alone(
     assert_eq!(meets(port, &target).await.unwrap(), "hello");
     target.upstream = Some(Address::Tcp(HostPort { host: "a.internal".into(), port: 5432 }));
     assert!(meets(port, &target).await.is_err());
+}
+
+#[tokio::test]
+async fn a_host_that_is_meant_has_to_be_the_one_that_answers() {
+    let company = Company::new("company");
+    let port = company.server(&["b.internal"]).start().await;
+    let mut target = target("a.internal", Verify::Full { ca: Some(company.ca()) });
+    target.addresses.push(Address::Tcp(HostPort { host: "b.internal".into(), port: 5432 }));
+    for (host, well) in [("b.internal", true), ("a.internal", false)] {
+        let tls = UpstreamTls::for_target(&target, Some(host), None).unwrap().unwrap();
+        assert_eq!(meet(port, &tls).await.is_ok(), well, "{host}");
+    }
 }
 
 #[tokio::test]

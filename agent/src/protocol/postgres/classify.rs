@@ -113,48 +113,6 @@ fn binary(value: &[u8]) -> Option<String> {
     }
 }
 
-/// Whether what it does may leave the catalogue other than it was surveyed.
-pub fn changes_catalogue(footprint: &Footprint) -> bool {
-    use sql::Operation as Sql;
-    footprint.sql().any(|access| match access.operation {
-        Sql::CreateTable
-        | Sql::AlterTable
-        | Sql::DropTable
-        | Sql::CreateSchema
-        | Sql::AlterSchema
-        | Sql::DropSchema
-        | Sql::CreateObject
-        | Sql::AlterObject
-        | Sql::DropObject
-        | Sql::AlterDatabase
-        | Sql::Grant
-        | Sql::AlterRole
-        | Sql::SetRole
-        | Sql::Unknown => true,
-        Sql::Connect
-        | Sql::Select
-        | Sql::CopyOut
-        | Sql::Insert
-        | Sql::Update
-        | Sql::Delete
-        | Sql::Merge
-        | Sql::Truncate
-        | Sql::CopyIn
-        | Sql::Lock
-        | Sql::CreateDatabase
-        | Sql::DropDatabase
-        | Sql::Maintain
-        | Sql::CreateRole
-        | Sql::DropRole
-        | Sql::AlterSystem
-        | Sql::CopyProgram
-        | Sql::CopyFile
-        | Sql::Call
-        | Sql::Set
-        | Sql::Notify => false,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,6 @@ mod session;
 mod startup;
 mod survey;
 mod transcript;
-mod wire;
 mod words;
 
 #[cfg(test)]
@@ -32,7 +31,7 @@ pub use seen::Seen;
 pub use session::PostgresSession;
 pub use survey::{SurveyError, request_tls, survey};
 
-use crate::protocol::{Detection, Engine, Protocol};
+use crate::protocol::{Detection, Engine, Protocol, wire};
 
 /// This folder's line in the registry.
 pub const PROTOCOL: Protocol = Protocol {

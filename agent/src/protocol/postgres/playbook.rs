@@ -35,13 +35,22 @@ pub const CUSTOMERS: u32 = 16384;
 
 /// A session before its first byte.
 pub fn fresh(judge: Judge, tls: Verify) -> Playbook {
+    fresh_under(judge, tls, Arc::new(Classifier::new(catalogue())))
+}
+
+fn fresh_under(judge: Judge, tls: Verify, classifier: Arc<Classifier>) -> Playbook {
     let session = PostgresSession::new(opening(tls));
-    Playbook::new(Box::new(session), judge, Arc::new(Classifier::new(catalogue())))
+    Playbook::new(Box::new(session), judge, classifier)
 }
 
 /// A session that is logged in, with nothing said since.
 pub fn logged_in(judge: Judge) -> Playbook {
-    let mut book = fresh(permit, Verify::Off);
+    logged_in_under(judge, Arc::new(Classifier::new(catalogue())))
+}
+
+/// The same with a catalogue that others have too.
+pub fn logged_in_under(judge: Judge, classifier: Arc<Classifier>) -> Playbook {
+    let mut book = fresh_under(permit, Verify::Off, classifier);
     for (side, bytes) in login() {
         match side {
             Side::Downstream => book.down(&bytes),
@@ -72,6 +81,7 @@ pub fn scripts() -> Vec<Script> {
         secrets: secrets.to_vec(),
         masking: permit_masked,
         is_verbatim: true,
+        heard: |bytes| bytes,
         classifier: Arc::new(Classifier::new(catalogue())),
     };
     vec![
@@ -166,6 +176,7 @@ pub fn opening(tls: Verify) -> Opening {
         credential: Some("app".into()),
         labels: BTreeMap::new(),
         classes: BTreeMap::new(),
+        paths: Default::default(),
     };
     Opening {
         target: Arc::new(target),

@@ -9,8 +9,9 @@ use pg_query::{
 
 use super::{
     Analysis,
-    code::Variables,
     flow::{Flow, Row, Slot},
+    fragment,
+    held::Variables,
     literal,
     scope::{Item, Scope},
     setting, strings,
@@ -23,9 +24,6 @@ use crate::sql::{
 
 /// Deepest calls of functions within functions that are followed; what is deeper is not known.
 pub const CALL_DEPTH_MAX: usize = 8;
-
-/// Bytes of a definition that count as one step of the analysis, beside the nodes of its tree.
-const BYTES_PER_STEP: usize = 16;
 
 /// What a trigger's function knows beside the rows: names and numbers, and no values.
 const TRIGGER_VARIABLES: [&str; 12] = [
@@ -49,10 +47,10 @@ impl Analysis<'_> {
     /// Which of several functions of one name is meant is decided by types, so that each may be.
     pub(super) fn called(&mut self, schema: &str, name: &str, arguments: &Flow) -> Flow {
         let known = self.followed(schema, name, arguments);
-        let is_followed = self.followed.entry((schema.to_owned(), name.to_owned())).or_insert(true);
+        let is_followed = self.found.followed.entry((schema.to_owned(), name.to_owned())).or_insert(true);
         *is_followed &= known.is_some();
         let answer = known.unwrap_or_else(Flow::opaque);
-        self.answers.absorb(&answer);
+        self.found.answers.absorb(&answer);
         answer
     }
 
@@ -61,7 +59,7 @@ impl Analysis<'_> {
         let key = (schema.to_owned(), name.to_owned());
         let definitions = names.catalogue.routines.get(&key)?;
         // Whether it still is what it was is asked each time.
-        self.remarks.depends_on_session = true;
+        self.found.remarks.depends_on_session = true;
         if !self.follows || self.may_be_new() || self.calling.contains(&key) || self.calling.len() >= CALL_DEPTH_MAX {
             return None;
         }
@@ -73,22 +71,20 @@ impl Analysis<'_> {
             let mut inner = self.inside(names.as_ref().unwrap_or(self.names));
             inner.calling.push(key.clone());
             inner.is_in_code = self.is_in_code || !self.is_constant_call;
-            inner.step(definition.len() / BYTES_PER_STEP);
+            inner.step(definition.len() / fragment::BYTES_PER_STEP);
             let answer = inner.body(&create, arguments);
-            let Some(answer) = answer.filter(|_| !inner.is_unknown() && inner.path_change.is_none()) else {
-                self.steps = inner.steps;
-                return None;
-            };
-            let done = inner.into_done();
-            flow.absorb(&answer);
-            self.adopt_done(done);
+            let answer = answer.filter(|_| !inner.is_unknown() && inner.path_change.is_none());
+            let (found, steps) = (inner.found, inner.steps);
+            self.steps = steps;
+            flow.absorb(&answer?);
+            self.adopt_found(found);
         }
         Some(flow)
     }
 
     /// Whether functions may be other ones than those of the catalogue.
     pub(super) fn may_be_new(&self) -> bool {
-        self.earlier.redefined || self.is_redefined || !self.names.definitions.hold()
+        self.earlier.redefined || self.found.is_redefined || !self.names.definitions.hold()
     }
 
     /// An analysis of what runs within this statement, by other names.
@@ -96,7 +92,7 @@ impl Analysis<'_> {
         let mut inner = Analysis::new(names, self.state, self.earlier);
         (inner.depth, inner.steps) = (self.depth + 1, self.steps);
         inner.level.verb = self.level.verb;
-        inner.is_redefined = self.is_redefined;
+        inner.found.is_redefined = self.found.is_redefined;
         inner.follows = self.follows;
         inner.calling.clone_from(&self.calling);
         inner
@@ -234,9 +230,7 @@ fn is_harmless(set: &VariableSetStmt) -> bool {
 
 /// A definition as the catalogue holds it.
 fn definition_of(text: &str) -> Option<CreateFunctionStmt> {
-    let text = scan::readable(text.as_bytes()).ok()?;
-    let [statement] = <[_; 1]>::try_from(pg_query::parse(text, 0).ok()?.protobuf.stmts).ok()?;
-    match statement.stmt?.node? {
+    match fragment::statement(scan::readable(text.as_bytes()).ok()?)? {
         NodeEnum::CreateFunctionStmt(create) => Some(*create),
         _ => None,
     }

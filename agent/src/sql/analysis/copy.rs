@@ -24,7 +24,7 @@ impl Analysis<'_> {
         let server = copy.is_program || !copy.filename.is_empty();
         match (server, copy.is_from) {
             (true, _) => {
-                self.stored.absorb(&row.whole());
+                self.found.stored.absorb(&row.whole());
                 Effect::silent(StatementKind::CopyServer, "COPY")
             }
             (false, true) => Effect::silent(StatementKind::CopyIn, "COPY"),

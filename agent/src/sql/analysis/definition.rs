@@ -11,6 +11,7 @@ use super::{
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
     object::Object,
     scope::{Item, Scope},
+    table::is_temporary,
     tag::Tags,
 };
 use crate::{
@@ -146,6 +147,7 @@ impl Analysis<'_> {
                 self.simple(verb, Operation::CreateObject)
             }
             NodeEnum::CreateSeqStmt(create) => {
+                self.found.makes_own = create.sequence.as_ref().is_some_and(is_temporary);
                 let effect = self.simple("CREATE SEQUENCE", Operation::CreateObject);
                 self.made(effect.kind, effect.verb, create.sequence.as_ref(), None)
             }
@@ -241,7 +243,7 @@ impl Analysis<'_> {
         let values = Item::new("", Row { slots: vec![value], rest: None });
         let flow = self.maybe(check, &Scope { items: vec![values], ..Scope::default() });
         if flow.opaque {
-            self.stored.absorb(&flow);
+            self.found.stored.absorb(&flow);
         }
         if check.is_some() || alter.subtype == "V" {
             self.decides(PredicateKind::Filter, &Flow::opaque());

@@ -201,7 +201,7 @@ impl Analysis<'_> {
 
     /// A name that nothing is known by: the server refuses it, or knows more than the catalogue.
     fn unresolved(&mut self, scope: &Scope<'_>) -> Flow {
-        self.remarks.unknown_relations = true;
+        self.found.remarks.unknown_relations = true;
         scope.everything().and(&Flow::opaque())
     }
 
@@ -314,7 +314,7 @@ impl Analysis<'_> {
             Some(Some(NodeEnum::FuncCall(call)))
                 if self.is_server_function(&strings(&call.funcname).iter().map(String::as_str).collect::<Vec<_>>())
         );
-        self.remarks.depends_on_session |= !is_servers;
+        self.found.remarks.depends_on_session |= !is_servers;
         is_servers || !self.may_be_new()
     }
 

@@ -65,7 +65,7 @@ impl<'a> Analysis<'a> {
                 self.is_bare_call &= self.is_server_function(&parts);
                 self.set_config(&call.args, &arguments);
             }
-            Some(&name) if stores_arguments(name) => self.stored.absorb(&arguments),
+            Some(&name) if stores_arguments(name) => self.found.stored.absorb(&arguments),
             Some(_) | None => {}
         }
         let flow = arguments.and(&added);
@@ -76,7 +76,7 @@ impl<'a> Analysis<'a> {
     pub(super) fn applied(&mut self, parts: &[&str], arguments: &Flow) -> Flow {
         let added = self.function(parts, arguments);
         if added.opaque {
-            self.stored.columns.extend(&arguments.columns);
+            self.found.stored.columns.extend(&arguments.columns);
         }
         added
     }
@@ -162,7 +162,7 @@ impl<'a> Analysis<'a> {
     /// What values become that a cast or an operator is given. Like a call: a function whose body is not known may keep them.
     pub(super) fn handed(&mut self, values: &Flow, code: &Flow) -> Flow {
         if code.opaque {
-            self.stored.columns.extend(&values.columns);
+            self.found.stored.columns.extend(&values.columns);
         }
         values.clone().and(code)
     }
@@ -177,7 +177,7 @@ impl<'a> Analysis<'a> {
 
     /// `set_config(name, value, local)` sets what SET would.
     fn set_config(&mut self, arguments: &[Node], flow: &Flow) {
-        self.stored.absorb(flow);
+        self.found.stored.absorb(flow);
         let about = arguments.first().filter(|name| is_setting_name(name)).and(self.named_setting.clone());
         match arguments.first().and_then(literal::text).or(about.as_deref()) {
             // The one form in which it is sure to be called, and once.

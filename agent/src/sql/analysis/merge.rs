@@ -7,9 +7,9 @@ use pg_query::{
 
 use super::{
     Analysis, Level,
-    access::Touched,
     flow::{Flow, Row},
     from::aliased,
+    relation::Touched,
     scope::Scope,
 };
 use crate::request::sql::Operation;
@@ -58,7 +58,7 @@ impl Analysis<'_> {
                 self.set_columns(&when.target_list, target);
                 let values: &[Node] = &when.values;
                 let flow = self.values(values, scope);
-                self.stored.absorb(&flow);
+                self.found.stored.absorb(&flow);
             }
             CmdType::CmdDelete
             | CmdType::CmdNothing

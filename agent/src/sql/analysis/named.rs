@@ -37,11 +37,11 @@ impl Analysis<'_> {
         let effect = analysis.inner(node);
         self.steps = analysis.steps;
         let Analysed { statement, footprint, remarks } = analysis.finish(effect);
-        self.remarks.merge(remarks);
+        self.found.remarks.merge(remarks);
         for caveat in &footprint.caveats {
             self.unknown(caveat.clone());
         }
-        self.resumed.extend(footprint.predicates.iter().cloned());
+        self.found.resumed.extend(footprint.predicates.iter().cloned());
         Prepared { statement, footprint: Arc::new(footprint) }
     }
 
@@ -56,7 +56,7 @@ impl Analysis<'_> {
         let known = self.state.cursors.get(&fetch.portalname).cloned();
         let kind = StatementKind::Fetch { name: fetch.portalname.clone() };
         if fetch.ismove {
-            self.remarks.depends_on_session = true;
+            self.found.remarks.depends_on_session = true;
             return Effect::silent(kind, "MOVE");
         }
         self.resume(kind, "FETCH", known, &format!("cursor \"{}\"", fetch.portalname), &Flow::default())
@@ -71,10 +71,10 @@ impl Analysis<'_> {
         what: &str,
         arguments: &Flow,
     ) -> Effect {
-        self.remarks.depends_on_session = true;
+        self.found.remarks.depends_on_session = true;
         self.level.verb = verb;
         let Some(known) = known else {
-            self.remarks.is_premature = true;
+            self.found.remarks.is_premature = true;
             self.unknown(format!("{what} is not known"));
             return answer(kind, verb, Row::unknown(Flow::opaque()));
         };
@@ -84,7 +84,7 @@ impl Analysis<'_> {
         for caveat in &known.footprint.caveats {
             self.unknown(caveat.clone());
         }
-        self.resumed.extend(known.footprint.predicates.iter().cloned());
+        self.found.resumed.extend(known.footprint.predicates.iter().cloned());
         for access in known.footprint.sql() {
             self.adopt(access.clone());
         }
@@ -92,11 +92,12 @@ impl Analysis<'_> {
         let all =
             Flow { columns: statement.flows.clone(), opaque: statement.opaque_flow, computed: true, ..Flow::default() };
         let all = all.and(arguments);
-        self.fills.extend(statement.fills.iter().cloned());
-        self.may_fill_all |= statement.may_fill_all;
-        self.writes_within |= statement.writes_within;
+        self.found.fills.extend(statement.fills.iter().cloned());
+        self.found.may_fill_all |= statement.may_fill_all;
+        self.found.writes_within |= statement.writes_within;
+        self.found.forgets_names |= statement.forgets_names;
         if statement.sink || self.earlier.brought_code {
-            self.stored.absorb(&all);
+            self.found.stored.absorb(&all);
         }
         if !statement.returns_rows {
             return Effect::silent(kind, verb);

@@ -2,7 +2,7 @@
 
 use pg_query::{
     NodeEnum,
-    protobuf::{DropStmt, Node, ObjectType, RangeVar},
+    protobuf::{DropBehavior, DropStmt, Node, ObjectType, RangeVar},
 };
 
 use super::{Analysis, Effect, strings, tag::Tags};
@@ -136,6 +136,8 @@ impl Analysis<'_> {
         let kind = Object::of(drop.remove_type());
         let verb = Tags::of(drop.remove_type()).drop;
         self.level.verb = verb;
+        // What depends on it may be everybody's, even where it is temporary: a function that takes its rows.
+        self.found.reaches_further |= drop.behavior() == DropBehavior::DropCascade;
         for object in &drop.objects {
             match kind {
                 Object::Table => match table_name(Some(object), 0) {

@@ -21,9 +21,9 @@ impl Analysis<'_> {
     pub(super) fn decides(&mut self, kind: PredicateKind, flow: &Flow) {
         let names = self.names;
         let classified = flow.columns.iter().filter(|column| names.is_classified(**column));
-        self.predicates.extend(classified.map(|column| (kind, Some(*column))));
+        self.found.predicates.extend(classified.map(|column| (kind, Some(*column))));
         if flow.opaque && names.has_classes() {
-            self.predicates.insert((kind, None));
+            self.found.predicates.insert((kind, None));
         }
     }
 
@@ -191,7 +191,7 @@ impl Analysis<'_> {
                 classes.map(|class| Predicate { kind, class: Some(class.clone()), column: name.clone() }).collect()
             }
         };
-        self.predicates.iter().flat_map(predicate)
+        self.found.predicates.iter().flat_map(predicate)
     }
 }
 

@@ -73,9 +73,9 @@ impl Analysis<'_> {
         };
         for slot in row.slots.iter().filter(|slot| is_published(slot.name.as_deref())) {
             self.name_slot(slot);
-            self.stored.absorb(&slot.flow);
+            self.found.stored.absorb(&slot.flow);
         }
-        row.rest.iter().for_each(|rest| self.stored.absorb(rest));
+        row.rest.iter().for_each(|rest| self.found.stored.absorb(rest));
     }
 
     /// Tables that are published without being named. What is classified among them counts; a table that comes later

@@ -204,7 +204,7 @@ impl Analysis<'_> {
 
     fn with_query(&mut self, query: &CommonTableExpr, scope: &Scope<'_>) -> Row {
         let node = query.ctequery.as_ref().and_then(|node| node.node.as_ref());
-        self.writes_within |= !matches!(node, Some(NodeEnum::SelectStmt(_)));
+        self.found.writes_within |= !matches!(node, Some(NodeEnum::SelectStmt(_)));
         let row = match node {
             Some(NodeEnum::SelectStmt(select)) => self.select(select, scope),
             Some(NodeEnum::InsertStmt(insert)) => self.insert(insert, scope),
@@ -247,7 +247,7 @@ impl Analysis<'_> {
                 Some(NodeEnum::GroupingSet(set)) => self.numbers(&set.content),
                 Some(NodeEnum::List(list)) => self.numbers(&list.items),
                 Some(NodeEnum::AConst(constant)) if matches!(constant.val, Some(Val::Ival(_))) => {
-                    self.remarks.numbers_matter = true;
+                    self.found.remarks.numbers_matter = true;
                 }
                 _ => {}
             }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use pg_query::protobuf::{CreateFunctionStmt, CreateTrigStmt, Node, ObjectType, RangeVar, RenameStmt, RuleStmt};
 
 use super::{
-    Analysis, Done, Effect,
+    Analysis, Effect,
     body::{is_trigger, language, path_of_body},
     flow::Flow,
+    found::Found,
     from::aliased,
     scope::{Item, Scope},
     strings,
@@ -28,18 +29,16 @@ impl Analysis<'_> {
         let answer = inner.body(create, &given);
         let is_sql = language(create).as_deref() == Some("sql");
         let is_followed = answer.is_some() && !inner.is_unknown() && inner.path_change.is_none();
-        let done = inner.into_done();
+        let (found, steps) = (inner.found, inner.steps);
+        self.steps = steps;
         match answer {
             Some(answer) if is_followed || is_sql => {
                 // Nothing is read, sent or made anew before it is called.
-                self.adopt_done(Done { writes_within: false, forgets_names: false, is_redefined: false, ..done });
-                self.stored.absorb(&answer);
+                self.adopt_found(Found { writes_within: false, forgets_names: false, is_redefined: false, ..found });
+                self.found.stored.absorb(&answer);
             }
             _ if is_sql => self.unknown("the body of a function is not understood"),
-            _ => {
-                self.steps = done.steps;
-                self.stored.absorb(&Flow::opaque());
-            }
+            _ => self.found.stored.absorb(&Flow::opaque()),
         }
         self.level.verb = verb;
     }
@@ -69,7 +68,7 @@ impl Analysis<'_> {
             self.condition(&rule.where_clause, &scope);
         }
         let answer = self.sql_statements(&rule.actions);
-        self.stored.absorb(&answer);
+        self.found.stored.absorb(&answer);
         self.level.verb = effect.verb;
         effect
     }

@@ -9,7 +9,7 @@ use super::{Analysis, Effect, literal, strings};
 use crate::{
     request::sql::Operation,
     sql::{
-        StatementKind,
+        StatementKind, Step,
         path::{PathChange, path_of},
     },
 };
@@ -31,7 +31,7 @@ impl Analysis<'_> {
         };
         self.level.verb = verb;
         // A number is as good a value as any: `standard_conforming_strings = 0`.
-        self.remarks.numbers_matter = true;
+        self.found.remarks.numbers_matter = true;
         if statement.name.eq_ignore_ascii_case(SEARCH_PATH) {
             return self.set_path(statement, verb);
         }
@@ -47,7 +47,7 @@ impl Analysis<'_> {
             VariableSetKind::VarSetDefault | VariableSetKind::VarReset => self.setting(&statement.name, None),
             VariableSetKind::VarSetCurrent => self.setting(&statement.name, None),
             // The characteristics of this transaction or of those to come.
-            VariableSetKind::VarSetMulti => return Effect::silent(StatementKind::Savepoint, verb),
+            VariableSetKind::VarSetMulti => return Effect::silent(StatementKind::Transaction(Step::Mode), verb),
             VariableSetKind::VarResetAll => {
                 self.on_setting(ALL);
                 return Effect::silent(StatementKind::ResetAll, verb);

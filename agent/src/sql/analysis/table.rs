@@ -4,17 +4,17 @@ use pg_query::{
     NodeEnum,
     protobuf::{
         AlterTableCmd, AlterTableStmt, AlterTableType, ColumnDef, ConstrType, Constraint, CreateStmt,
-        CreateTableAsStmt, IndexElem, IndexStmt, IntoClause, Node, ObjectType, RangeVar, ViewStmt,
+        CreateTableAsStmt, DropBehavior, IndexElem, IndexStmt, IntoClause, Node, ObjectType, RangeVar, ViewStmt,
     },
 };
 
 use super::{
     Analysis, Effect,
-    access::{self, Touched},
     flow::{Flow, Row},
     from::aliased,
     nodes::expression_nodes,
     object::Object,
+    relation::{self, Touched},
     scope::{Item, Scope},
     strings,
     tag::Tags,
@@ -44,17 +44,17 @@ impl Analysis<'_> {
                 _ => self.unknown("a parent table is not understood"),
             }
         }
-        let decided = self.predicates.clone();
+        let decided = self.found.predicates.clone();
         for element in create.table_elts.iter().chain(&create.constraints) {
             self.table_element(element, access, &Scope::default());
         }
         // Its own columns are in no catalogue, and it has no rows that a check could choose. What it refers to, and
         // what functions may look up whenever a row comes, is decided by all the same.
         if !self.calls_unknown() {
-            self.predicates.retain(|predicate| predicate.1.is_some() || decided.contains(predicate));
+            self.found.predicates.retain(|predicate| predicate.1.is_some() || decided.contains(predicate));
         }
         // Its rows show through its parents.
-        self.overturns |= !create.inh_relations.is_empty();
+        self.found.overturns |= !create.inh_relations.is_empty();
         // What exists already, or elsewhere, is something else than the statement says.
         let is_foreign = verb != "CREATE TABLE";
         let columns = self.declared(create).filter(|_| !create.if_not_exists && !is_foreign);
@@ -115,7 +115,7 @@ impl Analysis<'_> {
             scope.column(&name).slots.iter().for_each(|slot| flow.absorb(&slot.flow));
         }
         // Its rows change with those that they refer to.
-        self.overturns |= constraint.fk_upd_action == CASCADE;
+        self.found.overturns |= constraint.fk_upd_action == CASCADE;
         // Whoever refers to a table learns which values it holds.
         if let Some(table) = &constraint.pktable {
             let touched = self.table(table, Operation::Select);
@@ -160,7 +160,7 @@ impl Analysis<'_> {
             None => return self.not_understood(verb),
         };
         self.level.verb = verb;
-        self.stored.absorb(&source.whole());
+        self.found.stored.absorb(&source.whole());
         let Some(name) = create.into.as_ref().and_then(|into| into.rel.as_ref()) else {
             return self.not_understood(verb);
         };
@@ -176,7 +176,7 @@ impl Analysis<'_> {
 
     /// SELECT … INTO makes a table of the answer.
     pub(super) fn select_into(&mut self, into: &IntoClause, row: Row) -> Row {
-        self.stored.absorb(&row.whole());
+        self.found.stored.absorb(&row.whole());
         match &into.rel {
             Some(name) => {
                 self.level.verb = "SELECT INTO";
@@ -192,17 +192,19 @@ impl Analysis<'_> {
             // Until the catalogue is read again, nobody else knows what a view shows.
             Some(NodeEnum::SelectStmt(query)) => {
                 let row = self.select(query, &Scope::default());
-                self.stored.absorb(&row.whole());
+                self.found.stored.absorb(&row.whole());
             }
             _ => return self.not_understood("the query of a view"),
         }
         if self.names_settings() {
             self.unknown("settings would be changed through a view of pg_settings");
         }
+        // What only may be temporary is none of it.
+        self.found.makes_own = view.view.as_ref().is_some_and(is_temporary);
         let effect = self.simple("CREATE VIEW", Operation::CreateObject);
         // A view of anything temporary is temporary, whether it says so or not.
         match &view.view {
-            Some(name) if self.names_temporary || is_temporary(name) => {
+            Some(name) if self.found.names_temporary || is_temporary(name) => {
                 let kind = StatementKind::CreateTemporary { name: name.relname.clone(), columns: None, is_view: true };
                 Effect::silent(kind, effect.verb)
             }
@@ -211,6 +213,7 @@ impl Analysis<'_> {
     }
 
     pub(super) fn create_index(&mut self, index: &IndexStmt) -> Effect {
+        self.found.makes_own = index.relation.as_ref().is_some_and(|table| self.is_own_alone(table));
         let effect = self.on_tables("CREATE INDEX", index.relation.as_ref());
         self.keeps_made = true;
         if let Some(table) = &index.relation {
@@ -264,10 +267,11 @@ impl Analysis<'_> {
             if let Some(access) = access.filter(|_| !command.name.is_empty()) {
                 self.name_column(access, &command.name);
             }
+            self.found.reaches_further |= command.behavior() == DropBehavior::DropCascade;
             match changed_by(command.subtype()) {
                 Changed::Checks => {}
                 Changed::Columns => self.reshaped(name),
-                Changed::Anything => self.overturns = true,
+                Changed::Anything => self.found.overturns = true,
             }
             match command.def.as_ref().and_then(|node| node.node.as_ref()) {
                 // Another table: INHERIT, ATTACH PARTITION.
@@ -323,7 +327,7 @@ impl Analysis<'_> {
         let row = self.table(table, Operation::Select).row;
         for slot in row.slots.iter().filter(|slot| slot.name.as_deref().is_some_and(|name| columns.contains(&name))) {
             self.name_slot(slot);
-            self.stored.absorb(&slot.flow);
+            self.found.stored.absorb(&slot.flow);
         }
     }
 
@@ -347,7 +351,7 @@ impl Analysis<'_> {
         for column in own.flat_map(|slot| &slot.flow.columns) {
             flow.columns.remove(column);
         }
-        self.stored.absorb(&flow);
+        self.found.stored.absorb(&flow);
     }
 
     /// Notes that a table is made, where its name says.
@@ -388,7 +392,7 @@ impl Analysis<'_> {
         }
         self.keeps_made = true;
         if let Some(schema) = self.creation_schema(name) {
-            self.creates.insert((schema, name.relname.clone()), columns);
+            self.found.creates.insert((schema, name.relname.clone()), columns);
         }
         Effect::silent(StatementKind::Define, verb)
     }
@@ -443,6 +447,6 @@ pub fn slot_names(row: &Row) -> Option<Vec<String>> {
 }
 
 /// The persistence `t` of `pg_class`, or the temporary schema by name.
-fn is_temporary(name: &RangeVar) -> bool {
-    name.relpersistence == "t" || access::is_temporary(&name.schemaname)
+pub fn is_temporary(name: &RangeVar) -> bool {
+    name.relpersistence == "t" || relation::is_temporary(&name.schemaname)
 }

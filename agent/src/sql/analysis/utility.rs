@@ -13,11 +13,15 @@ use pg_query::{
 use super::{
     Analysis, Effect,
     flow::{Flow, Row, Slot},
+    fragment,
     nodes::{analysed_nodes, clause_nodes, expression_nodes, from_nodes},
     query::into_clause,
     table::slot_names,
 };
-use crate::{request::sql::Operation, sql::StatementKind};
+use crate::{
+    request::sql::Operation,
+    sql::{StatementKind, Step},
+};
 
 impl Analysis<'_> {
     /// Any statement.
@@ -195,22 +199,23 @@ impl Analysis<'_> {
 
     fn transaction(&mut self, transaction: &TransactionStmt) -> Effect {
         self.begins_read_only = is_read_only(transaction);
-        match transaction.kind() {
-            TransactionStmtKind::TransStmtBegin => Effect::silent(StatementKind::Begin, "BEGIN"),
-            TransactionStmtKind::TransStmtStart => Effect::silent(StatementKind::Begin, "START TRANSACTION"),
-            TransactionStmtKind::TransStmtCommit => Effect::silent(StatementKind::Commit, "COMMIT"),
-            TransactionStmtKind::TransStmtRollback => Effect::silent(StatementKind::Rollback, "ROLLBACK"),
-            TransactionStmtKind::TransStmtSavepoint => Effect::silent(StatementKind::Savepoint, "SAVEPOINT"),
-            TransactionStmtKind::TransStmtRelease => Effect::silent(StatementKind::Savepoint, "RELEASE"),
-            TransactionStmtKind::TransStmtRollbackTo => Effect::silent(StatementKind::Savepoint, "ROLLBACK"),
+        let (step, verb) = match transaction.kind() {
+            TransactionStmtKind::TransStmtBegin => (Step::Begin, "BEGIN"),
+            TransactionStmtKind::TransStmtStart => (Step::Begin, "START TRANSACTION"),
+            TransactionStmtKind::TransStmtCommit => (Step::Commit, "COMMIT"),
+            TransactionStmtKind::TransStmtRollback => (Step::Rollback, "ROLLBACK"),
+            TransactionStmtKind::TransStmtSavepoint => (Step::Savepoint, "SAVEPOINT"),
+            TransactionStmtKind::TransStmtRelease => (Step::Savepoint, "RELEASE"),
+            TransactionStmtKind::TransStmtRollbackTo => (Step::RollbackTo, "ROLLBACK"),
             TransactionStmtKind::TransStmtPrepare
             | TransactionStmtKind::TransStmtCommitPrepared
             | TransactionStmtKind::TransStmtRollbackPrepared => {
                 self.level.verb = "PREPARE TRANSACTION";
-                self.not_understood("a two-phase commit")
+                return self.not_understood("a two-phase commit");
             }
-            TransactionStmtKind::Undefined => self.not_understood("a transaction statement"),
-        }
+            TransactionStmtKind::Undefined => return self.not_understood("a transaction statement"),
+        };
+        Effect::silent(StatementKind::Transaction(step), verb)
     }
 
     /// EXPLAIN prints a plan, not rows; but it may evaluate functions of users to constants.
@@ -224,9 +229,9 @@ impl Analysis<'_> {
         let analyze = option("analyze");
         self.level.verb = "EXPLAIN";
         let effect = self.inner(explain.query.as_deref());
-        self.writes_within |= analyze && !matches!(effect.kind, StatementKind::Select | StatementKind::Declare { .. });
+        self.found.writes_within |= analyze && !effect.kind.only_reads();
         let opaque = self.calls_unknown() || effect.answer.is_some_and(|row| row.whole().opaque);
-        let flow = self.answers.clone().and(&Flow { opaque, ..Flow::default() });
+        let flow = self.found.answers.clone().and(&Flow { opaque, ..Flow::default() });
         let plan = Slot { name: Some("QUERY PLAN".into()), flow, origin: None };
         answer(StatementKind::Explain { analyze }, "EXPLAIN", Row { slots: vec![plan], rest: None })
     }
@@ -272,8 +277,7 @@ impl Analysis<'_> {
 
 /// Whether a query is `SELECT function(literals)` and nothing else, so that the function is called exactly once.
 pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
-    let [Node { node: Some(NodeEnum::ResTarget(target)) }] = select.target_list.as_slice() else { return false };
-    let Some(Node { node: Some(NodeEnum::FuncCall(call)) }) = target.val.as_deref() else { return false };
+    let Some(Node { node: Some(NodeEnum::FuncCall(call)) }) = fragment::only_value(select) else { return false };
     let is_plain_call = FuncCall {
         agg_order: Vec::new(),
         agg_filter: None,
@@ -284,14 +288,8 @@ pub(super) fn is_bare_call(select: &SelectStmt) -> bool {
         func_variadic: false,
         ..(**call).clone()
     } == **call;
-    let alone = SelectStmt {
-        target_list: select.target_list.clone(),
-        limit_option: select.limit_option,
-        op: select.op,
-        ..SelectStmt::default()
-    };
     let is_literal = |node: &Node| matches!(node.node, Some(NodeEnum::AConst(_)));
-    is_plain_call && call.args.iter().all(is_literal) && alone == *select
+    is_plain_call && call.args.iter().all(is_literal)
 }
 
 /// Whether the modes of BEGIN end with READ ONLY; the server takes the last one.

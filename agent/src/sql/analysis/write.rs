@@ -10,10 +10,10 @@ use pg_query::{
 
 use super::{
     Analysis, Level,
-    access::Touched,
     flow::{Flow, Row},
     from::aliased,
     predicate::chooses,
+    relation::Touched,
     scope::{Item, Scope},
 };
 use crate::{
@@ -41,7 +41,7 @@ impl Analysis<'_> {
                 }
                 None => Flow::default(),
             };
-            analysis.stored.absorb(&source);
+            analysis.found.stored.absorb(&source);
             if let Some(conflict) = &insert.on_conflict_clause {
                 analysis.on_conflict(insert, conflict, name, &target, &source, &with);
             }
@@ -174,7 +174,7 @@ impl Analysis<'_> {
                     flow.columns.remove(column);
                 }
             }
-            self.stored.absorb(&flow);
+            self.found.stored.absorb(&flow);
         }
     }
 

@@ -6,12 +6,12 @@
 pub mod backend;
 mod fields;
 pub mod frontend;
-mod inbox;
+
 pub mod long_bind;
 pub mod write;
 
+pub use crate::protocol::inbox::Inbox;
 pub use fields::Fields;
-pub use inbox::Inbox;
 
 /// Longest startup packet, as the server has it (`MAX_STARTUP_PACKET_LENGTH`).
 pub const STARTUP_MAX: usize = 10_000;

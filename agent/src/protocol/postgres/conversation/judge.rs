@@ -9,7 +9,6 @@ use bytes::Bytes;
 
 use super::{
     Conversation, Skip,
-    replies::only_reads,
     running::{Expected, Load, Portal, Prepared, Running},
 };
 use crate::{
@@ -117,7 +116,7 @@ impl Conversation {
 
     /// Classifies and asks, or has the catalogue read again first.
     fn consider(&mut self, mut waiting: Waiting, wire: &mut Wire) {
-        if self.is_outdated() && !waiting.is_surveyed {
+        if !self.surveyed.definitions().are_newest() && !waiting.is_surveyed {
             return self.survey_for(waiting, wire);
         }
         self.state.path.pend(self.is_path_pending());
@@ -339,7 +338,7 @@ impl Conversation {
             self.settings_are_suspect = true;
             self.shields.clear();
         }
-        let changes = statements.iter().any(|statement| !only_reads(&statement.kind));
+        let changes = statements.iter().any(|statement| !statement.kind.only_reads());
         if let Some(shield) = shield.filter(|shield| shield.calls_unknown() || changes && shield.is_sensitive()) {
             self.deferring = Some(shield.clone());
         }

@@ -4,6 +4,7 @@
 //! says and [`results`] masks it, [`limits`] cuts it where it is too long, and the [`ledger`] knows which answer belongs to which request that is [`running`].
 
 mod binding;
+mod freshness;
 mod judge;
 mod ledger;
 mod limits;
@@ -19,6 +20,7 @@ use std::{collections::HashMap, sync::Arc};
 use bytes::Bytes;
 
 use self::{
+    freshness::Freshness,
     ledger::Ledger,
     limits::{InFlight, Meter},
 };
@@ -33,7 +35,7 @@ use crate::{
     gate::{Denial, Verdict},
     mask::Masker,
     protocol::{Output, Side},
-    sql::{Change, Classified, Classifier, Path, SearchPath, SessionState},
+    sql::{Classified, Classifier, Path, SearchPath, SessionState},
 };
 
 /// Most bytes of the workload that wait while a question is open.
@@ -67,19 +69,14 @@ pub struct Conversation {
     /// The answer to the long message that is being dropped.
     refusal: Option<Refusal>,
     from_server: Rest,
-    catalogue: Freshness,
+    freshness: Freshness,
     /// Whether answers wait for a newer catalogue.
     is_held_back: bool,
-    /// Whether a catalogue was asked for. Others come unasked, and may have been read before this session's
-    /// own changes.
-    is_surveying: bool,
     shields: Vec<(Arc<Classified>, Arc<Shield>)>,
     /// The shield that serves words of the server which belong to no request.
     last_shield: Option<Arc<Shield>>,
     /// The shield of a change of masked data that may still be checked: what is said then may quote it.
     deferring: Option<Arc<Shield>>,
-    /// The definitions that the transaction may be changing.
-    change: Option<Change>,
     /// Whether functions ran that may have put values into the session's settings.
     settings_are_suspect: bool,
     /// The shield of the LISTEN that was permitted last.
@@ -140,17 +137,6 @@ impl From<Oversized> for Refusal {
     }
 }
 
-/// How much the catalogue at hand is worth after what this session did.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Freshness {
-    /// The next statement needs a newer one.
-    is_stale: bool,
-    /// A change waits for its commit, after which nothing read before is new enough.
-    is_uncommitted: bool,
-    /// The changes by any session that had been made when it was asked for.
-    as_of: u64,
-}
-
 impl Conversation {
     pub fn new(
         database: String,
@@ -177,13 +163,11 @@ impl Conversation {
             binding: None,
             refusal: None,
             from_server: Rest::default(),
-            catalogue: Freshness::default(),
+            freshness: Freshness::default(),
             is_held_back: false,
-            is_surveying: false,
             shields: Vec::new(),
             last_shield: None,
             deferring: None,
-            change: None,
             settings_are_suspect: false,
             listening: None,
             is_over: false,
@@ -230,17 +214,22 @@ impl Conversation {
 
     /// A catalogue came, asked for or not.
     pub fn surveyed(&mut self, surveyed: Result<Arc<Classifier>, String>, wire: &mut Wire) -> Result<(), Fatal> {
-        let was_asked = std::mem::take(&mut self.is_surveying);
         match surveyed {
             Ok(classifier) => {
+                let is_awaited = self.freshness.came(classifier.definitions());
                 self.surveyed = classifier;
                 self.state.path.pend(false);
                 self.classifier = self.by_path();
-                self.catalogue.is_stale &= !was_asked;
                 self.shields.clear();
+                if !is_awaited {
+                    return Ok(());
+                }
                 self.resume(None, wire)?;
             }
-            Err(reason) => self.resume(Some(reason), wire)?,
+            Err(reason) => {
+                self.freshness.failed();
+                self.resume(Some(reason), wire)?;
+            }
         }
         if std::mem::take(&mut self.is_held_back) {
             self.hear_server(wire)?;
@@ -290,8 +279,7 @@ impl Conversation {
 
     /// Has the catalogue read again.
     fn survey(&mut self, wire: &mut Wire) {
-        self.is_surveying = true;
-        self.catalogue.as_of = self.surveyed.definitions().made();
+        self.freshness.asked(self.surveyed.definitions());
         wire.want(Output::Survey { database: self.database.to_string() });
     }
 
@@ -299,12 +287,6 @@ impl Conversation {
         if !std::mem::replace(&mut self.is_over, true) {
             wire.want(Output::Close);
         }
-    }
-
-    /// Whether the catalogue at hand was read before the last change that this session or another has made.
-    fn is_outdated(&self) -> bool {
-        let definitions = self.surveyed.definitions();
-        self.catalogue.is_stale || self.catalogue.as_of.max(definitions.as_of()) < definitions.made()
     }
 
     /// How the answer to what was just permitted has to be masked.

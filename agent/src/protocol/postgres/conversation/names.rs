@@ -7,67 +7,54 @@
 use std::sync::Arc;
 
 use super::Conversation;
-use crate::protocol::postgres::{classify, codec::backend::Status};
-use crate::sql::{Classified, Classifier, Prepared, StatementKind};
+use crate::protocol::postgres::codec::backend::Status;
+use crate::sql::{Classified, Classifier, Naming, Prepared, Trace};
 
 impl Conversation {
     /// A request was sent that may change what names mean.
     pub(super) fn note_sent(&mut self, classified: &Classified) {
         self.record.sent(classified);
-        if classify::changes_catalogue(&classified.footprint) {
-            self.change.get_or_insert_with(|| self.surveyed.definitions().change());
-        }
-        if let Some(change) = &mut self.change {
-            change.stir();
-        }
+        self.freshness.sent(classified.changes_definitions(), self.surveyed.definitions());
         for statement in &classified.statements {
             self.state.announce(statement);
-            self.state.brought_code |= statement.brings_code;
             if statement.forgets_names {
                 self.forget_names();
             }
-            match &statement.kind {
-                StatementKind::Prepare { name, .. } | StatementKind::Deallocate { name: Some(name) } => {
+            self.forget_named(statement.kind.trace());
+        }
+    }
+
+    /// From now until the server says what became of it, names that a statement gives another meaning mean nothing.
+    fn forget_named(&mut self, trace: Trace<'_>) {
+        match trace {
+            Trace::Prepared(naming) => match naming.name() {
+                Some(name) => {
                     self.state.prepared.remove(name);
                     self.ledger.forget_statement(name.as_bytes());
                 }
-                StatementKind::Declare { name, .. } | StatementKind::Close { name: Some(name) } => {
+                None => self.forget_names(),
+            },
+            Trace::Cursor(naming) => match naming.name() {
+                Some(name) => {
                     self.state.cursors.remove(name);
                     self.ledger.forget_portal(name.as_bytes());
                 }
-                StatementKind::Close { name: None } => {
+                None => {
                     self.state.cursors.clear();
                     self.ledger.forget_portals();
                 }
-                StatementKind::Deallocate { name: None } | StatementKind::DiscardAll | StatementKind::Unknown => {
-                    self.forget_names();
-                }
-                StatementKind::Select
-                | StatementKind::Insert
-                | StatementKind::Update
-                | StatementKind::Delete
-                | StatementKind::Merge
-                | StatementKind::CopyOut
-                | StatementKind::CopyIn
-                | StatementKind::CopyServer
-                | StatementKind::Begin
-                | StatementKind::Commit
-                | StatementKind::Rollback
-                | StatementKind::Savepoint
-                | StatementKind::Execute { .. }
-                | StatementKind::Fetch { .. }
-                | StatementKind::Set
-                | StatementKind::SetSearchPath(_)
-                | StatementKind::Show
-                | StatementKind::ResetAll
-                | StatementKind::CreateTemporary { .. }
-                | StatementKind::DiscardTemporary
-                | StatementKind::DiscardOther
-                | StatementKind::Explain { .. }
-                | StatementKind::Define
-                | StatementKind::Call
-                | StatementKind::Utility => {}
-            }
+            },
+            Trace::Afresh | Trace::Unknown => self.forget_names(),
+            Trace::Nothing
+            | Trace::Temporary { .. }
+            | Trace::NoTemporary
+            | Trace::Setting
+            | Trace::Path(_)
+            | Trace::NoSettings
+            | Trace::Transaction(_)
+            | Trace::Definitions
+            | Trace::Rows
+            | Trace::Code => {}
         }
     }
 
@@ -79,50 +66,25 @@ impl Conversation {
 
     /// The server says that the statement at `index` is complete.
     pub(super) fn note_completed(&mut self, classified: &Classified, index: usize, tag: &[u8], rows: u64) {
-        if let Some(statement) = classified.statements.get(index) {
+        let statement = classified.statements.get(index);
+        if let Some(statement) = statement {
             self.state.apply(statement);
             self.follow_path();
             self.record.completed(statement, tag, rows);
-            if let StatementKind::Declare { name, .. } = &statement.kind {
-                self.cursors.insert(name.clone(), Arc::default());
+            if let Trace::Cursor(Naming::One(name, _)) = statement.kind.trace() {
+                self.cursors.insert(name.to_owned(), Arc::default());
             }
         }
         self.cursors.retain(|name, _| self.state.cursors.contains_key(name));
-        self.note_catalogue(classified);
+        if statement.is_none_or(|statement| statement.kind.trace().may_commit()) {
+            self.freshness.committed();
+        }
     }
 
     /// Whether a request that is about to be sent may change where the names of later ones are looked up.
     pub(super) fn may_change_path(&self, classified: &Classified) -> bool {
         let is_changed = self.state.path.is_changed() || self.ledger.may_change_path();
-        classified.statements.iter().any(|statement| match statement.kind {
-            StatementKind::SetSearchPath(_) | StatementKind::ResetAll | StatementKind::DiscardAll => true,
-            StatementKind::Commit | StatementKind::Rollback | StatementKind::Savepoint => is_changed,
-            StatementKind::Select
-            | StatementKind::Insert
-            | StatementKind::Update
-            | StatementKind::Delete
-            | StatementKind::Merge
-            | StatementKind::CopyOut
-            | StatementKind::CopyIn
-            | StatementKind::CopyServer
-            | StatementKind::Begin
-            | StatementKind::Prepare { .. }
-            | StatementKind::Execute { .. }
-            | StatementKind::Deallocate { .. }
-            | StatementKind::Declare { .. }
-            | StatementKind::Fetch { .. }
-            | StatementKind::Close { .. }
-            | StatementKind::Set
-            | StatementKind::Show
-            | StatementKind::DiscardTemporary
-            | StatementKind::DiscardOther
-            | StatementKind::Explain { .. }
-            | StatementKind::CreateTemporary { .. }
-            | StatementKind::Define
-            | StatementKind::Call
-            | StatementKind::Utility
-            | StatementKind::Unknown => false,
-        })
+        classified.statements.iter().any(|statement| statement.kind.trace().may_change_path(is_changed))
     }
 
     /// Whether the search path is another one when what is sent now is run. A path that the transaction has
@@ -174,7 +136,8 @@ impl Conversation {
     pub(super) fn note_parsed(&mut self, name: &[u8]) {
         let Some(prepared) = self.ledger.settled_statement(name) else { return };
         let (Ok(name), [statement]) = (str::from_utf8(name), prepared.classified.statements.as_slice()) else { return };
-        if !name.is_empty() {
+        // Unlike PREPARE, Parse takes any statement, of which EXECUTE would leave what nobody takes note of.
+        if !name.is_empty() && statement.kind.is_planned() {
             let prepared = Prepared { statement: statement.clone(), footprint: prepared.classified.footprint.clone() };
             self.state.prepared.insert(name.to_owned(), Arc::new(prepared));
         }

@@ -8,22 +8,18 @@ use super::{
     Conversation, CopyIn, HELD_BACK_MAX, Skip,
     running::{Expected, Running},
 };
-use crate::{
-    protocol::{
-        Side,
-        postgres::{
-            classify,
-            codec::{
-                self, HEAD,
-                backend::{self, Status, Tag},
-            },
-            login::check_parameter,
-            reply::Fatal,
-            rows::Shield,
-            wire::Wire,
+use crate::protocol::{
+    Side,
+    postgres::{
+        codec::{
+            self, HEAD,
+            backend::{self, Status, Tag},
         },
+        login::check_parameter,
+        reply::Fatal,
+        rows::Shield,
+        wire::Wire,
     },
-    sql::StatementKind,
 };
 
 impl Conversation {
@@ -180,22 +176,16 @@ impl Conversation {
         self.ledger.finish_batch(status == Status::Idle);
         if status == Status::Idle {
             self.note_transaction_end();
+            self.freshness.committed();
         }
-        if self.ledger.is_settled()
-            && let Some(change) = &mut self.change
-        {
-            change.rest();
+        if self.ledger.is_settled() {
+            self.freshness.settled(status == Status::Idle);
         }
         if status == Status::Idle && self.ledger.is_settled() {
             self.deferring = None;
-            self.change = None;
             self.state.brought_code = false;
         }
         self.record.ready(status);
-        if self.catalogue.is_uncommitted && status == Status::Idle {
-            self.catalogue.is_stale = true;
-            self.catalogue.is_uncommitted = false;
-        }
         // Of a batch before it, when a request with limits still runs.
         if !self.ledger.is_running() {
             if self.fail_late(status, total, wire)? {
@@ -272,7 +262,7 @@ impl Conversation {
     fn speaking(&mut self) -> Option<Arc<Shield>> {
         let only_reads = running_of(self.ledger.front_mut())
             .and_then(|running| running.classified.as_deref())
-            .is_some_and(|classified| classified.statements.iter().all(|statement| only_reads(&statement.kind)));
+            .is_some_and(|classified| classified.statements.iter().all(|statement| statement.kind.only_reads()));
         let deferring = self.deferring.clone().filter(|_| !only_reads);
         deferring.or_else(|| self.front_shield()).or_else(|| self.last_shield.clone())
     }
@@ -295,35 +285,6 @@ impl Conversation {
         self.copy_in = (!is_ended).then(CopyIn::default);
         self.pass(total, wire)
     }
-
-    /// Whether the catalogue at hand still holds after what was done.
-    pub(super) fn note_catalogue(&mut self, classified: &crate::sql::Classified) {
-        if classify::changes_catalogue(&classified.footprint) {
-            self.catalogue.is_uncommitted = true;
-        }
-        // No survey sees what is not committed, so that none is worth its time before.
-        let is_committed = classified.statements.iter().any(|statement| may_commit(&statement.kind));
-        self.catalogue.is_stale |= self.catalogue.is_uncommitted && is_committed;
-    }
-}
-
-/// Whether the transaction may be another one when a statement of this kind is complete.
-const fn may_commit(kind: &StatementKind) -> bool {
-    matches!(kind, StatementKind::Commit | StatementKind::Call | StatementKind::Unknown)
-}
-
-/// Whether a statement of this kind never makes the server check what others changed.
-pub(super) fn only_reads(kind: &StatementKind) -> bool {
-    matches!(
-        kind,
-        StatementKind::Select
-            | StatementKind::CopyOut
-            | StatementKind::Declare { .. }
-            | StatementKind::Fetch { .. }
-            | StatementKind::Close { .. }
-            | StatementKind::Explain { analyze: false }
-            | StatementKind::Show
-    )
 }
 
 /// The SQLSTATE of an error; empty for one without.

@@ -9,7 +9,7 @@ use crate::{
         Estimable, Footprint, Standing, Transaction, UNCOUNTED, Usage,
         sql::{self, Resource},
     },
-    sql::{Classified, Statement, StatementKind},
+    sql::{Classified, Statement, StatementKind, Step, Trace},
 };
 
 /// What is known of the session beside its names.
@@ -52,21 +52,32 @@ impl Record {
     /// A request was sent.
     pub fn sent(&mut self, classified: &Classified) {
         self.is_estranged |= estranges(&classified.footprint);
-        self.is_read_only &= !classified.statements.iter().any(may_change_mode);
+        self.is_read_only &= !classified.statements.iter().any(|statement| statement.kind.trace().may_change_mode());
     }
 
     /// A statement is complete; `rows` of its answer passed.
     pub fn completed(&mut self, statement: &Statement, tag: &[u8], rows: u64) {
-        match statement.kind {
-            StatementKind::Begin => {
+        match statement.kind.trace() {
+            Trace::Transaction(Step::Begin) => {
                 self.transaction = Some(Transaction::Open);
                 self.is_read_only = statement.is_read_only;
             }
             // With AND CHAIN the next one has begun already.
-            StatementKind::Commit | StatementKind::Rollback | StatementKind::Unknown | StatementKind::Call => {
+            Trace::Transaction(Step::Commit | Step::Rollback) | Trace::Code | Trace::Unknown => {
                 self.transaction = None;
             }
-            _ => {}
+            Trace::Transaction(Step::Savepoint | Step::RollbackTo | Step::Mode)
+            | Trace::Nothing
+            | Trace::Prepared(_)
+            | Trace::Cursor(_)
+            | Trace::Temporary { .. }
+            | Trace::NoTemporary
+            | Trace::Setting
+            | Trace::Path(_)
+            | Trace::NoSettings
+            | Trace::Definitions
+            | Trace::Rows
+            | Trace::Afresh => {}
         }
         self.add(Usage { rows_returned: 0, rows_affected: affected(statement, tag, rows) });
     }
@@ -95,15 +106,7 @@ impl Conversation {
     /// Whether another session would plan the same statement alike, and planning it runs nothing of a user's.
     fn is_estimable(&self, classified: &Classified) -> bool {
         let [statement] = classified.statements.as_slice() else { return false };
-        let is_planned = matches!(
-            statement.kind,
-            StatementKind::Select
-                | StatementKind::Insert
-                | StatementKind::Update
-                | StatementKind::Delete
-                | StatementKind::Merge
-        );
-        is_planned
+        statement.kind.is_planned()
             && !self.record.is_estranged
             && self.state.temporary.is_empty()
             && self.state.path.now() == Some(&None)
@@ -123,21 +126,8 @@ fn transaction(status: Status) -> Transaction {
 fn controls_in_between(classified: &Classified) -> bool {
     classified.statements.len() > 1
         && classified.statements.iter().any(|statement| {
-            matches!(statement.kind, StatementKind::Begin | StatementKind::Commit | StatementKind::Rollback)
+            matches!(statement.kind, StatementKind::Transaction(Step::Begin | Step::Commit | Step::Rollback))
         })
-}
-
-/// Whether a transaction that was begun READ ONLY may be another afterwards. Only SET can do that, and what runs SET.
-fn may_change_mode(statement: &Statement) -> bool {
-    match statement.kind {
-        StatementKind::Set
-        | StatementKind::ResetAll
-        | StatementKind::DiscardAll
-        | StatementKind::Call
-        | StatementKind::Unknown => true,
-        StatementKind::Savepoint => !matches!(statement.verb, "SAVEPOINT" | "RELEASE" | "ROLLBACK"),
-        _ => false,
-    }
 }
 
 /// How many rows a statement wrote: what its command tag says, and more than any budget where that does not count all.

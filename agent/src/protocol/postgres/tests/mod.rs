@@ -1,6 +1,7 @@
 //! Playbooks: one screen a case, bytes in and outputs out.
 
 mod ahead;
+mod freshness;
 mod leaks;
 mod lies;
 mod limits;

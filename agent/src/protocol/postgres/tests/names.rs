@@ -94,3 +94,22 @@ fn a_transaction_that_ends_takes_its_portals_along() {
     book.down(&[write::execute(b"p"), write::bare(b'S')].concat());
     assert!(book.upstream.is_empty() && shows(&book.downstream, "C34000"));
 }
+
+/// The server lets EXECUTE run whatever Parse has prepared.
+#[test]
+fn execute_of_what_lasts_is_not_understood() {
+    for text in
+        ["SET search_path = secret", "SELECT set_config('search_path', 'secret', false)", "COMMIT", "DISCARD ALL"]
+    {
+        let mut book = logged_in(permit);
+        book.down(&[write::parse(b"s", text.as_bytes()), write::bare(b'S')].concat());
+        book.up(&[write::bare(b'1'), write::ready(Status::Idle)].concat());
+        book.down(&write::query(b"EXECUTE s"));
+        assert!(!book.asked.last().unwrap().footprint.caveats.is_empty(), "{text}");
+    }
+    let mut book = logged_in(permit);
+    book.down(&[write::parse(b"s", b"SELECT id FROM orders"), write::bare(b'S')].concat());
+    book.up(&[write::bare(b'1'), write::ready(Status::Idle)].concat());
+    book.down(&write::query(b"EXECUTE s"));
+    assert!(book.asked.last().unwrap().footprint.caveats.is_empty());
+}

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::codec::Inbox;
-use crate::protocol::{Output, Side};
+use super::{Output, Side, inbox::Inbox};
 
 #[derive(Debug, Default)]
 pub struct Wire {
