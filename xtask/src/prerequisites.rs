@@ -297,7 +297,7 @@ fn node(modules: &Path, package: &Path) -> Result<()> {
 /// The clients of HTTPS that are no programs of the distribution's. Go's is left out where there is no Go.
 fn https() -> Result<()> {
     let (folder, source) = (cache::https_clients(), place::repository().join("tests/clients/https"));
-    python(&folder.join("venv"), &source.join("requirements.txt"))?;
+    python(&folder.join("venv"), &source.join("requirements.txt"), &[])?;
     node(&folder.join("deno/node_modules"), &source.join("deno"))?;
     if found("go").is_none() {
         return Ok(());
