@@ -121,5 +121,6 @@ fn target() -> Target {
         credential: None,
         labels: BTreeMap::from([("environment".to_owned(), "prod".to_owned())]),
         classes: BTreeMap::new(),
+        paths: Default::default(),
     }
 }

@@ -318,6 +318,7 @@ fn undeclared(protocol: Option<&Protocol>) -> Target {
         credential: None,
         labels: Default::default(),
         classes: Default::default(),
+        paths: Default::default(),
     }
 }
 

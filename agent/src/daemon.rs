@@ -11,6 +11,7 @@ mod end;
 mod event;
 mod inheritance;
 mod listeners;
+mod lookups;
 mod metrics;
 mod namespaces;
 mod obey;
@@ -234,8 +235,8 @@ fn build(config: &Config, list: &roll::List, left: &mut Left) -> anyhow::Result<
         Some(sockets) => sockets,
         None => listeners::listen_here(port)?,
     };
-    let (dns, names) = dns::Relay::new(resolvers(config), config.names());
-    let refused = Refused { kernel: capture.attempts().context("failed to read refused attempts")?, names };
+    let (dns, lookups) = dns::Relay::new(resolvers(config), config.names(), config.homes());
+    let refused = Refused { kernel: capture.attempts().context("failed to read refused attempts")?, lookups };
     let gatehouse = Gatehouse {
         capture,
         canary: Canary::default(),
@@ -244,7 +245,7 @@ fn build(config: &Config, list: &roll::List, left: &mut Left) -> anyhow::Result<
         places: Arc::new(Places::of_process()),
         identities: Identities::default(),
         workloads: Workloads::default(),
-        targets: config::Targets::new(config.targets.clone()),
+        targets: config::Targets::new(config.targets.clone()).with_homes(config.homes()),
         credentials: credential::Store::new(config.credentials.clone()),
         authority: Arc::new(authority),
         policy,

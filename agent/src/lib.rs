@@ -37,6 +37,7 @@ pub mod target;
 pub mod approval;
 pub mod credential;
 pub mod gate;
+pub mod http;
 pub mod mask;
 pub mod policy;
 pub mod record;

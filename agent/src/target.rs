@@ -46,6 +46,8 @@ pub struct Target {
     pub labels: BTreeMap<String, String>,
     /// Data classes by column, written `schema.table.column`.
     pub classes: BTreeMap<ColumnName, Vec<Class>>,
+    /// Data classes of what stands in message bodies, by path: `/customers/*/ssn`.
+    pub paths: BTreeMap<String, Vec<Class>>,
 }
 
 impl Target {

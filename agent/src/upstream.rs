@@ -64,7 +64,14 @@ pub const SETUPS_MAX: NonZeroUsize = match NonZeroUsize::new(1024) {
 
 /// TLS towards targets, made once for a target, the host that is meant and the credential that it is shown with.
 #[derive(Debug)]
-pub struct TlsSetups(Mutex<LruCache<(Arc<str>, Option<Arc<str>>), Setup>>);
+pub struct TlsSetups(Mutex<LruCache<Server, Setup>>);
+
+/// Who is met.
+#[derive(Debug, Eq, Hash, PartialEq)]
+struct Server {
+    target: Arc<str>,
+    host: Option<Arc<str>>,
+}
 
 #[derive(Debug)]
 struct Setup {
@@ -87,15 +94,15 @@ impl TlsSetups {
         credential: Option<&Arc<Credential>>,
     ) -> Result<Option<UpstreamTls>, UpstreamError> {
         let mut setups = self.0.lock();
-        let key = (target.name.clone(), host.map(Arc::from));
-        if let Some(setup) = setups.get(&key)
+        let server = Server { target: target.name.clone(), host: host.map(Arc::from) };
+        if let Some(setup) = setups.get(&server)
             && is_same(setup.credential.as_ref(), credential)
         {
             return Ok(setup.tls.clone());
         }
         let made = UpstreamTls::for_target(target, host, credential.map(AsRef::as_ref));
         let tls = made.map_err(|error| UpstreamError::Setup(Arc::new(error)))?;
-        setups.put(key, Setup { credential: credential.cloned(), tls: tls.clone() });
+        setups.put(server, Setup { credential: credential.cloned(), tls: tls.clone() });
         Ok(tls)
     }
 }

@@ -72,6 +72,7 @@ async fn survey(socket: &Path, database: &str) -> Result<Catalogue> {
         credential: None,
         labels: Default::default(),
         classes: Default::default(),
+        paths: Default::default(),
     };
     let stream = UnixStream::connect(socket).await.context("connecting for a survey")?;
     postgres::survey(stream, &credential, database, &target, &mut Seen::default()).await.context("surveying")

@@ -46,6 +46,11 @@ pub fn pgx_suite() -> PathBuf {
     root().join("pgx-suite")
 }
 
+/// The clients of HTTPS: `venv`, `deno` and `go`.
+pub fn https_clients() -> PathBuf {
+    root().join("https")
+}
+
 /// A file from Maven Central, by the last part of its address.
 pub fn maven(file: &str) -> PathBuf {
     root().join("maven").join(file)

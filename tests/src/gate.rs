@@ -65,7 +65,7 @@ impl Default for Setup {
     }
 }
 
-/// A running daemon before one PostgreSQL server.
+/// A running daemon.
 pub struct Gate {
     service: Option<Service>,
     binary: PathBuf,
@@ -74,7 +74,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Starts a daemon on its embedded policies and waits until it is ready.
+    /// Starts a daemon on its embedded policies before one PostgreSQL server, and waits until it is ready.
     pub fn before(server: &Postgres) -> Result<Self> {
         Self::with(server, &Setup::default())
     }
@@ -84,10 +84,24 @@ impl Gate {
             Some(binary) => binary.clone(),
             None => binary::portcullis()?,
         };
-        let mut gate = Self { service: None, binary, directory: place::temporary()?, taken_away: false };
-        fs::create_dir(gate.place()).context("making the workloads' directory")?;
-        gate.configure(server, setup)?;
+        let mut gate = Self::made(binary)?;
+        let lines = gate.lines(server, setup)?;
+        gate.configure(&lines)?;
         gate.resume()?;
+        Ok(gate)
+    }
+
+    /// Starts a daemon with these lines in its configuration: policy, targets, credentials.
+    pub fn on(lines: &str) -> Result<Self> {
+        let mut gate = Self::made(binary::portcullis()?)?;
+        gate.configure(lines)?;
+        gate.resume()?;
+        Ok(gate)
+    }
+
+    fn made(binary: PathBuf) -> Result<Self> {
+        let gate = Self { service: None, binary, directory: place::temporary()?, taken_away: false };
+        fs::create_dir(gate.place()).context("making the workloads' directory")?;
         Ok(gate)
     }
 
@@ -207,10 +221,17 @@ impl Gate {
         self.path("place")
     }
 
-    /// A command as a workload of this daemon: `portcullis run --name agent --bind . -- WORDS…`, in libpq's environment.
-    pub fn workload<S: AsRef<OsStr>>(&self, server: &Postgres, words: impl IntoIterator<Item = S>) -> Command {
+    /// A command as a workload of this daemon: `portcullis run --name agent --bind . -- WORDS…`.
+    pub fn run<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.command(["run", "--name", "agent", "--bind", ".", "--"]);
-        postgres::environment(&mut command, server.port()).args(words).current_dir(self.place());
+        command.args(words).current_dir(self.place());
+        command
+    }
+
+    /// The same in libpq's environment.
+    pub fn workload<S: AsRef<OsStr>>(&self, server: &Postgres, words: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.run(words);
+        postgres::environment(&mut command, server.port());
         command
     }
 
@@ -239,7 +260,8 @@ impl Gate {
         Ok(())
     }
 
-    fn configure(&self, server: &Postgres, setup: &Setup) -> Result<()> {
+    /// The lines that put the daemon before a server.
+    fn lines(&self, server: &Postgres, setup: &Setup) -> Result<String> {
         let secret = self.path("secret");
         fs::write(&secret, setup.password)?;
         place::open(&secret, 0o600)?;
@@ -255,17 +277,10 @@ impl Gate {
             false => format!("source = {{ file = {secret:?} }}"),
         };
         let policies = setup.policies.as_ref().map(|path| format!("directory = {path:?}")).unwrap_or_default();
-        let (state, control) = (self.state(), self.path("control.sock"));
-        let (listen, upstream) = (port::free()?, server.port());
+        let upstream = server.port();
         let Setup { environment, user, classes, extra, .. } = setup;
-        let text = format!(
-            r#"state_dir = {state:?}
-control = {control:?}
-
-[listen]
-port = {listen}
-
-[policy]
+        Ok(format!(
+            r#"[policy]
 {policies}
 
 [[target]]
@@ -290,7 +305,12 @@ members = {{ unix_group = "root" }}
 
 {extra}
 "#
-        );
+        ))
+    }
+
+    fn configure(&self, lines: &str) -> Result<()> {
+        let (state, control, port) = (self.state(), self.path("control.sock"), port::free()?);
+        let text = format!("state_dir = {state:?}\ncontrol = {control:?}\n\n[listen]\nport = {port}\n\n{lines}");
         fs::write(self.configuration(), text).context("writing the configuration")
     }
 

@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod client;
 pub mod gate;
 pub mod guard;
+pub mod nginx;
 pub mod place;
 pub mod port;
 pub mod postgres;

@@ -36,6 +36,8 @@ pub enum Need {
     Build,
     /// PostgreSQL from the distribution, with `psql` and `pgbench`.
     Postgres,
+    /// A web server, and programs that ask it.
+    Web,
     /// PostgreSQL 14 to 18 from Maven Central.
     Releases,
     /// Libraries of the client matrix.
@@ -61,7 +63,8 @@ pub fn install(needs: &[Need]) -> Result<()> {
             Need::Fuzz => cargo_install("cargo-fuzz", CARGO_FUZZ)?,
             Need::Releases => releases()?,
             Need::Clients => clients()?,
-            Need::Postgres | Need::Containers | Need::Tools | Need::Peers | Need::Vm => {}
+            Need::Tools => https()?,
+            Need::Postgres | Need::Web | Need::Containers | Need::Peers | Need::Vm => {}
         }
     }
     Ok(())
@@ -103,6 +106,13 @@ fn wanted(need: Need) -> Vec<Wanted> {
             Program("openssl", "openssl"),
             Program("ip", "iproute2"),
         ],
+        Need::Web => vec![
+            File("/usr/sbin/nginx", "nginx-light"),
+            Program("curl", "curl"),
+            Program("wget", "wget"),
+            Program("git", "git"),
+            Package("python3-requests"),
+        ],
         Need::Releases => vec![Program("mvn", "maven"), Program("unzip", "unzip"), Program("xz", "xz-utils")],
         Need::Clients => vec![
             File("/usr/lib/python3/dist-packages", "python3"),
@@ -123,6 +133,12 @@ fn wanted(need: Need) -> Vec<Wanted> {
             Program("chromium", "chromium"),
             Package("python3-setuptools"),
             Package("python3-pip"),
+            Package("python3-venv"),
+            Program("curl", "curl"),
+            Program("wget", "wget"),
+            Program("gnutls-cli", "gnutls-bin"),
+            Program("npm", "npm"),
+            Program("javac", "default-jdk-headless"),
         ],
         Need::Peers => vec![Program("pgbouncer", "pgbouncer")],
         Need::Fuzz => Vec::new(),
@@ -264,6 +280,22 @@ fn node(modules: &Path, package: &Path) -> Result<()> {
         }
         let install = ["ci", "--no-audit", "--no-fund", "--ignore-scripts"];
         progress::run("npm ci", Command::new("npm").args(install).current_dir(folder))
+    })
+}
+
+/// The clients of HTTPS that are no programs of the distribution's. Go's is left out where there is no Go.
+fn https() -> Result<()> {
+    let (folder, source) = (cache::https_clients(), place::repository().join("tests/clients/https"));
+    python(&folder.join("venv"), &source.join("requirements.txt"))?;
+    node(&folder.join("deno/node_modules"), &source.join("deno"))?;
+    if found("go").is_none() {
+        return Ok(());
+    }
+    unless_kept(&folder.join("go"), &source.join("go/main.go"), || {
+        let mut build = Command::new("go");
+        build.args(["build", "-buildvcs=false", "-o"]).arg(folder.join("go/client")).arg(".");
+        build.env("GOCACHE", cache::root().join("go/cache")).current_dir(source.join("go"));
+        progress::run("building the HTTPS client in Go", &mut build)
     })
 }
 

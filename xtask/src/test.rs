@@ -28,6 +28,9 @@ pub struct Arguments {
     /// List the areas and end.
     #[arg(long)]
     list: bool,
+    /// Install what the areas need and end.
+    #[arg(long)]
+    prepare: bool,
 }
 
 /// Tests what the arguments name; prints `N passed, N failed` last. False when something failed.
@@ -39,6 +42,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         return Ok(true);
     }
     let areas = chosen(&arguments.areas)?;
+    if arguments.prepare {
+        return prepare(&areas).map(|()| true);
+    }
     let rootless: Vec<_> = areas.iter().filter(|area| area.needs_root()).map(|area| area.name()).collect();
     if !rootless.is_empty() && !Uid::effective().is_root() {
         bail!(
@@ -49,13 +55,17 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     all(&areas)
 }
 
-/// Tests the given areas.
-pub fn all(areas: &[Area]) -> Result<bool> {
+/// Installs what the given areas need.
+fn prepare(areas: &[Area]) -> Result<()> {
     let mut needs: Vec<_> = areas.iter().flat_map(|area| area.needs()).copied().collect();
     needs.sort_unstable();
     needs.dedup();
-    prerequisites::install(&needs)?;
+    prerequisites::install(&needs)
+}
 
+/// Tests the given areas.
+pub fn all(areas: &[Area]) -> Result<bool> {
+    prepare(areas)?;
     let programs = build::everything()?;
     let suites = Suite::of(&programs)?;
     let mut tally = Tally::default();

@@ -1,7 +1,7 @@
 //! `portcullis policy`: check, test, explain and format rules, with no daemon needed.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -10,12 +10,17 @@ use std::{
     thread,
 };
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::policy::{
-    Bundle, Clock, Engine, Finding, Findings, Manifest, Question, Report, Tests, activate, execute, explain, login,
+use crate::{
+    http::Understood,
+    policy::{
+        Bundle, Clock, Engine, Finding, Findings, Manifest, Question, Report, Tests, activate, execute, explain, login,
+    },
+    request::Request,
 };
 
 /// Where rules are when nobody says.
@@ -109,6 +114,12 @@ struct Explain {
     /// The statement; without it, the login is explained.
     #[arg(long)]
     sql: Option<String>,
+    /// A request to an HTTP target, as `DELETE https://api.example.com/v1/orders/7`.
+    #[arg(long, conflicts_with = "sql", value_name = "METHOD URL")]
+    http: Option<String>,
+    /// A header field of that request, as `Content-Type: application/json`; may be repeated.
+    #[arg(long = "header", requires = "http", value_name = "FIELD")]
+    headers: Vec<String>,
     /// The rules; default: /etc/portcullis/policies, or the embedded ones where that does not exist.
     #[arg(long = "dir")]
     directory: Option<PathBuf>,
@@ -258,9 +269,10 @@ impl Explain {
         let stage = tests.stage();
         let principal = stage.workload(&self.workload).map_err(anyhow::Error::msg)?;
         let target = stage.target(&self.target).map_err(anyhow::Error::msg)?;
-        let request = match &self.sql {
-            Some(sql) => execute(sql, stage.footprint(&self.target, sql)),
-            None => login(stage.database(&self.target)),
+        let request = match (&self.sql, &self.http) {
+            (_, Some(line)) => self.request(line)?,
+            (Some(sql), None) => execute(sql, stage.footprint(&self.target, sql)),
+            (None, None) => login(stage.database(&self.target)),
         };
         let approvals: BTreeSet<Arc<str>> = self.approvals.iter().map(|group| group.as_str().into()).collect();
         let clock = Clock::at(self.at.unwrap_or_else(Timestamp::now), &stage.zone);
@@ -272,6 +284,15 @@ impl Explain {
             say(explanation.to_string().trim_end())
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn request(&self, line: &str) -> anyhow::Result<Request> {
+        let mut headers = BTreeMap::new();
+        for field in &self.headers {
+            let (name, value) = field.split_once(':').with_context(|| format!("`{field}` is no `name: value`"))?;
+            headers.insert(name.to_owned(), value.trim().to_owned());
+        }
+        Ok(Understood::of_line(line, &headers)?.request())
     }
 }
 

@@ -44,6 +44,9 @@ pub struct Args {
     /// Set a variable, or keep one that names something outside, such as SSH_AUTH_SOCK. Repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     env: Vec<String>,
+    /// Leave the stores of certificates as they are: the command does not trust what the gate shows it for a server
+    #[arg(long)]
+    no_trust: bool,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     command: Vec<OsString>,
@@ -64,7 +67,7 @@ pub fn run(args: Args, control: PathBuf) -> ExitCode {
 fn jailed(args: &Args, control: PathBuf) -> anyhow::Result<Ended> {
     let Some((program, arguments)) = args.command.split_first() else { anyhow::bail!("no command") };
     let named = args.user.as_deref().map(Identity::find).transpose()?;
-    let jail = Jail::begin(&args.bind)?;
+    let mut jail = Jail::begin(&args.bind)?;
     let enrolled = enrol(args, control)?;
     let identity = match named {
         Some(identity) => identity,
@@ -72,6 +75,9 @@ fn jailed(args: &Args, control: PathBuf) -> anyhow::Result<Ended> {
             Identity::own(enrolled.uid.context("the daemon gave the workload no user; is it of another version?")?)?
         }
     };
+    if !args.no_trust {
+        jail.trust(enrolled.authority.as_deref().unwrap_or_default())?;
+    }
     let token = enrolled.token.parse().context("the daemon sent no canary token")?;
     canary::probe(&token, Loopback::Private).context("the capture does not hold, so the command is not run")?;
     let mut openings: Vec<_> = enrolled.doorways.into_iter().map(opening).collect();

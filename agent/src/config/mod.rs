@@ -111,6 +111,8 @@ pub struct Capture {
 pub struct Dns {
     /// Beside those of targets.
     pub allowed: Vec<dns::Pattern>,
+    /// Names that live in private networks or on this host.
+    pub private: Vec<dns::Pattern>,
 }
 
 /// The host's own Unix sockets that workloads may reach, past the gate.
@@ -245,12 +247,20 @@ impl Config {
 
     /// The names that workloads may ask: what they reach by name, and what is allowed beside.
     pub fn names(&self) -> dns::Names {
+        dns::Names::new(self.hosts(), &self.dns.allowed)
+    }
+
+    /// Which addresses these names may stand for.
+    pub fn homes(&self) -> dns::Homes {
+        dns::Homes::new(self.hosts(), &self.dns.private)
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = &str> {
         let addresses = self.targets.iter().flat_map(|target| &target.addresses);
-        let hosts = addresses.filter_map(|address| match address {
+        addresses.filter_map(|address| match address {
             Address::Tcp(place) => Some(place.host.as_str()),
             Address::Unix(_) => None,
-        });
-        dns::Names::new(hosts, &self.dns.allowed)
+        })
     }
 
     /// The directory of the local certificate authority.

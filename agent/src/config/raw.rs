@@ -111,6 +111,10 @@ pub struct Dns {
     #[serde(default)]
     #[schemars(extend("examples" = [["files.example.org", "*.pages.example.org"]]))]
     pub allow: Vec<Text>,
+    /// Names, with wildcards as above, that live in private networks or on this host: their answers may lead there.
+    #[serde(default)]
+    #[schemars(extend("examples" = [["*.internal"]]))]
+    pub private: Vec<Text>,
 }
 
 /// The Unix sockets of this host that workloads may reach beside those of targets. None but these.
@@ -221,7 +225,8 @@ pub enum Verify {
     Off,
 }
 
-/// A data class such as "email", or a list of them, by the column's quoted name: "public.customers.email".
+/// A data class such as "email", or a list of them, by the quoted name of a column, "public.customers.email", or with
+/// `http` by the path of a value in a body, "/customers/*/email".
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Classes {
@@ -243,11 +248,35 @@ impl Classes {
 #[serde(deny_unknown_fields)]
 pub struct Credential {
     pub name: Text,
-    /// The user to log in as.
-    pub user: Text,
-    /// Where the password is kept. None: the server trusts the certificate or the connection alone.
+    /// The user to log in as; required wherever the protocol or the scheme has users.
+    pub user: Option<Text>,
+    /// Where the password, key or token is kept. None: the server trusts the certificate or the connection alone.
     pub source: Option<Source>,
     pub certificate: Option<Certificate>,
+    /// How it is shown to HTTP servers; required where such a target is to see more of it than the certificate.
+    pub http: Option<Located<HttpCredential>>,
+}
+
+/// Where an HTTP request carries a credential; exactly one key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpCredential {
+    /// In the field `Authorization`.
+    pub scheme: Option<Located<AuthenticationScheme>>,
+    /// In the header field of this name.
+    #[schemars(extend("examples" = ["X-Api-Key"]))]
+    pub header: Option<Text>,
+    /// In the query field of this name.
+    #[schemars(extend("examples" = ["key"]))]
+    pub query: Option<Text>,
+}
+
+/// RFC 6750, RFC 7617.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthenticationScheme {
+    Bearer,
+    Basic,
 }
 
 /// Where a password is kept.

@@ -7,7 +7,10 @@ use std::{
 
 use parking_lot::RwLock;
 
-use crate::target::{Address, HostPort, OriginalDestination, SocketPath, Target};
+use crate::{
+    dns::{Homes, Own},
+    target::{Address, HostPort, OriginalDestination, SocketPath, Target},
+};
 
 /// Most addresses that are kept for one host name.
 pub const RESOLVED_MAX: usize = 64;
@@ -26,6 +29,8 @@ pub struct Targets {
     named: Vec<(HostPort, Arc<Target>)>,
     sockets: HashMap<SocketPath, Arc<Target>>,
     resolved: RwLock<Resolved>,
+    homes: Homes,
+    own: Own,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +62,13 @@ impl Targets {
                 }
             }
         }
-        Self { all, literal, named, sockets, resolved: RwLock::default() }
+        let (resolved, homes, own) = Default::default();
+        Self { all, literal, named, sockets, resolved, homes, own }
+    }
+
+    /// The same with what the configuration says of where names lead.
+    pub fn with_homes(self, homes: Homes) -> Self {
+        Self { homes, ..self }
     }
 
     /// Every target, in the file's order.
@@ -96,11 +107,20 @@ impl Targets {
         let mut answers = Vec::new();
         for (name, _) in &self.named {
             match tokio::net::lookup_host((name.host.as_str(), name.port)).await {
-                Ok(addresses) => answers.push((name.clone(), addresses.take(RESOLVED_MAX).collect())),
+                Ok(addresses) => {
+                    let addresses = addresses.take(RESOLVED_MAX).filter(|address| self.may_be(name, address.ip()));
+                    answers.push((name.clone(), addresses.collect()));
+                }
                 Err(error) => tracing::warn!(%name, %error, "failed to resolve a target's host name"),
             }
         }
         self.accept(answers, Instant::now());
+    }
+
+    /// Whoever answers for a name must not lead the daemon, and its credentials, to this host.
+    fn may_be(&self, name: &HostPort, address: IpAddr) -> bool {
+        let judged = self.homes.judge_host(&name.host, address, &self.own.addresses());
+        judged.inspect_err(|why| tracing::error!(%name, %address, "a target's name is not believed: {why}")).is_ok()
     }
 
     fn accept(&self, answers: Vec<(HostPort, Vec<SocketAddr>)>, now: Instant) {
@@ -206,6 +226,18 @@ mod tests {
         let targets = targets(&[("shop", "10.0.0.1:5432"), ("blog", "b.internal:5432")]);
         targets.accept(answer("b.internal", &["10.0.0.1:5432"]), Instant::now());
         assert_eq!(found(&targets, "10.0.0.1:5432").as_deref(), Some("shop"));
+    }
+
+    #[test]
+    fn a_name_that_leads_to_this_host_is_not_believed() {
+        let targets = targets(&[("shop", "db.internal:5432"), ("blog", "localhost:5432")]);
+        let may_be = |targets: &Targets, host: &str, address: &str| {
+            targets.may_be(&HostPort { host: host.into(), port: 5432 }, address.parse().unwrap())
+        };
+        assert!(may_be(&targets, "db.internal", "10.0.0.1") && may_be(&targets, "localhost", "127.0.0.1"));
+        assert!(!may_be(&targets, "db.internal", "127.0.0.1") && !may_be(&targets, "db.internal", "169.254.169.254"));
+        let homes = Homes::new([], &["db.internal".parse().unwrap()]);
+        assert!(may_be(&targets.with_homes(homes), "db.internal", "127.0.0.1"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ allow_missing = ["unix"]
 
 [dns]
 allow = ["files.example.org", "*.Pages.example.org"]
+private = ["*.internal"]
 
 [unix]
 allow = ["/run/nscd/socket"]
@@ -110,6 +111,7 @@ fn every_key_has_its_place_in_the_typed_configuration() {
     assert_eq!(config.capture.allow_missing, [Layer::Unix]);
     let allowed: Vec<_> = config.dns.allowed.iter().map(ToString::to_string).collect();
     assert_eq!(allowed, ["files.example.org", "*.pages.example.org"]);
+    assert_eq!(config.dns.private, ["*.internal".parse().unwrap()]);
     let socket = |path: &str| crate::target::SocketPath::parse(path).unwrap();
     let allowed = vec![socket("/run/nscd/socket"), socket("/run/docker.sock")];
     assert_eq!(config.unix.warnings().len(), 1);
@@ -204,14 +206,14 @@ protocol = "mysql?"
 address = ["db.internal:5432"]
 credential = "app"
 [[credential]]
-name = "app"
+user = "app"
 [policy]
 directory = "missing"
 time_zone = "Mars"
 "#;
     let errors = parse_in(&directory, text).unwrap_err();
     let lines: Vec<_> = errors.reports().iter().map(|report| report.line.unwrap()).collect();
-    assert_eq!(lines, [2, 4, 8, 9, 10, 15, 18, 21, 22], "{errors}");
+    assert_eq!(lines, [2, 4, 8, 9, 10, 15, 17, 18, 21, 22], "{errors}");
 }
 
 #[test]

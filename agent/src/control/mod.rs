@@ -247,6 +247,8 @@ pub struct Enrolled {
     pub uid: Option<u32>,
     /// Unix sockets that the workload finds under the paths that it dials.
     pub doorways: Vec<Doorway>,
+    /// The certificate of the authority that vouches for targets towards workloads, as PEM.
+    pub authority: Option<String>,
 }
 
 /// A Unix socket that a workload finds at a path that it dials.

@@ -4,6 +4,7 @@
 //! it has changed, so that rotation needs no restart.
 
 mod certificate;
+mod presentation;
 mod scram_keys;
 mod secret;
 mod source;
@@ -14,6 +15,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use certificate::{CertificateError, ClientCertificate};
+pub use presentation::Presentation;
 pub use scram_keys::{SCRAM_KEYS_MAX, ScramKeys, SessionKeys};
 pub use secret::Secret;
 pub use source::{CertificateFiles, SECRET_MAX, Source, SourceError, read_password, read_secret};
@@ -23,6 +25,7 @@ pub use store::{CredentialError, Store};
 #[derive(Debug)]
 pub struct Credential {
     pub name: Arc<str>,
+    /// Empty where there are no users.
     pub user: String,
     /// `None`: the server trusts the certificate or the connection alone.
     pub password: Option<Secret>,
@@ -30,12 +33,21 @@ pub struct Credential {
     pub certificate: Option<ClientCertificate>,
     /// Keys that SCRAM derives from [`password`](Self::password): kept, because deriving costs milliseconds.
     pub scram: ScramKeys,
+    /// How HTTP servers are shown it.
+    pub http: Option<Presentation>,
 }
 
 impl Credential {
     /// A credential that has a name and a user only.
     pub fn new(name: impl Into<Arc<str>>, user: impl Into<String>) -> Self {
-        Self { name: name.into(), user: user.into(), password: None, certificate: None, scram: ScramKeys::default() }
+        Self {
+            name: name.into(),
+            user: user.into(),
+            password: None,
+            certificate: None,
+            scram: ScramKeys::default(),
+            http: None,
+        }
     }
 
     /// The same credential with a password.

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Secret;
+use super::{Presentation, Secret};
 
 /// Most bytes of a secret's file.
 pub const SECRET_MAX: usize = 16 * 1024;
@@ -18,10 +18,12 @@ const EXPOSING: u32 = 0o077;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Source {
     pub name: Arc<str>,
+    /// Empty where there are no users.
     pub user: String,
     /// The file with the password.
     pub password: Option<PathBuf>,
     pub certificate: Option<CertificateFiles>,
+    pub http: Option<Presentation>,
 }
 
 impl Source {

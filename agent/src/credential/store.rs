@@ -75,6 +75,7 @@ fn read(source: &Source) -> Result<Credential, CredentialError> {
     Ok(Credential {
         password: source.password.as_deref().map(read_password).transpose()?,
         certificate: source.certificate.as_ref().map(ClientCertificate::read).transpose()?,
+        http: source.http.clone(),
         ..Credential::new(source.name.clone(), source.user.clone())
     })
 }

@@ -30,6 +30,7 @@ fn store(password: &Path) -> Store {
         user: "app".into(),
         password: Some(password.into()),
         certificate: None,
+        http: None,
     }])
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     audit::Audit,
     event::{Event, Suspect},
+    lookups::{Again, Repeated},
     namespaces::Namespaces,
     quota::{Excess, Quotas},
 };
@@ -35,7 +36,7 @@ const UNKNOWN: &str = "(unknown)";
 pub(super) struct Refused {
     /// `None` where the kernel has no ring buffer that tells.
     pub kernel: Option<capture::Attempts>,
-    pub names: mpsc::Receiver<dns::Refused>,
+    pub lookups: dns::Lookups,
 }
 
 /// Writes attempts down, and counts them.
@@ -46,6 +47,7 @@ pub struct Attempts {
     quotas: Mutex<Quotas>,
     /// Apart from the others: ordinary programs ask for many names, and must not hide an attempt behind them.
     names: Mutex<Quotas>,
+    answers: Mutex<Repeated>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
@@ -57,6 +59,7 @@ impl Attempts {
             audit,
             quotas: Mutex::default(),
             names: Mutex::default(),
+            answers: Mutex::default(),
             counts: Mutex::default(),
         }
     }
@@ -69,11 +72,26 @@ impl Attempts {
     }
 
     /// Notes names that workloads asked and may not.
-    pub(super) async fn follow_names(self: Arc<Self>, mut refused: mpsc::Receiver<dns::Refused>) -> anyhow::Result<()> {
-        while let Some(refused) = refused.recv().await {
-            if self.admit(&self.names, &refused.workload, NAME) {
-                let dns::Refused { workload, name, kind, why } = refused;
-                self.audit.note(&Event::NameRefused { workload: workload.to_string(), name, kind, why });
+    pub(super) async fn follow_refusals(
+        self: Arc<Self>,
+        mut refused: mpsc::Receiver<dns::Lookup>,
+    ) -> anyhow::Result<()> {
+        while let Some(lookup) = refused.recv().await {
+            if self.admit(&self.names, &lookup.workload, NAME) {
+                self.audit.note(&event_of(lookup, 0));
+            }
+        }
+        anyhow::bail!("names are not relayed any more")
+    }
+
+    /// Notes what workloads asked and were answered: the same once a while, with how often it came again.
+    pub(super) async fn follow_answers(
+        self: Arc<Self>,
+        mut answered: mpsc::Receiver<dns::Lookup>,
+    ) -> anyhow::Result<()> {
+        while let Some(lookup) = answered.recv().await {
+            if self.answers.lock().take(&lookup, Instant::now()) {
+                self.audit.note(&event_of(lookup, 0));
             }
         }
         anyhow::bail!("names are not relayed any more")
@@ -88,6 +106,10 @@ impl Attempts {
             let excess = [self.quotas.lock().end_windows(now), self.names.lock().end_windows(now)].concat();
             for Excess { workload, kind, count } in excess {
                 self.audit.note(&Event::MoreAttempts { workload: workload.to_string(), refusal: kind, count });
+            }
+            let again = self.answers.lock().end_windows(now);
+            for Again { lookup, times } in again {
+                self.audit.note(&event_of(lookup, times));
             }
             let now = self.lost()?;
             if now > lost {
@@ -153,6 +175,15 @@ impl Attempts {
     fn admit(&self, quotas: &Mutex<Quotas>, workload: &Arc<str>, kind: &'static str) -> bool {
         *self.counts.lock().entry(kind).or_default() += 1;
         quotas.lock().take(workload, kind, Instant::now())
+    }
+}
+
+fn event_of(lookup: dns::Lookup, again: u64) -> Event {
+    let dns::Lookup { workload, name, kind, outcome } = lookup;
+    let workload = workload.to_string();
+    match outcome {
+        dns::Outcome::Answered(answer) => Event::NameAnswered { workload, name, kind, answer, again },
+        dns::Outcome::Refused(why) => Event::NameRefused { workload, name, kind, why },
     }
 }
 

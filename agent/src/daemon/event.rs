@@ -89,12 +89,20 @@ pub enum Event {
         refusal: &'static str,
         count: u64,
     },
-    /// A workload asked for a name that it may not ask. No resolver heard of it.
+    /// A workload asked for a name that it may not ask, or that led where it may not.
     NameRefused {
         workload: String,
         name: String,
         kind: String,
-        why: &'static str,
+        why: String,
+    },
+    /// A workload asked for a name, and was answered. Told once for the same answer, then how often it came again.
+    NameAnswered {
+        workload: String,
+        name: String,
+        kind: String,
+        answer: String,
+        again: u64,
     },
     /// Attempts that the kernel could not tell of, or too many names at once.
     LostAttempts {
@@ -159,6 +167,7 @@ impl Event {
             Self::Attempt { .. } => "attempt",
             Self::MoreAttempts { .. } => "more attempts",
             Self::NameRefused { .. } => "name refused",
+            Self::NameAnswered { .. } => "name answered",
             Self::LostAttempts { .. } => "lost attempts",
             Self::ControlRefused { .. } => "control refused",
             Self::Command { .. } => "command",
@@ -214,8 +223,15 @@ impl Event {
                 vec![("workload", workload), ("refusal", refusal.to_owned()), ("count", count.to_string())]
             }
             Self::NameRefused { workload, name, kind, why } => {
-                vec![("workload", workload), ("name", name), ("kind", kind), ("why", why.to_owned())]
+                vec![("workload", workload), ("name", name), ("kind", kind), ("why", why)]
             }
+            Self::NameAnswered { workload, name, kind, answer, again } => vec![
+                ("workload", workload),
+                ("name", name),
+                ("kind", kind),
+                ("answer", answer),
+                ("again", again.to_string()),
+            ],
             Self::LostAttempts { count } => vec![("count", count.to_string())],
             Self::ControlRefused { by: peer } => {
                 let cgroup = peer.cgroup.as_ref().map(|cgroup| cgroup.display().to_string());
@@ -258,6 +274,7 @@ impl Event {
             | Self::Policy { .. }
             | Self::HandingOver { .. }
             | Self::TookOver { .. } => tracing::info!("{event} {facts}"),
+            Self::NameAnswered { .. } => tracing::debug!("{event} {facts}"),
         }
     }
 }

@@ -106,7 +106,8 @@ impl Daemon {
         let cgroup = enrolment.directory().display().to_string();
         let (workload, by) = (name.clone(), peer.clone());
         self.audit.note(&Event::Enrolled { workload, cgroup: cgroup.clone(), owner, by });
-        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways })
+        let authority = Some(self.gatehouse.authority.pem().to_owned());
+        Ok(Enrolled { workload: name, cgroup, token: token.to_hex(), uid: Some(uid), doorways, authority })
     }
 
     /// Looks again at what capture alone cannot hold.

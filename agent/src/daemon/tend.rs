@@ -33,7 +33,8 @@ impl Daemon {
         tasks.spawn(self.roll.clone().keep_examining());
         tasks.spawn(refresh_targets(gatehouse.clone()));
         tasks.spawn(self.attempts.clone().keep_telling());
-        tasks.spawn(self.attempts.clone().follow_names(refused.names));
+        tasks.spawn(self.attempts.clone().follow_refusals(refused.lookups.refused));
+        tasks.spawn(self.attempts.clone().follow_answers(refused.lookups.answered));
         if let Some(kernel) = refused.kernel {
             tasks.spawn(self.attempts.clone().follow(kernel));
         }

@@ -22,6 +22,10 @@ impl Inquiry {
         Self { question: Question::query(name, kind), edns }
     }
 
+    pub(super) fn question(&self) -> &Question {
+        &self.question
+    }
+
     /// The message under this number. It says the same whatever flags the workload's had.
     pub(super) fn message(&self, id: u16) -> Vec<u8> {
         let mut message = Message::new(id, MessageType::Query, OpCode::Query);

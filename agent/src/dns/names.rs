@@ -36,8 +36,8 @@ pub struct Names {
 pub(super) enum Ruling {
     /// A resolver is asked for this name, which nothing of the workload's spells.
     Ask(Name),
-    /// The same for a name that the workload has chosen a part of.
-    AskWild(Name),
+    /// The same for a name that the workload has chosen so many characters of.
+    AskWild(Name, usize),
     /// It is this host's loopback, by name or by address.
     Local(Local),
     /// The name is known here, and has no such record.
@@ -118,10 +118,10 @@ impl Names {
         if self.reverse.contains(&name) {
             return if kind == RecordType::PTR { Ruling::Ask(name) } else { Ruling::NoRecord };
         }
-        match self.wild.iter().any(|pattern| pattern.covers(&name)) {
-            true if is_address => Ruling::AskWild(name),
-            true => Ruling::NoRecord,
-            false => Ruling::Unknown,
+        match self.wild.iter().filter_map(|pattern| pattern.spelled(&name)).min() {
+            Some(spelled) if is_address => Ruling::AskWild(name, spelled),
+            Some(_) => Ruling::NoRecord,
+            None => Ruling::Unknown,
         }
     }
 }
@@ -139,8 +139,13 @@ fn reverse(address: IpAddr) -> Name {
     name
 }
 
+/// Whether a name in lower case is the host's own, or below it.
+pub(super) fn is_localhost(name: &Name) -> bool {
+    name.iter().next_back() == Some(LOCALHOST)
+}
+
 fn local(name: &Name) -> Option<OwnName> {
-    if name.iter().next_back() == Some(LOCALHOST) {
+    if is_localhost(name) {
         return Some(OwnName::Host);
     }
     let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
@@ -162,7 +167,12 @@ impl OwnName {
 
 impl Pattern {
     /// Whether a name in lower case is one of those that it stands for, and short enough where it is wild.
-    fn covers(&self, name: &Name) -> bool {
+    pub(super) fn covers(&self, name: &Name) -> bool {
+        self.spelled(name).is_some()
+    }
+
+    /// How many characters of such a name, dots among them, stand for the wildcard.
+    fn spelled(&self, name: &Name) -> Option<usize> {
         let wild = name.iter().count().saturating_sub(self.name.iter().count());
         let enough = match self.wildcard {
             Wildcard::None => wild == 0,
@@ -171,7 +181,8 @@ impl Pattern {
         };
         let spelled: Vec<_> = name.iter().take(wild).collect();
         let plain = spelled.iter().all(|label| label.iter().copied().all(is_letter));
-        enough && plain && spelled.join(&b'.').len() <= WILD_MAX && self.name.zone_of(name)
+        let length = spelled.join(&b'.').len();
+        (enough && plain && length <= WILD_MAX && self.name.zone_of(name)).then_some(length)
     }
 }
 
@@ -233,7 +244,7 @@ mod tests {
 
     fn goes_on(name: &str) -> bool {
         match ruling(name, RecordType::A) {
-            Ruling::Ask(asked) | Ruling::AskWild(asked) => {
+            Ruling::Ask(asked) | Ruling::AskWild(asked, _) => {
                 assert_eq!(asked.to_string(), name.to_ascii_lowercase());
                 true
             }
@@ -263,8 +274,8 @@ mod tests {
 
     #[test]
     fn a_wildcard_is_whole_labels() {
-        for name in ["a.shop.example.", "a.deep.example.", "a.b.c.deep.example."] {
-            assert_eq!(ruling(name, RecordType::A), Ruling::AskWild(Name::from_ascii(name).unwrap()));
+        for (name, spelled) in [("a.shop.example.", 1), ("ab.deep.example.", 2), ("a.b.cd.deep.example.", 6)] {
+            assert_eq!(ruling(name, RecordType::A), Ruling::AskWild(Name::from_ascii(name).unwrap(), spelled));
         }
         for name in [
             "*.shop.example.",

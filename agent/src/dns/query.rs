@@ -5,10 +5,10 @@ use std::sync::Arc;
 use hickory_proto::{
     op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query as Question, ResponseCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata::opt::EdnsOption},
-    serialize::binary::{BinDecodable, BinDecoder, BinEncodable},
+    serialize::binary::{BinDecodable, BinDecoder},
 };
 
-use super::{DATAGRAM_ANSWER_MAX, PLAIN_ANSWER_MAX, QUERY_MAX, inquiry::Inquiry};
+use super::{DATAGRAM_ANSWER_MAX, PLAIN_ANSWER_MAX, QUERY_MAX, answer::Answer, inquiry::Inquiry};
 
 /// `TKEY` negotiates keys between two that talk to each other (RFC 2930); a relay is neither.
 const TKEY: u16 = 249;
@@ -16,9 +16,6 @@ const TKEY: u16 = 249;
 /// An Extended DNS Error and its code `Blocked` (RFC 8914, sections 2 and 4.16).
 const EXTENDED_ERROR: u16 = 15;
 const BLOCKED: u16 = 15;
-
-/// Length of a message's header, behind which its question stands (RFC 1035, section 4.1.1).
-const HEADER_LENGTH: usize = 12;
 
 /// How a question came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,19 +96,26 @@ impl Query {
     }
 
     /// A resolver's answer for this workload: under the number and the spelling that it asked by, and cut where it is
-    /// too long. The question stands in the answer as it was asked (see [`Inquiry::is_answered_by`]).
-    pub(super) fn answered(&self, mut message: Vec<u8>) -> Vec<u8> {
-        if self.transport == Transport::Datagram && message.len() > usize::from(self.answer_max()) {
-            return self.cut();
+    /// too long.
+    pub(super) fn answered(&self, answer: &Answer) -> Vec<u8> {
+        let mut message = response(&self.asked, Some(&self.question), answer.code);
+        message.metadata.truncation = answer.truncated;
+        let spelled = |mut record: Record| {
+            if record.name == *self.question.name() {
+                record.name = self.question.name().clone();
+            }
+            record
+        };
+        message.add_answers(answer.records.iter().cloned().map(spelled));
+        message.add_authorities(answer.absence.clone());
+        if self.edns.is_some() {
+            let mut edns = Edns::new();
+            edns.set_max_payload(DATAGRAM_ANSWER_MAX);
+            message.set_edns(edns);
         }
-        if let Some(id) = message.first_chunk_mut() {
-            *id = self.asked.id.to_be_bytes();
-        }
-        let spelled = self.question.to_bytes().unwrap_or_default();
-        if let Some(place) = message.get_mut(HEADER_LENGTH..HEADER_LENGTH + spelled.len()) {
-            place.copy_from_slice(&spelled);
-        }
-        message
+        let message = self.written(message);
+        let is_long = self.transport == Transport::Datagram && message.len() > usize::from(self.answer_max());
+        if is_long { self.cut() } else { message }
     }
 
     /// What is known here, without a resolver: one record, or none.
@@ -140,7 +144,7 @@ impl Query {
         refusal(&self.asked, Some(&self.question), code)
     }
 
-    /// One of the daemon's own answers, which is short.
+    /// One of the daemon's own messages.
     fn written(&self, message: Message) -> Vec<u8> {
         message.to_vec().unwrap_or_else(|_| self.refused(ResponseCode::ServFail))
     }
@@ -248,7 +252,8 @@ mod tests {
         answer.add_answer(Record::from_rdata(Name::from_ascii("db.example.").unwrap(), 60, address.clone()));
         let answer = answer.to_vec().unwrap();
         assert!(inquiry.is_answered_by(&answer, 9));
-        let answer = Message::from_vec(&query.answered(answer)).unwrap();
+        let answer = Answer::read(&answer, inquiry.question()).unwrap();
+        let answer = Message::from_vec(&query.answered(&answer)).unwrap();
         assert_eq!(answer.metadata.id, 7);
         assert!(answer.queries[0].name().eq_case(query.question.name()));
         assert_eq!((answer.answers.len(), &answer.answers[0].data), (1, &address));
@@ -316,9 +321,21 @@ mod tests {
     #[test]
     fn an_answer_too_long_for_the_asker_is_cut() {
         let query = read(&question("db.example.", RecordType::A)).unwrap();
-        let long = Message::from_vec(&query.answered(vec![0; usize::from(PLAIN_ANSWER_MAX) + 1])).unwrap();
-        assert_eq!((long.metadata.id, long.metadata.truncation), (7, true));
-        assert_eq!(query.answered(vec![9; 12]), [&[0, 7][..], &[9; 10]].concat());
+        let record = |last| {
+            Record::from_rdata(
+                query.question.name().clone(),
+                60,
+                RData::A(hickory_proto::rr::rdata::A::new(192, 0, 2, last)),
+            )
+        };
+        let answer = |count| {
+            let records = (0..count).map(record).collect();
+            let answer = Answer { code: ResponseCode::NoError, truncated: false, records, absence: None };
+            Message::from_vec(&query.answered(&answer)).unwrap()
+        };
+        let (short, long) = (answer(2), answer(100));
+        assert_eq!((short.metadata.id, short.metadata.truncation, short.answers.len()), (7, false, 2));
+        assert_eq!((long.metadata.id, long.metadata.truncation, long.answers.len()), (7, true, 0));
     }
 
     proptest! {
@@ -328,7 +345,9 @@ mod tests {
                 let inquiry = query.inquiry(query.question.name().to_lowercase());
                 inquiry.is_answered_by(&message, 9);
                 prop_assert!(!inquiry.message(9).is_empty());
-                prop_assert!(Message::from_vec(&query.answered(message)).is_ok());
+                if let Some(answer) = Answer::read(&message, inquiry.question()) {
+                    prop_assert!(Message::from_vec(&query.answered(&answer)).is_ok());
+                }
             }
         }
     }

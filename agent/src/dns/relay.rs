@@ -1,14 +1,6 @@
 //! From a workload's question to its answer.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Instant};
 
 use hickory_proto::{
     op::ResponseCode,
@@ -18,14 +10,18 @@ use hickory_proto::{
     },
 };
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
 use super::{
-    ANSWER_TIMEOUT, Names, Query, RESOLVER_TIMEOUT, Resolvers, Transport, UNTOLD_MAX, Unread, WAITING_MAX,
-    WAITING_OF_WORKLOAD_MAX, exchange,
+    ANSWER_TIMEOUT, Homes, Names, Pins, Query, RESOLVER_TIMEOUT, Resolvers, Transport, Unread, WAITING_MAX,
+    WAITING_OF_WORKLOAD_MAX,
+    answer::Answer,
+    exchange,
     inquiry::Inquiry,
+    lookup::{self, Lookups, Outcome, Teller},
     names::{Local, Ruling},
-    pace::Pace,
+    own::Own,
+    pace::{Pace, Spelled},
 };
 
 /// Answers the questions of all workloads.
@@ -33,26 +29,18 @@ use super::{
 pub struct Relay {
     resolvers: Resolvers,
     names: Names,
+    homes: Homes,
+    own: Own,
+    pins: Pins,
     waiting: Arc<Mutex<Waiting>>,
     pace: Mutex<Pace>,
-    refused: mpsc::Sender<Refused>,
-    untold: AtomicU64,
-}
-
-/// A question that no resolver has heard of.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refused {
-    pub workload: Arc<str>,
-    /// As it was asked, with what is no letter escaped.
-    pub name: String,
-    /// The kind of record, such as `A`.
-    pub kind: String,
-    pub why: &'static str,
+    teller: Teller,
 }
 
 /// What a workload reads, and the host's record.
 const UNKNOWN: &str = "no target has this name, and `[dns] allow` does not name it";
-const TOO_FAST: &str = "too many names of the workload's own choice in one minute";
+/// What a workload reads where the host's record has the address as well.
+const STRAY: &str = "the answer leads where this name may not: the host's record says why";
 
 /// How many questions wait for an answer.
 #[derive(Debug, Default)]
@@ -69,16 +57,21 @@ struct Place {
 }
 
 impl Relay {
-    /// A relay that asks these resolvers for these names, and what it has refused, to be told.
-    pub fn new(resolvers: Resolvers, names: Names) -> (Self, mpsc::Receiver<Refused>) {
-        let (refused, told) = mpsc::channel(UNTOLD_MAX);
-        let (waiting, pace, untold) = Default::default();
-        (Self { resolvers, names, waiting, pace, refused, untold }, told)
+    /// A relay that asks these resolvers for these names, and what becomes of each question, to be told.
+    pub fn new(resolvers: Resolvers, names: Names, homes: Homes) -> (Self, Lookups) {
+        let (teller, lookups) = Teller::new();
+        let (own, pins, waiting, pace) = Default::default();
+        (Self { resolvers, names, homes, own, pins, waiting, pace, teller }, lookups)
     }
 
-    /// How many refused questions nobody was told of, because too many were refused at once.
+    /// How many questions nobody was told of, because too many came at once.
     pub fn untold(&self) -> u64 {
-        self.untold.load(Ordering::Relaxed)
+        self.teller.untold()
+    }
+
+    /// What each workload was told.
+    pub fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// The answer to a workload's message; `None` where silence is the answer: it is no question, or too many wait.
@@ -92,45 +85,83 @@ impl Relay {
             }
         };
         tracing::debug!(%workload, question = %query.question, ?transport, "asked");
-        match self.names.judge(&query.question) {
-            Ruling::Ask(name) => self.ask(&query, name, false).await,
-            Ruling::AskWild(name) => self.ask(&query, name, true).await,
-            Ruling::Local(local) => Some(query.told(Some(record(local)))),
-            Ruling::NoRecord => Some(query.told(None)),
+        let ruling = self.names.judge(&query.question);
+        let spelled = match &ruling {
+            Ruling::AskWild(name, characters) => Some(Spelled(name, *characters)),
+            Ruling::Ask(_) | Ruling::Local(_) | Ruling::NoRecord => None,
             // So that a client goes on to the next name of its search list.
-            Ruling::Unknown => Some(self.refuse(&query, ResponseCode::NXDomain, UNKNOWN)),
+            Ruling::Unknown => return Some(self.refuse(&query, ResponseCode::NXDomain, UNKNOWN)),
+        };
+        let admitted = self.pace.lock().admits(workload, spelled, Instant::now());
+        if let Err(too_much) = admitted {
+            return Some(self.refuse(&query, ResponseCode::Refused, &too_much.to_string()));
+        }
+        match ruling {
+            Ruling::Ask(name) => self.ask(&query, &name, false).await,
+            Ruling::AskWild(name, _) => self.ask(&query, &name, true).await,
+            Ruling::Local(local) => Some(self.tell(&query, Some(record(local)))),
+            Ruling::NoRecord | Ruling::Unknown => Some(self.tell(&query, None)),
         }
     }
 
-    async fn ask(&self, query: &Query, name: Name, wild: bool) -> Option<Vec<u8>> {
-        if !self.pace.lock().admits(&query.workload, wild, Instant::now()) {
-            return Some(self.refuse(query, ResponseCode::Refused, TOO_FAST));
-        }
+    async fn ask(&self, query: &Query, name: &Name, wild: bool) -> Option<Vec<u8>> {
         let Some(_place) = Place::take(&self.waiting, &query.workload) else {
             tracing::debug!(workload = %query.workload, "too many DNS queries wait: one was dropped");
             return None;
         };
-        Some(self.resolve(query, &query.inquiry(name)).await)
+        Some(match self.resolve(query, &query.inquiry(name.clone())).await {
+            Ok(answer) => self.pass(query, name, wild, answer),
+            Err(code) => {
+                self.teller.tell(query, Outcome::Answered("no resolver answers".into()));
+                query.refused(code)
+            }
+        })
     }
 
-    fn refuse(&self, query: &Query, code: ResponseCode, why: &'static str) -> Vec<u8> {
-        let refused = Refused {
-            workload: query.workload.clone(),
-            name: query.question.name().to_string(),
-            kind: query.question.query_type().to_string(),
-            why,
-        };
-        if self.refused.try_send(refused).is_err() {
-            self.untold.fetch_add(1, Ordering::Relaxed);
-        }
+    /// What is known here.
+    fn tell(&self, query: &Query, record: Option<RData>) -> Vec<u8> {
+        let told = record.as_ref().map_or("no such record".into(), ToString::to_string);
+        self.teller.tell(query, Outcome::Answered(told));
+        query.told(record)
+    }
+
+    fn refuse(&self, query: &Query, code: ResponseCode, why: &str) -> Vec<u8> {
+        self.teller.tell(query, Outcome::Refused(why.into()));
         query.blocked(code, why)
     }
 
+    /// Passes on what of an answer this name may stand for, and remembers it.
+    fn pass(&self, query: &Query, name: &Name, wild: bool, mut answer: Answer) -> Vec<u8> {
+        if answer.truncated {
+            // It comes again, over TCP.
+            return query.answered(&answer);
+        }
+        let own = self.own.addresses();
+        let mut stray = None;
+        let dropped = answer.retain(|address| {
+            let judged = self.homes.judge(name, wild, address, &own);
+            judged.inspect_err(|why| stray = stray.or(Some(*why))).is_ok()
+        });
+        if let Some(why) = stray {
+            let strays = lookup::list(dropped.into_iter());
+            self.teller.tell(query, Outcome::Refused(format!("the answer was {strays}: {why}")));
+            if answer.addresses().next().is_none() {
+                return query.blocked(ResponseCode::NoError, STRAY);
+            }
+        }
+        let now = Instant::now();
+        for (address, lifetime) in answer.addresses() {
+            self.pins.pin(&query.workload, name, address, lifetime, now);
+        }
+        self.teller.tell(query, Outcome::Answered(in_words(&answer)));
+        query.answered(&answer)
+    }
+
     /// Asks one resolver after the other, a single one twice.
-    async fn resolve(&self, query: &Query, inquiry: &Inquiry) -> Vec<u8> {
+    async fn resolve(&self, query: &Query, inquiry: &Inquiry) -> Result<Answer, ResponseCode> {
         let resolvers = self.resolvers.list();
         if resolvers.is_empty() {
-            return query.refused(ResponseCode::Refused);
+            return Err(ResponseCode::Refused);
         }
         let turns = resolvers.len().max(2);
         let ask = async {
@@ -141,10 +172,21 @@ impl Relay {
             }
             None
         };
-        match timeout(ANSWER_TIMEOUT, ask).await {
-            Ok(Some(answer)) => query.answered(answer),
-            Ok(None) | Err(_) => query.refused(ResponseCode::ServFail),
+        timeout(ANSWER_TIMEOUT, ask).await.ok().flatten().ok_or(ResponseCode::ServFail)
+    }
+}
+
+/// An answer as it is told.
+fn in_words(answer: &Answer) -> String {
+    let addresses = lookup::list(answer.addresses().map(|(address, _)| address));
+    let names = || answer.records.iter().filter(|record| !record.data.record_type().is_cname());
+    match answer.code {
+        ResponseCode::NoError if !addresses.is_empty() => addresses,
+        ResponseCode::NoError if names().next().is_some() => {
+            names().map(|record| record.data.to_string()).collect::<Vec<_>>().join(" ")
         }
+        ResponseCode::NoError => "no such record".into(),
+        code => code.to_string(),
     }
 }
 
@@ -156,9 +198,15 @@ fn record(local: Local) -> RData {
     }
 }
 
-async fn ask(inquiry: &Inquiry, transport: Transport, resolver: SocketAddr) -> Option<Vec<u8>> {
+async fn ask(inquiry: &Inquiry, transport: Transport, resolver: SocketAddr) -> Option<Answer> {
     match timeout(RESOLVER_TIMEOUT, exchange::ask(inquiry, transport, resolver)).await {
-        Ok(Ok(answer)) => Some(answer),
+        Ok(Ok(message)) => {
+            let answer = Answer::read(&message, inquiry.question());
+            if answer.is_none() {
+                tracing::debug!(%resolver, "a resolver's answer cannot be read");
+            }
+            answer
+        }
         Ok(Err(error)) => {
             tracing::debug!(%resolver, %error, "a resolver cannot be asked");
             None

@@ -93,6 +93,7 @@ fn target() -> Arc<Target> {
         credential: None,
         labels: BTreeMap::from([("environment".to_owned(), "prod".to_owned())]),
         classes: BTreeMap::new(),
+        paths: Default::default(),
     })
 }
 

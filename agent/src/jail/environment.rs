@@ -62,12 +62,13 @@ pub struct Environment {
 
 impl Environment {
     /// That of a jail: what the caller gives by name comes last, and stands.
-    pub fn of_jail(identity: &Identity, given: &[(OsString, OsString)]) -> Self {
+    pub fn of_jail(identity: &Identity, trusted: &[(OsString, OsString)], given: &[(OsString, OsString)]) -> Self {
         let mut environment = Self { removed: OUTSIDE.to_vec(), set: Vec::new() };
         if identity.is_own() {
             environment.removed.extend(OF_HOME);
         }
         environment.become_user(identity);
+        environment.set.extend_from_slice(trusted);
         environment.set.extend_from_slice(given);
         environment
     }
@@ -87,15 +88,20 @@ impl Environment {
     /// Takes out of `PATH` what this process may not enter: with it, a program that is nowhere would be one that may
     /// not be run (execvp(3)).
     pub(super) fn without_closed_directories(&self) -> Self {
-        let given = self.set.iter().rev().find(|(name, _)| name == PATH).map(|(_, value)| value.clone());
         let mut open = self.clone();
-        if let Some(path) = given.or_else(|| env::var_os(PATH)) {
+        if let Some(path) = self.value(PATH) {
             let directories =
                 env::split_paths(&path).filter(|one| access(one, AccessFlags::X_OK) != Err(Errno::EACCES));
             // What was split can be joined.
             open.set.push((PATH.into(), env::join_paths(directories).unwrap_or(path)));
         }
         open
+    }
+
+    /// What a variable will be for the command; `None`: not set.
+    pub(super) fn value(&self, name: &str) -> Option<OsString> {
+        let set = self.set.iter().rev().find(|(set, _)| set == name).map(|(_, value)| value.clone());
+        set.or_else(|| env::var_os(name).filter(|_| !self.removed.contains(&name)))
     }
 
     pub(super) fn give(&self, command: &mut Command) {
@@ -118,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_jail_knows_nothing_of_agents_outside() {
-        let environment = Environment::of_jail(&Identity::own(1_900_000_000).unwrap(), &[]);
+        let environment = Environment::of_jail(&Identity::own(1_900_000_000).unwrap(), &[], &[]);
         let given = given(&environment);
         for name in ["SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "DOCKER_HOST", "XDG_RUNTIME_DIR"] {
             assert!(given.contains(&(name.into(), None)), "{name}");
@@ -129,8 +135,10 @@ mod tests {
     #[test]
     fn what_the_caller_gives_by_name_stands() {
         let own = Identity::own(1_900_000_000).unwrap();
-        let environment =
-            Environment::of_jail(&own, &[("HOME".into(), "/srv".into()), ("DISPLAY".into(), ":9".into())]);
+        let trusted = [("SSL_CERT_FILE".into(), "/run/trust".into())];
+        let named = [("HOME", "/srv"), ("DISPLAY", ":9"), ("SSL_CERT_FILE", "/srv/own.pem")];
+        let environment = Environment::of_jail(&own, &trusted, &named.map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(environment.value("SSL_CERT_FILE"), Some("/srv/own.pem".into()));
         let given = given(&environment);
         assert!(given.contains(&("HOME".into(), Some("/srv".into()))));
         assert!(given.contains(&("DISPLAY".into(), Some(":9".into()))));

@@ -20,6 +20,10 @@ pub enum LaunchError {
          hint: give files, pipes, a terminal or `/dev/null` as input and output"
     )]
     InheritedDescriptor { descriptor: i32, what: &'static str },
+    #[error(
+        "the daemon sent no certificate of its authority\n  hint: is it of another version? `--no-trust` goes without"
+    )]
+    Authority,
     #[error(transparent)]
     Bind(#[from] BindError),
     #[error(
@@ -51,6 +55,7 @@ impl LaunchError {
             | Self::UnknownUser(_)
             | Self::Root
             | Self::InheritedDescriptor { .. }
+            | Self::Authority
             | Self::Bind(_)
             | Self::WorkingDirectory(_)
             | Self::System { .. }

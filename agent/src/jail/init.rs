@@ -30,6 +30,7 @@ use super::{
     error::{LaunchError, system},
     launcher, refusal, signals,
     terminal::{Inner, Manner},
+    trust,
     view::View,
 };
 
@@ -67,6 +68,9 @@ fn tell_failure(error: &LaunchError, channel: &Channel) -> i32 {
 fn start(task: &Task<'_>, channel: &Channel) -> Result<Pid, LaunchError> {
     let mask = umask(Mode::from_bits_truncate(0o022));
     task.view.build(task.identity)?;
+    if let Some(trust) = task.view.trust() {
+        trust::warn_of_strangers(trust, |name| task.environment.value(name));
+    }
     let refusing = refusal::listen()?;
     umask(mask);
     confinement::confine(task.identity, &Writable::Below(task.view.writable()))?;

@@ -45,6 +45,7 @@ mod seccomp;
 mod signals;
 mod supervisor;
 mod terminal;
+mod trust;
 mod view;
 
 use std::{
@@ -69,6 +70,7 @@ use domain::Writable;
 use environment::Environment;
 use error::system;
 use terminal::Outer;
+use trust::Trust;
 use view::View;
 
 /// A Unix socket, or a directory of them, that stands in the jail at a path, whatever else is hidden.
@@ -90,6 +92,7 @@ pub struct Jail {
     directory: PathBuf,
     /// Seen before the host's network was left.
     sockets: BTreeSet<PathBuf>,
+    trust: Option<Trust>,
 }
 
 impl Jail {
@@ -104,7 +107,13 @@ impl Jail {
         let directory = env::current_dir().map_err(system("find the working directory"))?;
         let sockets = hidden::sockets()?;
         network::enter()?;
-        Ok(Self { binds, directory, sockets })
+        Ok(Self { binds, directory, sockets, trust: None })
+    }
+
+    /// Lets the command trust an authority, given as PEM, as if it were among the host's.
+    pub fn trust(&mut self, authority: &str) -> Result<(), LaunchError> {
+        self.trust = Some(Trust::of(authority)?);
+        Ok(())
     }
 
     /// Runs a command as its supervisor, and answers how it ended.
@@ -119,8 +128,9 @@ impl Jail {
         arguments: &[OsString],
     ) -> Result<Ended, LaunchError> {
         let terminal = Outer::find();
-        let view = View::take(identity, &self.binds, openings, self.sockets)?;
-        let environment = Environment::of_jail(identity, variables);
+        let trusted = if self.trust.is_some() { trust::variables() } else { Vec::new() };
+        let environment = Environment::of_jail(identity, &trusted, variables);
+        let view = View::take(identity, &self.binds, openings, self.sockets, self.trust)?;
         let signals = signals::watch().map_err(system("watch for signals"))?;
         let (ours, theirs) = channel::pair().map_err(system("make a channel"))?;
         unshare(CloneFlags::CLONE_NEWPID).map_err(system("make a pid namespace"))?;

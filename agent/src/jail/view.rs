@@ -23,6 +23,7 @@ use super::{
     error::{LaunchError, at, system},
     hidden,
     mount::{self, Detached, NO_DEVICES, NO_SETUID, READ_ONLY},
+    trust::Trust,
 };
 
 /// The kernel's file systems that programs need: processes and devices, those of the jail's namespaces.
@@ -49,6 +50,7 @@ pub(super) struct View {
     resolver: Option<(PathBuf, Detached)>,
     sockets: BTreeSet<PathBuf>,
     accounts: Option<Accounts>,
+    trust: Option<Trust>,
 }
 
 impl View {
@@ -58,6 +60,7 @@ impl View {
         binds: &[Bind],
         openings: &[Opening],
         sockets: BTreeSet<PathBuf>,
+        trust: Option<Trust>,
     ) -> Result<Self, LaunchError> {
         let mut maps = Vec::new();
         // A user of the host is at home; what was named goes before.
@@ -70,12 +73,26 @@ impl View {
         binds.sort_by(|(one, _), (other, _)| one.cmp(other));
         let openings = openings.iter().map(opened).collect::<Result<_, _>>()?;
         let accounts = if identity.is_own() { Some(Accounts::read(identity)?) } else { None };
-        Ok(Self { devices: Devices::take()?, binds, written, openings, resolver: resolver()?, sockets, accounts })
+        Ok(Self {
+            devices: Devices::take()?,
+            binds,
+            written,
+            openings,
+            resolver: resolver()?,
+            sockets,
+            accounts,
+            trust,
+        })
     }
 
     /// Where the workload may write.
     pub(super) fn writable(&self) -> Vec<PathBuf> {
         WRITABLE.iter().map(PathBuf::from).chain(self.written.iter().cloned()).collect()
+    }
+
+    /// The authority that the workload trusts beside the host's.
+    pub(super) fn trust(&self) -> Option<&Trust> {
+        self.trust.as_ref()
     }
 
     /// Enters namespaces of its own for mounts, System V objects and cgroups, and makes the view there.
@@ -107,7 +124,8 @@ impl View {
                 placed => placed.map_err(at("open the way to", path))?,
             }
         }
-        Ok(())
+        // Last: a bind may have brought stores of its own.
+        self.trust.as_ref().map_or(Ok(()), Trust::place)
     }
 
     fn furnish_run(&self, identity: &Identity) -> Result<(), LaunchError> {

@@ -5,6 +5,7 @@
 //! ([`Detectors::scan`]), and what is found is masked inside its text. The second way is the last
 //! line of defence, never the first: `README.md` beside this file says what it cannot see.
 
+pub mod body;
 mod detect;
 pub mod json;
 mod names;
@@ -19,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::pseudonym::Pseudonyms;
 pub use self::{
-    detect::{DETECTED, Detectors},
+    detect::{DETECTED, Detectors, Sieve, Sifted},
     names::class_of_name,
 };
 use crate::target::Class;

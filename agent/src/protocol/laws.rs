@@ -7,11 +7,11 @@ use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
 use super::{
-    Engine, Input, Output, PROTOCOLS, Protocol, ProtocolError, Session, Side,
+    Engine, Input, Opening, Output, PROTOCOLS, Protocol, ProtocolError, Session, Side, http,
     playbook::{Judge, Playbook, Script, Step},
     postgres,
 };
-use crate::{gate::Verdict, request::Request};
+use crate::{gate::Verdict, request::Request, target::Verify};
 
 type Maker<'a> = &'a dyn Fn() -> Box<dyn Session>;
 
@@ -19,7 +19,15 @@ type Maker<'a> = &'a dyn Fn() -> Box<dyn Session>;
 fn scripts(protocol: &Protocol) -> Vec<Script> {
     match protocol.name {
         "postgres" => postgres::playbook::scripts(),
+        "http" => http::playbook::scripts(),
         other => panic!("protocol {other} has no scripts for the laws"),
+    }
+}
+
+fn opening(protocol: &Protocol) -> Opening {
+    match protocol.name {
+        "http" => http::playbook::opening(Verify::Off),
+        _ => postgres::playbook::opening(Verify::Off),
     }
 }
 
@@ -28,7 +36,7 @@ fn for_all(check: impl Fn(Maker<'_>, &Script) -> Result<(), String>) {
     for protocol in PROTOCOLS {
         let Engine::Session(open) = protocol.engine;
         for script in scripts(protocol) {
-            let outcome = check(&|| open(postgres::playbook::opening(crate::target::Verify::Off)), &script);
+            let outcome = check(&|| open(opening(protocol)), &script);
             assert_eq!(outcome, Ok(()), "{}: {}", protocol.name, script.name);
         }
     }
@@ -102,9 +110,13 @@ fn holds(bytes: &[u8], word: &str) -> bool {
 
 fn chunking_does_not_matter(open: Maker<'_>, script: &Script, sizes: &[usize]) -> Result<(), String> {
     for judge in [permit as Judge, refuse, script.masking] {
-        let expected = play(open, script, judge, &whole);
-        for cut in [&single as &dyn Fn(usize) -> Vec<usize>, &|_| sizes.to_vec()] {
+        let heard = |cut: &dyn Fn(usize) -> Vec<usize>| {
             let said = play(open, script, judge, cut);
+            Said { downstream: (script.heard)(said.downstream), ..said }
+        };
+        let expected = heard(&whole);
+        for cut in [&single as &dyn Fn(usize) -> Vec<usize>, &|_| sizes.to_vec()] {
+            let said = heard(cut);
             if said != expected {
                 return Err(format!("in pieces: {said:?}\nat once: {expected:?}"));
             }

@@ -1,6 +1,7 @@
 //! The registry of protocols, and the contract of a session.
 
 pub mod driver;
+pub mod http;
 mod inbox;
 pub mod postgres;
 mod wire;
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// Every protocol that the gate speaks. A new one is a folder and a line here.
-pub const PROTOCOLS: &[Protocol] = &[postgres::PROTOCOL];
+pub const PROTOCOLS: &[Protocol] = &[postgres::PROTOCOL, http::PROTOCOL];
 
 /// One protocol: how it is recognised and who speaks it.
 pub struct Protocol {

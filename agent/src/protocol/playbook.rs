@@ -27,6 +27,8 @@ pub struct Script {
     pub masking: Judge,
     /// Whether a permitted conversation passes without any change.
     pub is_verbatim: bool,
+    /// What a workload reads in the bytes that it is sent, where the same can be said in several ways.
+    pub heard: fn(Vec<u8>) -> Vec<u8>,
     pub classifier: Arc<Classifier>,
 }
 

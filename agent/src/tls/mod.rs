@@ -20,5 +20,5 @@ pub use authority::{Authority, AuthorityError};
 pub use channel_binding::channel_binding;
 pub use leaf::{LEAF_LIFETIME, LEAVES_MAX};
 pub use stream::{HANDSHAKE_TIMEOUT, HandshakeError, Rewind, Stream};
-pub use trust_store::{TrustStore, TrustStoreError};
+pub use trust_store::{Change, TrustStore, TrustStoreError};
 pub use upstream::{UpstreamTls, UpstreamTlsError};

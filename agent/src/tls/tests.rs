@@ -126,6 +126,7 @@ fn target(host: &str, tls: Verify) -> Target {
         credential: None,
         labels: Default::default(),
         classes: Default::default(),
+        paths: Default::default(),
     }
 }
 

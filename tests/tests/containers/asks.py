@@ -47,7 +47,9 @@ try:
 except TimeoutError:
     print("silence")
 else:
-    number, flags, _, answers = struct.unpack("!HHHH", answer[:8])
+    number, flags, _, answers, _, options = struct.unpack("!HHHHHH", answer[:12])
     assert number == 7 and flags & 0x8000, answer
-    address = str(ipaddress.ip_address(answer[-4:])) if answers else "-"
+    # Options without content are eleven bytes at the end (RFC 6891, section 6.1.2).
+    end = len(answer) - 11 * options
+    address = str(ipaddress.ip_address(answer[end - 4:end])) if answers else "-"
     print(source, flags & 15, "cut" if flags & 0x0200 else "whole", address)

@@ -25,7 +25,8 @@ impl Names {
     fn start() -> Result<Self> {
         let resolver = Resolver::start()?;
         let server = Postgres::start()?;
-        let allowed = r#"["db.portcullis.test", "long.portcullis.test", "*.wild.portcullis.test"]"#;
+        let allowed =
+            r#"["db.portcullis.test", "long.portcullis.test", "*.wild.portcullis.test", "rebound.portcullis.test"]"#;
         let extra = format!("[capture]\nresolvers = [\"{}\"]\n[dns]\nallow = {allowed}", resolver.address());
         let gate = Gate::with(&server, &Setup { extra, ..Setup::default() })?;
         Ok(Self { pair: Pair { gate, server }, resolver })
@@ -129,6 +130,25 @@ fn a_name_that_nobody_allows_is_heard_by_nobody() -> Result<()> {
     wait_for("the host's record has the name", || {
         let record = names.pair.gate.ask(["sessions", "show", "host"])?;
         Ok(record.contains("name refused") && record.contains("stolen.db.portcullis.test"))
+    })
+}
+
+#[test]
+fn a_name_does_not_lead_to_this_host_and_every_lookup_is_recorded() -> Result<()> {
+    let names = Names::start()?;
+    let own = names.resolver.address().to_string();
+    for name in ["rebound.portcullis.test", "rebound.wild.portcullis.test"] {
+        for how in ["unconnected", "tcp", "option"] {
+            let answer = heard(&names.asks(how, &own, name).output()?);
+            ensure!(answer == format!("{own} 0 whole -"), "{how} {name}: {answer}");
+        }
+    }
+    let answer = heard(&names.asks("unconnected", &own, "db.portcullis.test").output()?);
+    ensure!(answer == format!("{own} 0 whole 192.0.2.99"), "{answer}");
+    wait_for("the host's record has the lookups", || {
+        let record = names.pair.gate.ask(["sessions", "show", "host"])?;
+        let refused = record.contains("name refused") && record.contains("127.0.0.3 169.254.169.254");
+        Ok(refused && record.contains("name answered") && record.contains("192.0.2.99"))
     })
 }
 

@@ -19,6 +19,9 @@ use hickory_proto::{
 /// RFC 5737, TEST-NET-1: what every name stands for.
 const ANSWER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 99);
 
+/// What a name that begins with `rebound` stands for: this host, and the cloud's metadata.
+const REBOUND: [Ipv4Addr; 2] = [Ipv4Addr::new(127, 0, 0, 3), Ipv4Addr::new(169, 254, 169, 254)];
+
 /// How many records a name that begins with `long` has: more than a datagram holds.
 const LONG: usize = 200;
 
@@ -95,6 +98,12 @@ fn answer(message: &[u8], messages: &Mutex<Vec<Vec<u8>>>) -> Option<Message> {
     let records = if name.to_string().starts_with("long") { LONG } else { 1 };
     for _ in 0..records {
         answer.add_answer(Record::from_rdata(name.clone(), 60, RData::A(A(ANSWER))));
+    }
+    if name.to_string().starts_with("rebound") {
+        answer.answers.clear();
+        for address in REBOUND {
+            answer.add_answer(Record::from_rdata(name.clone(), 60, RData::A(A(address))));
+        }
     }
     Some(answer)
 }

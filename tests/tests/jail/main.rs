@@ -11,6 +11,7 @@ mod life;
 mod rig;
 mod terminal;
 mod tools;
+mod trust;
 mod walls;
 
 /// Not a test: what this program does in a jail.

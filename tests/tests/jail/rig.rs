@@ -121,6 +121,19 @@ impl Daemon {
         }
     }
 
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    pub fn configuration(&self) -> PathBuf {
+        self.directory.path().join("portcullis.toml")
+    }
+
+    /// Records, index, authority.
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
     fn control(&self) -> PathBuf {
         self.directory.path().join("control.sock")
     }

@@ -12,6 +12,7 @@ pub enum Area {
     Capture,
     Jail,
     Postgres,
+    Http,
     Clients,
     Containers,
     Vm,
@@ -19,7 +20,7 @@ pub enum Area {
 
 impl Area {
     /// All of them, those that answer soonest first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unit,
         Self::Laws,
         Self::Sql,
@@ -27,6 +28,7 @@ impl Area {
         Self::Capture,
         Self::Jail,
         Self::Postgres,
+        Self::Http,
         Self::Clients,
         Self::Containers,
         Self::Vm,
@@ -41,6 +43,7 @@ impl Area {
             Self::Capture => "capture",
             Self::Jail => "jail",
             Self::Postgres => "postgres",
+            Self::Http => "http",
             Self::Clients => "clients",
             Self::Containers => "containers",
             Self::Vm => "vm",
@@ -56,6 +59,7 @@ impl Area {
             Self::Capture => "the kernel programs, the daemon around them and the attack table, on this kernel (root)",
             Self::Jail => "what a command can and cannot do under `portcullis run`, with ordinary tools (root)",
             Self::Postgres => "PostgreSQL through the gate, end to end, and releases 14 to 18 on the wire (root)",
+            Self::Http => "HTTP through the gate, end to end: a real server, real clients (root)",
             Self::Clients => "clients, tools and a driver's own tests, directly and through the gate (root)",
             Self::Containers => "network namespaces and containers under the gate, and DNS in them (root)",
             Self::Vm => "capture on the newest distribution kernel in QEMU, with BPF LSM; `cargo xtask vm` has more",
@@ -69,7 +73,13 @@ impl Area {
     pub fn needs_root(self) -> bool {
         match self {
             Self::Unit | Self::Laws | Self::Sql | Self::Vm => false,
-            Self::Record | Self::Capture | Self::Jail | Self::Postgres | Self::Clients | Self::Containers => true,
+            Self::Record
+            | Self::Capture
+            | Self::Jail
+            | Self::Postgres
+            | Self::Http
+            | Self::Clients
+            | Self::Containers => true,
         }
     }
 
@@ -79,6 +89,7 @@ impl Area {
             Self::Unit | Self::Record | Self::Capture => &[Need::Build, Need::Postgres],
             Self::Jail => &[Need::Build, Need::Postgres, Need::Clients, Need::Tools],
             Self::Postgres => &[Need::Build, Need::Postgres, Need::Releases],
+            Self::Http => &[Need::Build, Need::Postgres, Need::Web],
             Self::Clients => &[Need::Build, Need::Postgres, Need::Releases, Need::Clients],
             Self::Containers => &[Need::Build, Need::Postgres, Need::Containers],
             Self::Vm => &[Need::Build, Need::Vm],

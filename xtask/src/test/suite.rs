@@ -100,6 +100,7 @@ fn integration(name: &str) -> Result<Area> {
         "capture" | "enrol" | "fault" | "guard" | "proof" | "takeover" => Area::Capture,
         "jail" => Area::Jail,
         "postgres" | "releases" => Area::Postgres,
+        "http" => Area::Http,
         "clients" | "tools" => Area::Clients,
         "crash" => Area::Record,
         "containers" => Area::Containers,

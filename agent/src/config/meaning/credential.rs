@@ -3,8 +3,22 @@ use std::{collections::HashMap, path::PathBuf};
 use super::{Meaning, chain};
 use crate::{
     config::{located::Located, mistake::Mistake, raw},
-    credential::{CertificateFiles, ClientCertificate, Source, SourceError, read_password},
+    credential::{CertificateFiles, ClientCertificate, Presentation, Source, SourceError, read_password},
 };
+
+/// Header fields that say where a message ends or goes, or that belong to the connection: no key can be in them.
+const FRAMING: [&str; 10] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 impl Meaning<'_> {
     pub fn credentials(&mut self, raw: Vec<raw::Credential>) -> Vec<Source> {
@@ -20,15 +34,72 @@ impl Meaning<'_> {
     }
 
     fn credential(&mut self, raw: raw::Credential) -> Source {
-        if raw.user.is_empty() || raw.user.contains('\0') {
-            let came = format!("invalid user: `{}`", raw.user.escape_debug());
-            self.mistakes.push(Mistake::new(raw.user.span.clone(), came).expected("the user to log in as"));
+        if let Some(user) = raw.user.as_ref().filter(|user| user.is_empty() || user.contains('\0')) {
+            let came = format!("invalid user: `{}`", user.escape_debug());
+            self.mistakes.push(Mistake::new(user.span.clone(), came).expected("the user to log in as"));
         }
+        let http = raw.http.as_ref().and_then(|http| self.presentation(http));
+        self.user_has_effect(&raw, http.as_ref());
         Source {
             name: raw.name.value.into(),
-            user: raw.user.value,
+            user: raw.user.map(|user| user.value).unwrap_or_default(),
             password: raw.source.map(|source| self.password(&source.file)),
             certificate: raw.certificate.map(|certificate| self.certificate(certificate)),
+            http,
+        }
+    }
+
+    fn presentation(&mut self, http: &Located<raw::HttpCredential>) -> Option<Presentation> {
+        let raw::HttpCredential { scheme, header, query } = &http.value;
+        match (scheme, header, query) {
+            (Some(scheme), None, None) => Some(match scheme.value {
+                raw::AuthenticationScheme::Bearer => Presentation::Bearer,
+                raw::AuthenticationScheme::Basic => Presentation::Basic,
+            }),
+            (None, Some(header), None) => {
+                if !is_field_name(header) || FRAMING.contains(&header.to_ascii_lowercase().as_str()) {
+                    let came = format!("invalid header field: `{}`", header.escape_debug());
+                    self.mistakes.push(
+                        Mistake::new(header.span.clone(), came)
+                            .expected("a field that a key may be in, as `X-Api-Key`"),
+                    );
+                }
+                Some(Presentation::Header(header.to_ascii_lowercase()))
+            }
+            (None, None, Some(query)) => {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+                if query.is_empty() || !query.bytes().all(is_plain) {
+                    let came = format!("invalid query field: `{}`", query.escape_debug());
+                    let expected = "letters, digits and `-._~`, as `key`";
+                    self.mistakes.push(Mistake::new(query.span.clone(), came).expected(expected));
+                }
+                Some(Presentation::Query(query.value.clone()))
+            }
+            _ => {
+                self.mistakes.push(
+                    Mistake::new(http.span.clone(), "`http` has none or several keys")
+                        .expected("one of `scheme`, `header` and `query`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// What a scheme has no place for would have no effect; what it needs must be there.
+    fn user_has_effect(&mut self, raw: &raw::Credential, http: Option<&Presentation>) {
+        let Some(span) = raw.http.as_ref().map(|http| http.span.clone()) else { return };
+        match (http, &raw.user, &raw.source) {
+            (Some(Presentation::Basic), None, _) => {
+                self.mistakes.push(Mistake::new(span, "`basic` without `user`").expected("the user to log in as"));
+            }
+            (Some(Presentation::Bearer | Presentation::Header(_) | Presentation::Query(_)), Some(user), _) => {
+                let mistake = Mistake::new(user.span.clone(), "`user` has no effect: a key alone is sent");
+                self.mistakes.push(mistake.hint("remove it, or set `http.scheme` to \"basic\""));
+            }
+            (Some(_), _, None) => {
+                self.mistakes.push(Mistake::new(span, "`http` without `source`").expected("a file with the secret"));
+            }
+            (Some(_), _, Some(_)) | (None, ..) => {}
         }
     }
 
@@ -58,6 +129,12 @@ impl Meaning<'_> {
         }
         files
     }
+}
+
+/// A token of RFC 9110, section 5.6.2.
+fn is_field_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token)
 }
 
 fn explained(mistake: Mistake, error: &SourceError) -> Mistake {

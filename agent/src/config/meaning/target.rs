@@ -9,6 +9,10 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 use super::{Meaning, unreadable};
 use crate::{
     config::{located::Located, mistake::Mistake, raw},
+    mask::{
+        Method,
+        body::{BodyPlan, Path, PathError},
+    },
     protocol::PROTOCOLS,
     target::{Address, Class, ColumnName, Target, Verify},
 };
@@ -32,6 +36,7 @@ impl Meaning<'_> {
             .map(|raw| {
                 let target = self.target(raw, names, &mut seen);
                 self.certificate_has_effect(&target, raw, credentials);
+                self.credential_fits(&target, raw, credentials);
                 Arc::new(target)
             })
             .collect()
@@ -54,6 +59,10 @@ impl Meaning<'_> {
             true => self.no_tls(raw.tls.as_ref()),
             false => raw.tls.as_ref().map_or(Verify::Full { ca: None }, |tls| self.verify(tls)),
         };
+        let (classes, paths) = match &*protocol {
+            "http" => (BTreeMap::new(), self.paths(&raw.classes)),
+            _ => (self.classes(&raw.classes), BTreeMap::new()),
+        };
         Target {
             name,
             protocol,
@@ -62,7 +71,8 @@ impl Meaning<'_> {
             tls,
             credential: raw.credential.as_ref().map(|credential| self.reference(credential, credentials)),
             labels: self.labels(&raw.labels),
-            classes: self.classes(&raw.classes),
+            classes,
+            paths,
         }
     }
 
@@ -147,6 +157,33 @@ impl Meaning<'_> {
         }
     }
 
+    /// A credential has to be one that the target's protocol can send.
+    fn credential_fits(&mut self, target: &Target, raw: &raw::Target, credentials: &[raw::Credential]) {
+        let Some(name) = &raw.credential else { return };
+        let Some(credential) = credentials.iter().find(|credential| credential.name.value == name.value) else {
+            return;
+        };
+        let speaks = &*target.protocol;
+        let mistake = |what: &str| Mistake::new(name.span.clone(), format!("`{}` {what}: `{speaks}`", name.value));
+        if !PROTOCOLS.iter().any(|protocol| protocol.name == speaks) {
+            return;
+        }
+        if speaks == "http" {
+            if credential.http.is_none() && credential.source.is_some() {
+                let expected = "`http` in the credential, as `http = { scheme = \"bearer\" }`";
+                self.mistakes.push(mistake("does not say how it is sent by this protocol").expected(expected));
+            }
+            return;
+        }
+        if credential.user.is_none() {
+            self.mistakes.push(mistake("has no user, which this protocol logs in with").expected("`user`"));
+        }
+        if credential.http.is_some() {
+            let hint = "give each protocol a credential of its own";
+            self.mistakes.push(mistake("is shown to HTTP servers, and this target speaks another").hint(hint));
+        }
+    }
+
     fn labels(&mut self, raw: &BTreeMap<Located<String>, Located<String>>) -> BTreeMap<String, String> {
         raw.iter()
             .map(|(name, value)| {
@@ -156,17 +193,38 @@ impl Meaning<'_> {
             .collect()
     }
 
+    /// Classes of what stands in message bodies, by path.
+    fn paths(&mut self, raw: &BTreeMap<Located<String>, Located<raw::Classes>>) -> BTreeMap<String, Vec<Class>> {
+        let mut paths = BTreeMap::new();
+        for (path, named) in raw {
+            paths.insert(path.value.clone(), self.named_classes(named));
+            if let Err(error) = usable(&paths) {
+                self.mistakes.push(
+                    Mistake::new(path.span.clone(), error.to_string())
+                        .hint("quote the key as a whole: \"/customers/*/email\" = \"email\""),
+                );
+                paths.remove(&path.value);
+            }
+        }
+        paths
+    }
+
+    fn named_classes(&mut self, named: &Located<raw::Classes>) -> Vec<Class> {
+        let mut classes = Vec::new();
+        for class in named.names() {
+            let name = Located { value: class.clone(), span: named.span.clone() };
+            classes.push(Class(self.name(&name, "class")));
+        }
+        if classes.is_empty() {
+            self.mistakes.push(Mistake::new(named.span.clone(), "no class").expected("a class such as \"email\""));
+        }
+        classes
+    }
+
     fn classes(&mut self, raw: &BTreeMap<Located<String>, Located<raw::Classes>>) -> BTreeMap<ColumnName, Vec<Class>> {
         let mut classes = BTreeMap::new();
         for (column, named) in raw {
-            let mut of_column = Vec::new();
-            for class in named.names() {
-                let name = Located { value: class.clone(), span: named.span.clone() };
-                of_column.push(Class(self.name(&name, "class")));
-            }
-            if of_column.is_empty() {
-                self.mistakes.push(Mistake::new(named.span.clone(), "no class").expected("a class such as \"email\""));
-            }
+            let of_column = self.named_classes(named);
             match column_name(column) {
                 Some(column) => {
                     classes.insert(column, of_column);
@@ -180,6 +238,13 @@ impl Meaning<'_> {
         }
         classes
     }
+}
+
+/// Whether paths can be used together, as a session will.
+fn usable(paths: &BTreeMap<String, Vec<Class>>) -> Result<(), PathError> {
+    let parsed =
+        paths.keys().map(|path| Ok((Path::parse(path)?, Class::from("any")))).collect::<Result<Vec<_>, _>>()?;
+    BodyPlan::new(&parsed, &BTreeMap::from([(Class::from("any"), Method::Null)]), false).map(drop)
 }
 
 fn column_name(text: &str) -> Option<ColumnName> {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::runs::runs;
+use super::{runs::runs, sieve::Passing};
 
 /// Characters of an access key id, prefix included.
 const ID: usize = 20;
@@ -47,6 +47,24 @@ pub(super) fn find_secrets(text: &[u8], found: &mut Vec<Range<usize>>) {
     }
 }
 
+/// The same in a value that has not come whole: secrets that are alone on a line, named, or behind a key id.
+pub(super) fn find_passing_secrets(passing: Passing<'_>, found: &mut Vec<Range<usize>>) {
+    let text = passing.text;
+    let mut ids = Vec::new();
+    find_ids(text, &mut ids);
+    for run in runs(text, is_base64) {
+        if run.len() != SECRET || !is_random(text.get(run.clone()).unwrap_or_default()) {
+            continue;
+        }
+        let begins = run.start.checked_sub(1).map_or(passing.is_start, |before| text.get(before) == Some(&b'\n'));
+        let ends = text.get(run.end).map_or(passing.is_end, |byte| matches!(byte, b'\r' | b'\n'));
+        let is_behind_id = || passing.has_passed_id || ids.iter().any(|id| id.end <= run.start);
+        if begins && ends || is_named(text, run.start) || is_behind_id() {
+            found.push(run);
+        }
+    }
+}
+
 /// Whether the run of base64 around a position could have a secret in it, whatever is beside that.
 ///
 /// A run longer than [`NEAR`] on either side is judged by that much of it.
@@ -83,7 +101,7 @@ fn is_named(text: &[u8], start: usize) -> bool {
         .any(|word| context.windows(word.len()).any(|candidate| candidate.eq_ignore_ascii_case(word)))
 }
 
-fn has_id(text: &[u8]) -> bool {
+pub(super) fn has_id(text: &[u8]) -> bool {
     let mut ids = Vec::new();
     find_ids(text, &mut ids);
     !ids.is_empty()

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{aws, card, email, iban, jwt, pem, ssn};
+use super::{aws, card, email, iban, jwt, pem, sieve::Passing, ssn};
 
 /// One sort of content that gives itself away.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,6 +44,17 @@ impl Kind {
             Self::AwsSecret => aws::find_secrets(text, found),
             Self::Jwt => jwt::find(text, found),
             Self::PrivateKey => pem::find(text, found),
+        }
+    }
+
+    /// The same in a value that has not come whole, for what is held of it.
+    pub(super) fn find_passing(self, passing: Passing<'_>, found: &mut Vec<Range<usize>>) {
+        match self {
+            Self::AwsSecret => aws::find_passing_secrets(passing, found),
+            Self::PrivateKey => pem::find_passing(passing, found),
+            Self::Card | Self::Ssn | Self::Email | Self::Iban | Self::AwsId | Self::Jwt => {
+                self.find(passing.text, found);
+            }
         }
     }
 }

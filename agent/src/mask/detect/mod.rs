@@ -13,11 +13,16 @@ mod kind;
 mod pem;
 mod planes;
 mod runs;
+mod sieve;
 mod ssn;
 
 use std::{collections::BTreeMap, ops::Range};
 
-use self::kind::{Kind, Kinds};
+pub use self::sieve::{Sieve, Sifted};
+use self::{
+    kind::{Kind, Kinds},
+    sieve::Passing,
+};
 use super::{Masked, Masker, Method};
 use crate::target::Class;
 
@@ -47,6 +52,8 @@ struct Found<'a> {
     method: Method,
     /// Length of the match that gave the class: the longest of those that overlap.
     longest: usize,
+    /// It is, or holds, a private key, which may go on for long.
+    is_key: bool,
 }
 
 impl Detectors {
@@ -94,13 +101,29 @@ impl Detectors {
 
     /// What is to be masked, in order and apart from each other.
     fn find(&self, value: &[u8]) -> Vec<Found<'_>> {
+        self.find_by(value, |kind, ranges| kind.find(value, ranges))
+    }
+
+    /// What is to be masked in a value that has not come whole.
+    fn find_passing(&self, passing: Passing<'_>) -> Vec<Found<'_>> {
+        self.find_by(passing.text, |kind, ranges| kind.find_passing(passing, ranges))
+    }
+
+    /// Whether an AWS key id stands here, where these are looked for.
+    fn has_id(&self, text: &[u8]) -> bool {
+        let ids = Kinds::NONE.with(Kind::AwsId);
+        self.wanted.contains(Kind::AwsId) && coarse::any(text, ids) && aws::has_id(text)
+    }
+
+    fn find_by(&self, value: &[u8], find: impl Fn(Kind, &mut Vec<Range<usize>>)) -> Vec<Found<'_>> {
         let likely = coarse::kinds(value, self.wanted);
         let mut found = Vec::new();
         let mut ranges = Vec::new();
         for rule in self.rules.iter().filter(|rule| likely.contains(rule.kind)) {
-            rule.kind.find(value, &mut ranges);
+            find(rule.kind, &mut ranges);
             found.extend(ranges.drain(..).map(|range| Found {
                 longest: range.len(),
+                is_key: rule.kind == Kind::PrivateKey,
                 range,
                 class: &rule.class,
                 method: rule.method,
@@ -124,6 +147,7 @@ impl<'a> Found<'a> {
         }
         self.range.end = self.range.end.max(next.range.end);
         self.method = self.method.max(next.method);
+        self.is_key |= next.is_key;
         true
     }
 }

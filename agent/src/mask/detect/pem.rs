@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::runs::before;
+use super::{runs::before, sieve::Passing};
 
 const LABEL: &[u8] = b"PRIVATE KEY";
 /// What OpenPGP writes between label and dashes (RFC 9580, section 6.2).
@@ -14,7 +14,7 @@ const DASHES: &[u8] = b"-----";
 pub(super) fn find(text: &[u8], found: &mut Vec<Range<usize>>) {
     let mut open = None;
     let mut closed = 0;
-    for boundary in memchr::memmem::find_iter(text, LABEL).filter_map(|label| Boundary::at(text, label)) {
+    for boundary in boundaries(text) {
         match (open, boundary.ends) {
             (Some(_), false) => {}
             (None, false) => open = Some(boundary.start),
@@ -29,6 +29,31 @@ pub(super) fn find(text: &[u8], found: &mut Vec<Range<usize>>) {
     if let Some(start) = open {
         found.push(start..text.len());
     }
+}
+
+/// The same in a value that has not come whole: blocks that begin in what is held.
+pub(super) fn find_passing(passing: Passing<'_>, found: &mut Vec<Range<usize>>) {
+    let mut open = None;
+    for boundary in boundaries(passing.text).filter(|boundary| boundary.start >= passing.from) {
+        match open {
+            None if !boundary.ends => open = Some(boundary.start),
+            Some(start) if boundary.ends => {
+                found.push(start..boundary.end);
+                open = None;
+            }
+            None | Some(_) => {}
+        }
+    }
+    found.extend(open.map(|start| start..passing.text.len()));
+}
+
+/// Where the end stands of a key that has begun before.
+pub(super) fn end_of_key(text: &[u8]) -> Option<usize> {
+    boundaries(text).find(|boundary| boundary.ends).map(|boundary| boundary.end)
+}
+
+fn boundaries(text: &[u8]) -> impl Iterator<Item = Boundary> {
+    memchr::memmem::find_iter(text, LABEL).filter_map(|label| Boundary::at(text, label))
 }
 
 /// Whether dashes begin at a position, behind what may be a label: `PRIVATE KEY` or `PRIVATE KEY BLOCK`.

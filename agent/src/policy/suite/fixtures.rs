@@ -55,6 +55,8 @@ struct ProcessFixture {
 #[serde(deny_unknown_fields)]
 struct TargetFixture {
     protocol: String,
+    /// Of those that have databases.
+    #[serde(default)]
     database: String,
     #[serde(default)]
     labels: BTreeMap<String, String>,
@@ -224,6 +226,7 @@ impl TargetFixture {
             credential: None,
             labels: self.labels.clone(),
             classes: BTreeMap::new(),
+            paths: Default::default(),
         };
         let catalogue = Catalogue::from_tables(&self.database, &["pg_catalog", "public"], tables.to_vec());
         Place { target, database: self.database.clone(), classifier: Classifier::new(catalogue) }

@@ -4,7 +4,11 @@ mod expect;
 mod fixtures;
 mod standing;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -12,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use self::standing::StandingFixture;
 pub use self::{expect::Expect, fixtures::Stage};
 use crate::{
+    http::Understood,
     policy::{Bundle, Clock, Decision, Engine, Finding, Findings, Question, RuleId, Source, explain::Verdict, schema},
     request::{Footprint, Request, Stage as When, Standing, Summary, sql},
 };
@@ -51,6 +56,11 @@ struct Case {
     sql: Option<String>,
     /// The database to log in to, instead of a statement.
     connect: Option<String>,
+    /// An HTTP request, instead of a statement: `GET https://api.example.com/v1/orders`.
+    http: Option<String>,
+    /// Header fields of that request.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
     /// Where the session stands; fresh when the test does not say.
     #[serde(default)]
     session: StandingFixture,
@@ -183,13 +193,16 @@ impl Tests {
         let principal = self.stage.workload(&workload)?;
         let place = self.stage.target(&target)?;
         let moment = case.at.or(defaults.at).unwrap_or(MOMENT);
-        let request = match (&case.sql, &case.connect) {
-            (Some(sql), None) => {
+        let request = match (&case.sql, &case.connect, &case.http) {
+            (Some(sql), None, None) => {
                 let footprint = self.stage.footprint(&target, sql);
                 Request { standing: case.session.standing()?, ..execute(sql, footprint) }
             }
-            (None, Some(database)) => login(database),
-            _ => return Err("a test has either `sql` or `connect`".to_owned()),
+            (None, Some(database), None) => login(database),
+            (None, None, Some(line)) => {
+                Understood::of_line(line, &case.headers).map_err(|error| error.to_string())?.request()
+            }
+            _ => return Err("a test has one of `sql`, `connect` and `http`".to_owned()),
         };
         let clock = Clock::at(moment, &self.stage.zone);
         let question = Question { principal, target: place, request: &request, clock, approvals: &case.approvals };

@@ -48,6 +48,7 @@ fn target(environment: Option<&str>) -> Target {
         credential: None,
         labels: labels.into_iter().collect(),
         classes: BTreeMap::new(),
+        paths: Default::default(),
     }
 }
 

@@ -81,6 +81,7 @@ pub fn scripts() -> Vec<Script> {
         secrets: secrets.to_vec(),
         masking: permit_masked,
         is_verbatim: true,
+        heard: |bytes| bytes,
         classifier: Arc::new(Classifier::new(catalogue())),
     };
     vec![
@@ -175,6 +176,7 @@ pub fn opening(tls: Verify) -> Opening {
         credential: Some("app".into()),
         labels: BTreeMap::new(),
         classes: BTreeMap::new(),
+        paths: Default::default(),
     };
     Opening {
         target: Arc::new(target),

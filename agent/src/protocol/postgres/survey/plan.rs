@@ -194,6 +194,7 @@ mod tests {
             credential: None,
             labels: BTreeMap::new(),
             classes: BTreeMap::from([(email, vec![Class::from("email")])]),
+            paths: BTreeMap::new(),
         }
     }
 

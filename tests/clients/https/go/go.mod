@@ -1,0 +1,3 @@
+module portcullis.example/https
+
+go 1.21

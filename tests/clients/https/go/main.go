@@ -1,0 +1,19 @@
+// Asks the address that it is given.
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	answer, err := http.Get(os.Args[1])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	defer answer.Body.Close()
+	io.Copy(os.Stdout, answer.Body)
+}
