@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Conversation, Refusal, Rest, Skip, judge::Way, running::Prepared};
+use super::{
+    Conversation, Refusal, Rest, Skip,
+    running::{Prepared, Way},
+};
 use crate::protocol::postgres::{
     classify,
     codec::{

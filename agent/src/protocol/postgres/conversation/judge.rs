@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{
     Conversation, Skip,
-    running::{Expected, Load, Portal, Prepared, Running},
+    running::{Expected, Load, Portal, Prepared, Running, Way},
 };
 use crate::{
     gate::{Denial, Permit, Verdict},
@@ -59,13 +59,6 @@ pub enum Subject {
     Query { text: Bytes },
     Parse { name: Bytes, text: Bytes, types: Arc<[u32]> },
     Execute { name: Bytes, portal: Arc<Portal> },
-}
-
-/// Which of the two sub-protocols a message belongs to: they fail differently.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Way {
-    Simple,
-    Extended,
 }
 
 impl Subject {

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::running::{Expected, Load, Portal, Prepared};
+use super::running::{Expected, Load, Portal, Prepared, Running};
 use crate::{
     protocol::{
         Side,
@@ -113,6 +113,23 @@ impl Ledger {
 
     pub fn front_mut(&mut self) -> Option<&mut Expected> {
         self.expected.front_mut()
+    }
+
+    /// The request at the front, if that is one.
+    pub fn running(&mut self) -> Option<&mut Running> {
+        match self.front_mut() {
+            Some(Expected::Query(running) | Expected::Execute(running)) => Some(running),
+            Some(
+                Expected::Parse { .. }
+                | Expected::Poison(_)
+                | Expected::Bind { .. }
+                | Expected::Describe { .. }
+                | Expected::CloseStatement { .. }
+                | Expected::ClosePortal { .. }
+                | Expected::Sync,
+            )
+            | None => None,
+        }
     }
 
     pub fn pop(&mut self) -> Option<Expected> {

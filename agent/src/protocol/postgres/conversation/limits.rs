@@ -4,21 +4,14 @@
 //! server is told to stop, and whatever else it says of that answer is dropped. So that the session is left as
 //! after any other error, nothing but Sync is sent behind a request with limits before it is answered.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
     Conversation, Skip,
-    judge::Way,
-    replies::running_of,
-    running::{Expected, Running},
+    running::{Expected, Running, Way},
+    watch::{Meter, Watch, stopped},
 };
 use crate::{
     gate::Denial,
@@ -31,7 +24,7 @@ use crate::{
                 backend::{Status, Tag},
                 frontend, write,
             },
-            reply::{self, Fatal, POISON, POISON_NAME},
+            reply::{Fatal, POISON, POISON_NAME},
             wire::Wire,
         },
     },
@@ -43,22 +36,6 @@ use crate::{
 const CANCELLED: &[u8] = b"57014";
 /// For the server to stop what it was told to stop; then the session ends.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// How much of one answer has passed, over all the messages that ask for parts of it.
-#[derive(Debug, Default)]
-pub struct Meter {
-    rows: AtomicU64,
-    bytes: AtomicU64,
-}
-
-/// One running answer and its limits.
-pub struct Watch {
-    obligations: Arc<Obligations>,
-    /// Its own, and those of the cursors that it reads from.
-    meters: Vec<Arc<Meter>>,
-    /// Whether the workload has been told that it ends here.
-    is_cut: bool,
-}
 
 /// A request with limits that the server works on; there is at most one.
 #[derive(Debug)]
@@ -72,70 +49,6 @@ pub struct InFlight {
     is_stopping: bool,
     /// Whether a cancel request is under way, which must not meet the next request.
     is_cancelling: bool,
-}
-
-/// What a limit is about, with the rule that set it and its words.
-struct Excess<'a> {
-    rule: &'a RuleId,
-    what: String,
-}
-
-impl Watch {
-    fn limits(&self) -> &Limits {
-        &self.obligations.limits
-    }
-
-    /// Takes a row of so many bytes, or says which limit it would break.
-    fn take(&self, bytes: u64) -> Result<(), Excess<'_>> {
-        let Limits { rows: most_rows, bytes: most_bytes, time: _ } = self.limits();
-        for meter in &self.meters {
-            if let Some(bound) = most_rows.as_ref().filter(|bound| meter.rows.load(Ordering::Relaxed) >= bound.most) {
-                return Err(Excess { rule: &bound.rule, what: format!("{} rows", bound.most) });
-            }
-            let sum = meter.bytes.load(Ordering::Relaxed).saturating_add(bytes);
-            if let Some(bound) = most_bytes.as_ref().filter(|bound| sum > bound.most) {
-                return Err(Excess { rule: &bound.rule, what: format!("{} bytes of rows", bound.most) });
-            }
-        }
-        for meter in &self.meters {
-            meter.rows.fetch_add(1, Ordering::Relaxed);
-            meter.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Takes what is no row but counts as bytes, such as the end of binary COPY data.
-    fn take_bytes(&self, bytes: u64) {
-        for meter in &self.meters {
-            meter.bytes.fetch_add(bytes, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Running {
-    /// Takes one row that arrives; the error for the workload when it goes beyond a limit.
-    pub fn take(&mut self, bytes: usize) -> Result<(), Bytes> {
-        if let Some(watch) = &self.watch
-            && let Err(Excess { rule, what }) = watch.take(bytes as u64)
-        {
-            let problem = format!("the answer has more than {what}");
-            let detail = "What came before this error is not the whole answer.";
-            return Err(stopped("54000", rule, &problem, detail, "add a LIMIT, or ask for less at once"));
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    /// Takes a message of COPY data that holds no row.
-    pub fn take_trailer(&self, bytes: usize) {
-        if let Some(watch) = &self.watch {
-            watch.take_bytes(bytes as u64);
-        }
-    }
-
-    pub fn is_cut(&self) -> bool {
-        self.watch.as_ref().is_some_and(|watch| watch.is_cut)
-    }
 }
 
 impl Conversation {
@@ -154,7 +67,7 @@ impl Conversation {
             _ => None,
         });
         let meters = std::iter::once(own.unwrap_or_default()).chain(cursors).collect();
-        Some(Watch { obligations: obligations.clone(), meters, is_cut: false })
+        Some(Watch::new(obligations.clone(), meters))
     }
 
     /// Why this request cannot be held to its limits; then it is refused.
@@ -244,8 +157,8 @@ impl Conversation {
 
     /// The answer at the front goes beyond a limit: the workload is told, and the server stopped.
     pub(super) fn cut(&mut self, error: Bytes, wire: &mut Wire) {
-        if let Some(watch) = running_of(self.ledger.front_mut()).and_then(|running| running.watch.as_mut()) {
-            watch.is_cut = true;
+        if let Some(watch) = self.ledger.running().and_then(|running| running.watch.as_mut()) {
+            watch.cut();
         }
         wire.tell_workload(error);
         self.must_fail = true;
@@ -316,7 +229,7 @@ impl Conversation {
 
     /// Whether what the server says is of an answer that was cut.
     pub(super) fn is_cut(&mut self) -> bool {
-        running_of(self.ledger.front_mut()).is_some_and(|running| running.is_cut())
+        self.ledger.running().is_some_and(|running| running.is_cut())
     }
 
     /// One more message of an answer that was cut.
@@ -357,13 +270,6 @@ impl Conversation {
         self.ledger.expect(Expected::Query(Running::poison(Bytes::new())))?;
         Ok(true)
     }
-}
-
-/// An answer that ends before its end.
-fn stopped(sqlstate: &str, rule: &RuleId, problem: &str, consequence: &str, hint: &str) -> Bytes {
-    let message = format!("stopped: {problem}, the most that rule `{rule}` lets through");
-    let detail = format!("Rule: {rule}. {consequence}");
-    reply::error_in_detail(sqlstate, &message, &detail, hint)
 }
 
 /// Whether rows or COPY data come back.

@@ -14,16 +14,13 @@ mod requests;
 mod results;
 mod running;
 mod standing;
+mod watch;
 
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 
-use self::{
-    freshness::Freshness,
-    ledger::Ledger,
-    limits::{InFlight, Meter},
-};
+use self::{freshness::Freshness, ledger::Ledger, limits::InFlight, running::Way, watch::Meter};
 use super::{
     cancel::Lease,
     codec::{BIND_WHOLE_MAX, REPLY_MAX, TEXT_MAX, backend::Status, frontend::Oversized, write},
@@ -122,7 +119,7 @@ struct Rest {
 
 /// An error that is spoken once the last byte of its message has come.
 struct Refusal {
-    way: judge::Way,
+    way: Way,
     error: Bytes,
 }
 
@@ -132,7 +129,7 @@ impl From<Oversized> for Refusal {
         let message =
             format!("denied: the request is {length} bytes long, and the gate reads at most {max} of its kind");
         let hint = "send it in parts, with values as arguments, or load rows with COPY … FROM STDIN";
-        let way = if is_simple { judge::Way::Simple } else { judge::Way::Extended };
+        let way = if is_simple { Way::Simple } else { Way::Extended };
         Self { way, error: reply::error(reply::TOO_LONG, &message, hint) }
     }
 }

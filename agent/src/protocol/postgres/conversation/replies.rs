@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{
-    Conversation, CopyIn, HELD_BACK_MAX, Skip,
-    running::{Expected, Running},
-};
+use super::{Conversation, CopyIn, HELD_BACK_MAX, Skip, running::Expected};
 use crate::protocol::{
     Side,
     postgres::{
@@ -116,7 +113,7 @@ impl Conversation {
             Tag::CommandComplete | Tag::EmptyQuery | Tag::PortalSuspended => self.finished(tag, total, &body, wire),
             Tag::CopyIn => self.copy_in(total, wire),
             Tag::CopyOut => self.copy_out(total, &body, wire),
-            Tag::CopyDone => match running_of(self.ledger.front_mut()) {
+            Tag::CopyDone => match self.ledger.running() {
                 Some(_) => self.pass(total, wire),
                 None => Err(unexpected(tag)),
             },
@@ -145,7 +142,7 @@ impl Conversation {
 
     /// One statement is done.
     fn finished(&mut self, tag: Tag, total: usize, body: &[u8], wire: &mut Wire) -> Result<(), Fatal> {
-        let Some(running) = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
+        let Some(running) = self.ledger.running().filter(|running| running.denial.is_none()) else {
             return Err(unexpected(tag));
         };
         running.columns = None;
@@ -260,7 +257,9 @@ impl Conversation {
     ///
     /// A change of masked data may be checked at any time until it is committed: `DEFERRABLE`, constraint triggers.
     fn speaking(&mut self) -> Option<Arc<Shield>> {
-        let only_reads = running_of(self.ledger.front_mut())
+        let only_reads = self
+            .ledger
+            .running()
             .and_then(|running| running.classified.as_deref())
             .is_some_and(|classified| classified.statements.iter().all(|statement| statement.kind.only_reads()));
         let deferring = self.deferring.clone().filter(|_| !only_reads);
@@ -269,14 +268,14 @@ impl Conversation {
 
     fn copy_in(&mut self, total: usize, wire: &mut Wire) -> Result<(), Fatal> {
         let is_extended = matches!(self.ledger.front(), Some(Expected::Execute(_)));
-        let Some(running) = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none()) else {
+        let Some(running) = self.ledger.running().filter(|running| running.denial.is_none()) else {
             return Err(unexpected(Tag::CopyIn));
         };
         let is_ended = running.early_ends > 0;
         if !is_ended && self.awaits_answers() {
             return Err(Fatal::broken(Side::Downstream, "another request was sent in place of COPY data"));
         }
-        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(Tag::CopyIn)) };
+        let Some(running) = self.ledger.running() else { return Err(unexpected(Tag::CopyIn)) };
         running.early_ends = running.early_ends.saturating_sub(1);
         let sent_before_end = is_ended.then_some(running.early_syncs);
         if is_extended && self.ledger.forget_early_syncs(sent_before_end) && !is_ended {
@@ -291,14 +290,6 @@ impl Conversation {
 fn sqlstate(body: &[u8]) -> Vec<u8> {
     let parts = backend::notice(body).unwrap_or_default();
     parts.iter().find(|(kind, _)| *kind == b'C').map(|(_, code)| code.to_vec()).unwrap_or_default()
-}
-
-/// The request at the front, if one is running.
-pub(super) fn running_of(front: Option<&mut Expected>) -> Option<&mut Running> {
-    match front {
-        Some(Expected::Query(running) | Expected::Execute(running)) => Some(running),
-        Some(_) | None => None,
-    }
 }
 
 pub(super) fn unexpected(tag: Tag) -> Fatal {

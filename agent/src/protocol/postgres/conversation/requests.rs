@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::{
     Conversation, CopyIn, PENDING_MAX, Refusal, Rest, Skip,
-    judge::{Subject, Way},
-    running::{Expected, Portal},
+    judge::Subject,
+    running::{Expected, Portal, Way},
 };
 use crate::protocol::{
     Side,

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     Conversation, Rest,
-    replies::{running_of, unexpected},
+    replies::unexpected,
     running::{Expected, Running},
 };
 use crate::protocol::{
@@ -32,7 +32,7 @@ impl Conversation {
     /// Rows and COPY data: in pieces as they come, unless their values have to be looked at.
     /// False when more bytes are needed.
     pub(super) fn data(&mut self, tag: Tag, head: Head, wire: &mut Wire) -> Result<bool, Fatal> {
-        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(tag)) };
+        let Some(running) = self.ledger.running() else { return Err(unexpected(tag)) };
         if running.denial.is_some() {
             return Err(unexpected(tag));
         }
@@ -60,7 +60,7 @@ impl Conversation {
         }
         if tag == Tag::CopyData {
             if self.count(tag, head, wire)? {
-                let data = running_of(self.ledger.front_mut()).and_then(|running| running.copy.as_mut());
+                let data = self.ledger.running().and_then(|running| running.copy.as_mut());
                 copied(data.ok_or_else(|| unexpected(tag))?, &shield, head.total, wire)?;
             }
             return Ok(true);
@@ -71,7 +71,7 @@ impl Conversation {
             if self.hold_back(wire) {
                 return Ok(false);
             }
-            let running = running_of(self.ledger.front_mut()).ok_or_else(|| unexpected(tag))?;
+            let running = self.ledger.running().ok_or_else(|| unexpected(tag))?;
             let shield = running.shield.clone().unwrap_or(shield);
             columns = columns_of(running, &shield)?.ok_or_else(undescribed)?;
             return self.rows(&columns, &shield, wire).map(|()| true);
@@ -81,7 +81,7 @@ impl Conversation {
 
     /// Counts a row that is about to pass; false when it is beyond a limit, and the answer was cut before it.
     fn count(&mut self, tag: Tag, head: Head, wire: &mut Wire) -> Result<bool, Fatal> {
-        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(tag)) };
+        let Some(running) = self.ledger.running() else { return Err(unexpected(tag)) };
         if tag == Tag::CopyData && running.is_binary_copy && head.total == BINARY_END {
             running.take_trailer(head.total);
             return Ok(true);
@@ -100,7 +100,7 @@ impl Conversation {
 
     /// Masks all whole rows that stand at the front, as far as limits let them through.
     fn rows(&mut self, columns: &Columns, shield: &Shield, wire: &mut Wire) -> Result<(), Fatal> {
-        let Some(running) = running_of(self.ledger.front_mut()) else { return Err(unexpected(Tag::DataRow)) };
+        let Some(running) = self.ledger.running() else { return Err(unexpected(Tag::DataRow)) };
         let (run, excess) = rows_end(wire.up.unread(), running)?;
         self.record.returned(run.count);
         mask_rows(run.bytes, columns, shield, wire)?;
@@ -137,7 +137,7 @@ impl Conversation {
                         Some(shield) => shield.columns(&body, &Formats::Text)?,
                         None => columns,
                     };
-                    if let Some(running) = running_of(self.ledger.front_mut()) {
+                    if let Some(running) = self.ledger.running() {
                         running.columns = Some(columns);
                     }
                 }
@@ -151,7 +151,7 @@ impl Conversation {
     /// for this request already, or cannot be done now. Then what is unknown is masked.
     fn hold_back(&mut self, wire: &mut Wire) -> bool {
         let is_asking = self.waiting.is_some();
-        let Some(running) = running_of(self.ledger.front_mut()) else { return false };
+        let Some(running) = self.ledger.running() else { return false };
         let under_old = running.shield.as_ref().is_some_and(|shield| shield.is_under(&self.classifier));
         if running.is_surveyed {
             // The newer catalogue is here; it is the last word.
@@ -170,12 +170,12 @@ impl Conversation {
     }
 
     pub(super) fn front_shield(&mut self) -> Option<Arc<Shield>> {
-        running_of(self.ledger.front_mut()).and_then(|running| running.shield.clone())
+        self.ledger.running().and_then(|running| running.shield.clone())
     }
 
     pub(super) fn copy_out(&mut self, total: usize, body: &[u8], wire: &mut Wire) -> Result<(), Fatal> {
         let (is_binary, columns) = backend::copy_response(body)?;
-        let running = running_of(self.ledger.front_mut()).filter(|running| running.denial.is_none());
+        let running = self.ledger.running().filter(|running| running.denial.is_none());
         let running = running.ok_or_else(|| unexpected(Tag::CopyOut))?;
         running.is_binary_copy = is_binary;
         if let Some(shield) = &running.shield {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use bytes::Bytes;
 
-use super::limits::{Meter, Watch};
+use super::watch::{Meter, Watch};
 use crate::{
     protocol::postgres::{
         codec::frontend::Formats,
@@ -75,6 +75,13 @@ impl Portal {
         let own = self.description.get().map(|own| (own, &Formats::Text));
         own.or_else(|| self.statement.description.get().map(|shared| (shared, &self.formats)))
     }
+}
+
+/// Which of the two sub-protocols a message belongs to: they fail differently.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    Simple,
+    Extended,
 }
 
 /// One message whose answer is awaited.
@@ -163,6 +170,26 @@ impl Running {
     pub fn changing_path(mut self, changes_path: bool) -> Self {
         self.changes_path = changes_path;
         self
+    }
+
+    /// Takes one row that arrives; the error for the workload when it goes beyond a limit.
+    pub fn take(&mut self, bytes: usize) -> Result<(), Bytes> {
+        if let Some(watch) = &self.watch {
+            watch.take(bytes)?;
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// Takes a message of COPY data that holds no row.
+    pub fn take_trailer(&self, bytes: usize) {
+        if let Some(watch) = &self.watch {
+            watch.take_bytes(bytes);
+        }
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.watch.as_ref().is_some_and(Watch::is_cut)
     }
 
     /// A statement that fails, so that the server does what it does after an error.
